@@ -1,0 +1,267 @@
+//! Objects read and written one level deep, their members still as text.
+
+use crate::{Json, JsonError};
+use bytes::{BufMut, BytesMut};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use std::{borrow::Cow, collections::HashSet, fmt, ops::Range};
+
+/// The members of one object in their order, each value still as text.
+///
+/// Made by [`Json::members`], which refuses an object that names a member twice. Shares the buffer of its text, so it
+/// may be kept and handed on: what was judged is then also what is acted upon.
+#[derive(Debug, Clone)]
+pub struct Members {
+    text: Json,
+    members: Vec<Member>,
+}
+
+#[derive(Debug, Clone)]
+struct Member {
+    key: Key,
+    value: Range<usize>,
+}
+
+/// Where a key stands in the text or, if it was written with escapes, what it says.
+#[derive(Debug, Clone)]
+enum Key {
+    Plain(Range<usize>),
+    Unescaped(Box<str>),
+}
+
+impl Members {
+    pub(crate) fn of(text: &Json) -> Result<Self, JsonError> {
+        if !text.is_object() {
+            return Err(JsonError::NotAnObject(text.kind()));
+        }
+        let Pairs(pairs) = serde_json::from_slice(text.as_bytes())?;
+        refuse_duplicates(&pairs)?;
+        let start = text.as_bytes().as_ptr().addr();
+        let place = |part: &str| part.as_ptr().addr() - start..part.as_ptr().addr() - start + part.len();
+        let members = pairs
+            .into_iter()
+            .map(|(key, value)| Member {
+                key: match key {
+                    Cow::Borrowed(key) => Key::Plain(place(key)),
+                    Cow::Owned(key) => Key::Unescaped(key.into()),
+                },
+                value: place(value.get()),
+            })
+            .collect();
+        Ok(Self { text: text.clone(), members })
+    }
+
+    /// The whole object as text.
+    #[must_use]
+    pub fn text(&self) -> &Json {
+        &self.text
+    }
+
+    /// The value of a member, sharing the buffer.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Json> {
+        self.find(key).map(|member| self.text.slice(member.value.clone()))
+    }
+
+    /// The value of a member, if it is a string.
+    #[must_use]
+    pub fn string(&self, key: &str) -> Option<String> {
+        serde_json::from_slice(self.value(self.find(key)?)).ok()
+    }
+
+    /// Whether there is such a member.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Every member in its order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Json)> {
+        self.members.iter().map(|member| {
+            let key = std::str::from_utf8(self.key(member)).expect("JSON text is UTF-8, as checked on the way in");
+            (key, self.text.slice(member.value.clone()))
+        })
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether the object is `{}`.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Writes the object again with some members replaced, added at the end, or (with `None`) left out.
+    /// What is not named stays as it was, byte for byte and in its order.
+    ///
+    /// ```
+    /// use toolcrib_json::Json;
+    ///
+    /// let json = Json::parse(r#"{"name":"a","x":1.50,"y":2}"#)?;
+    /// let edited = json.members()?.edit(&[("name", Some(Json::string("b"))), ("y", None), ("z", Some(Json::string("c")))]);
+    /// assert_eq!(edited.as_str(), r#"{"name":"b","x":1.50,"z":"c"}"#);
+    /// # Ok::<(), toolcrib_json::JsonError>(())
+    /// ```
+    #[must_use]
+    pub fn edit(&self, edits: &[(&str, Option<Json>)]) -> Json {
+        let added: usize = edits.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Json::size_bytes) + 4).sum();
+        let mut object = ObjectWriter::with_capacity(self.text.size_bytes() + added);
+        for member in &self.members {
+            let key = self.key(member);
+            match edits.iter().find(|(edited, _)| edited.as_bytes() == key) {
+                None => object.put(std::str::from_utf8(key).expect("JSON text is UTF-8"), self.value(member)),
+                Some((key, Some(new))) => object.put(key, new.as_bytes()),
+                Some((_, None)) => {}
+            }
+        }
+        for (key, value) in edits {
+            if let Some(value) = value
+                && !self.has(key)
+            {
+                object.put(key, value.as_bytes());
+            }
+        }
+        object.finish()
+    }
+
+    fn find(&self, key: &str) -> Option<&Member> {
+        self.members.iter().find(|member| self.key(member) == key.as_bytes())
+    }
+
+    fn key<'a>(&'a self, member: &'a Member) -> &'a [u8] {
+        match &member.key {
+            Key::Plain(place) => &self.text.as_bytes()[place.clone()],
+            Key::Unescaped(key) => key.as_bytes(),
+        }
+    }
+
+    fn value(&self, member: &Member) -> &[u8] {
+        &self.text.as_bytes()[member.value.clone()]
+    }
+}
+
+/// Writes an object member by member; [`Json::object`] starts one.
+///
+/// ```
+/// use toolcrib_json::Json;
+///
+/// let json = Json::object().with("id", &Json::string("7")).with_str("note", "so\nso").finish();
+/// assert_eq!(json.as_str(), r#"{"id":"7","note":"so\nso"}"#);
+/// ```
+#[derive(Debug)]
+pub struct ObjectWriter(BytesMut);
+
+impl ObjectWriter {
+    pub(crate) fn new() -> Self {
+        Self::with_capacity(128)
+    }
+
+    pub(crate) fn with_capacity(size_bytes: usize) -> Self {
+        let mut buffer = BytesMut::with_capacity(size_bytes.max(2));
+        buffer.put_u8(b'{');
+        Self(buffer)
+    }
+
+    /// Makes room, so that a large member is copied only once.
+    #[must_use]
+    pub fn reserve(mut self, size_bytes: usize) -> Self {
+        self.0.reserve(size_bytes);
+        self
+    }
+
+    /// Adds a member.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &Json) -> Self {
+        self.put(key, value.as_bytes());
+        self
+    }
+
+    /// Adds a member whose value is a string.
+    #[must_use]
+    pub fn with_str(mut self, key: &str, value: &str) -> Self {
+        self.put_key(key);
+        write_string(&mut self.0, value);
+        self
+    }
+
+    /// Adds a member if there is a value for it.
+    #[must_use]
+    pub fn with_some(self, key: &str, value: Option<&Json>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
+    }
+
+    /// Closes the object.
+    #[must_use]
+    pub fn finish(mut self) -> Json {
+        self.0.put_u8(b'}');
+        Json::trusted(self.0.freeze())
+    }
+
+    fn put(&mut self, key: &str, value: &[u8]) {
+        self.put_key(key);
+        self.0.put_slice(value);
+    }
+
+    fn put_key(&mut self, key: &str) {
+        if self.0.len() > 1 {
+            self.0.put_u8(b',');
+        }
+        write_string(&mut self.0, key);
+        self.0.put_u8(b':');
+    }
+}
+
+fn write_string(buffer: &mut BytesMut, text: &str) {
+    serde_json::to_writer(buffer.writer(), text).expect("a string written to memory cannot fail");
+}
+
+struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// A key borrowed where the text has no escapes in it.
+        #[derive(Deserialize)]
+        struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+        struct ReadPairs;
+        impl<'de> Visitor<'de> for ReadPairs {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+                let mut pairs = Vec::with_capacity(8);
+                while let Some(Key(key)) = map.next_key()? {
+                    pairs.push((key, map.next_value()?));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(ReadPairs)
+    }
+}
+
+fn refuse_duplicates(members: &[(Cow<'_, str>, &RawValue)]) -> Result<(), JsonError> {
+    /// Up to here, comparing every pair is quicker than a hash table.
+    const FEW: usize = 16;
+    let mut seen: HashSet<&str> = HashSet::new();
+    for (i, (key, _)) in members.iter().enumerate() {
+        let is_double = if members.len() <= FEW { members[..i].iter().any(|(earlier, _)| earlier == key) } else { !seen.insert(key) };
+        if is_double {
+            return Err(JsonError::DuplicateMember(key.clone().into_owned()));
+        }
+    }
+    Ok(())
+}

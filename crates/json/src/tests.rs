@@ -1,0 +1,91 @@
+use super::*;
+use proptest::prelude::*;
+
+fn refused(text: &str) -> String {
+    Json::parse(text.to_owned()).expect_err(text).to_string()
+}
+
+#[test]
+fn text_stays_as_it_came() {
+    for text in [r#"{"z":1,"a":2.50,"n":1e400,"z2":"\u00e9"}"#, "[ 1 , 2 ]", "-0.0", "\"\"", "123456789012345678901234567890"] {
+        assert_eq!(Json::parse(text.to_owned()).unwrap().as_str(), text);
+    }
+}
+
+#[test]
+fn what_is_not_json_is_refused() {
+    for text in ["", " ", "{", "[1,]", "{\"a\":1}x", "nul", "'a'", "{\"a\" 1}", "\"\u{1}\""] {
+        refused(text);
+    }
+    Json::parse(&b"\"\xff\""[..]).expect_err("bytes that are not UTF-8");
+}
+
+#[test]
+fn depth_counts_brackets_outside_strings() {
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    assert!(Json::parse(nested(DEFAULT_MAX_DEPTH)).is_ok());
+    assert_eq!(refused(&nested(DEFAULT_MAX_DEPTH + 1)), "nested deeper than 128 levels");
+    assert!(Json::parse(format!("\"{}\"", "[\\\"".repeat(1000))).is_ok());
+    refused(&"[".repeat(1_000_000));
+}
+
+#[test]
+fn a_member_named_twice_is_refused() {
+    let double = |text: &str| Json::parse(text.to_owned()).unwrap().members().map(|_| ()).unwrap_err().to_string();
+    assert_eq!(double(r#"{"a":1,"a":2}"#), "the member \"a\" appears twice");
+    assert_eq!(double(r#"{"a":1,"\u0061":2}"#), "the member \"a\" appears twice");
+    let many: String = (0..40).map(|i| format!("\"k{i}\":0,")).collect();
+    assert_eq!(double(&format!("{{{many}\"k7\":1}}")), "the member \"k7\" appears twice");
+    assert_eq!(double("[1]"), "expected an object, found an array");
+
+    let deep = Json::parse(r#"{"a":[{"b":1,"b":2}]}"#).unwrap();
+    assert!(deep.members().is_ok(), "only the level that is read is judged");
+    assert!(deep.to_value().unwrap_err().to_string().starts_with("the member \"b\" appears twice"));
+}
+
+#[test]
+fn a_piece_shares_the_buffer() {
+    let json = Json::parse(r#"{"a":{"b":[1,2]}}"#).unwrap();
+    let piece = json.members().unwrap().get("a").unwrap();
+    assert_eq!(piece.as_str(), r#"{"b":[1,2]}"#);
+    assert!(json.as_bytes().as_ptr_range().contains(&piece.as_bytes().as_ptr()));
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_filter("finite", |f| f.is_finite()).prop_map(Value::from),
+        ".*".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 48, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(".*", inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn strict_reading_agrees_with_serde_json(value in any_value()) {
+        let json = Json::from(&value);
+        prop_assert_eq!(json.to_value().unwrap(), json.read::<Value>().unwrap());
+    }
+
+    #[test]
+    fn an_edit_that_names_nothing_changes_nothing(map in prop::collection::btree_map(".*", any_value(), 0..8)) {
+        let value = Value::Object(map.into_iter().collect());
+        let json = Json::from(&value);
+        prop_assert_eq!(json.members().unwrap().edit(&[]), json.clone());
+    }
+
+    #[test]
+    fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(json) = Json::parse(bytes) {
+            let _ = json.members();
+            let _ = json.to_value();
+        }
+    }
+}
