@@ -1,0 +1,112 @@
+//! The serving side: what a door needs to speak MCP, whoever answers behind it.
+//!
+//! [`http::HttpServer`] and [`stdio::serve`] read messages, keep sessions, check headers and write answers. What is
+//! answered is the business of a [`Service`].
+
+mod channel;
+pub mod http;
+pub mod session;
+pub mod stdio;
+mod stream;
+
+pub use channel::{AskError, Channel};
+pub use session::{Session, Sessions};
+
+use crate::{
+    headers::HeaderParam,
+    message::{ErrorObject, Id, Notification},
+    meta::Meta,
+    revision::Revision,
+};
+use std::{sync::Arc, time::Duration};
+use toolcrib_json::{Json, Members};
+
+/// Who calls, as far as the wire must know: sessions are bound to their caller.
+pub trait Caller: Clone + Send + Sync + 'static {
+    /// A stable name for whoever this is. A session opened under one name is not found under another.
+    fn principal(&self) -> &str;
+}
+
+/// One request as the service sees it: what is asked, by whom, in which revision, and the way back.
+#[derive(Debug)]
+pub struct Exchange<C> {
+    /// The id the client gave.
+    pub id: Id,
+    /// What is asked for.
+    pub method: Box<str>,
+    /// The parameters, read one level deep.
+    pub params: Option<Members>,
+    /// What `_meta` said.
+    pub meta: Meta,
+    /// The revision that this request is made in.
+    pub revision: Revision,
+    /// The session, for a legacy client.
+    pub session: Option<Arc<Session>>,
+    /// Says things to the client before the answer.
+    pub channel: Channel,
+    /// Who asks.
+    pub caller: C,
+}
+
+/// What answers behind a door.
+pub trait Service: Send + Sync + 'static {
+    /// Who calls.
+    type Caller: Caller;
+
+    /// Answers one request. `initialize` arrives here too, with the session that it opens.
+    ///
+    /// # Cancellation
+    /// The future is dropped when the client cancels or leaves.
+    fn request(&self, exchange: Exchange<Self::Caller>) -> impl Future<Output = Result<Json, ErrorObject>> + Send;
+
+    /// Hears a notification of a legacy client, other than cancellation, which the wire itself sees to.
+    fn notification(&self, notification: Notification, session: &Arc<Session>);
+
+    /// The arguments of a tool that HTTP clients must mirror into headers.
+    fn header_params(&self, tool: &str, caller: &Self::Caller) -> Option<Arc<[HeaderParam]>>;
+}
+
+/// Bounds of the serving side. Every one has a default that suits a loopback gateway.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The largest message accepted, in bytes. Default 4 MiB, as in the Rust SDK.
+    pub max_message_bytes: usize,
+    /// How long a client may take to send a body. Default 30 s.
+    pub body_timeout: Duration,
+    /// Requests answered at once by one door; more are refused as overloaded. Default 1,024.
+    pub max_in_flight: usize,
+    /// Legacy sessions at once; more are refused. Default 4,096.
+    pub max_sessions: usize,
+    /// How long a legacy session lives without a request, an open stream or a call in flight. Default 30 min.
+    pub session_idle: Duration,
+    /// How often a quiet stream carries a comment, so that nobody between takes it for dead. Default 15 s.
+    pub keep_alive: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 4 << 20,
+            body_timeout: Duration::from_secs(30),
+            max_in_flight: 1024,
+            max_sessions: 4096,
+            session_idle: Duration::from_secs(30 * 60),
+            keep_alive: Duration::from_secs(15),
+        }
+    }
+}
+
+/// The parameters that we interpret, whatever the method.
+const INTERPRETED: [&str; 8] = ["name", "uri", "arguments", "_meta", "ref", "cursor", "inputResponses", "requestState"];
+
+/// Refuses a parameter that differs from one we interpret only in its case or by a stray NUL: a server behind us that
+/// reads names loosely would act on the one that we passed over (as CVE-2026-27896 and GHSA-q382-vc8q-7jhj did).
+fn refuse_lookalikes(params: &Members) -> Result<(), ErrorObject> {
+    for (key, _) in params.iter() {
+        let bare = key.trim_matches(|c: char| c == '\0' || c.is_whitespace());
+        if let Some(meant) = INTERPRETED.iter().find(|meant| bare.eq_ignore_ascii_case(meant) && key != **meant) {
+            return Err(ErrorObject::invalid_params(format!("params has {key:?}, which could be mistaken for {meant:?}")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,528 @@
+//! Streamable HTTP, served: both eras on one path.
+//!
+//! A call is answered as plain `application/json`; only when something must be said before the result does the answer
+//! become a stream of events. No task is spawned for a call: it runs inside its connection, so a modern client that
+//! closes the connection has cancelled it. In a legacy session, where closing does not cancel and streams can be
+//! resumed, an answer that has become a stream goes on in a task of its own.
+//!
+//! `Origin` and `Host` are the business of the door in front of this.
+
+mod body;
+
+pub use body::Body;
+
+use super::{
+    Caller, Exchange, Limits, Service, Session, Sessions,
+    channel::{Channel, Outbox},
+    session::InFlight,
+    stream::EventId,
+};
+use crate::{
+    Era, Revision, headers,
+    message::{ErrorObject, Fault, Id, Incoming, Message, Request, Response, code},
+    meta::{self, Meta},
+    method,
+};
+use body::Running;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc};
+use tokio::sync::Semaphore;
+use toolcrib_json::{Json, Members};
+
+type Reply = http::Response<Body>;
+type BoxedAnswer = Pin<Box<dyn Future<Output = Option<Json>> + Send>>;
+
+/// Serves MCP over HTTP. One per door; share it behind an `Arc`.
+#[derive(Debug)]
+pub struct HttpServer<S> {
+    service: Arc<S>,
+    limits: Limits,
+    sessions: Sessions,
+    in_flight: Arc<Semaphore>,
+}
+
+/// An answer that is not a result: the status and what the body says.
+struct Refusal {
+    status: StatusCode,
+    id: Option<Id>,
+    error: ErrorObject,
+}
+
+impl<S: Service> HttpServer<S> {
+    /// A server that lets `service` answer.
+    #[must_use]
+    pub fn new(service: Arc<S>, limits: Limits) -> Self {
+        Self { service, sessions: Sessions::new(limits.clone()), in_flight: Arc::new(Semaphore::new(limits.max_in_flight)), limits }
+    }
+
+    /// The legacy sessions that are open.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Answers one HTTP request of an authenticated caller.
+    pub async fn handle<B>(&self, request: http::Request<B>, caller: S::Caller) -> Reply
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>>,
+    {
+        let (parts, body) = request.into_parts();
+        let reply = match parts.method {
+            Method::POST => self.post(&parts, body, caller).await,
+            Method::GET => self.get(&parts.headers, &caller),
+            Method::DELETE => self.delete(&parts.headers, &caller),
+            _ => Err(not_allowed("this endpoint takes POST; GET and DELETE only with a session")),
+        };
+        reply.unwrap_or_else(Refusal::into_reply)
+    }
+
+    async fn post<B>(&self, parts: &Parts, body: B, caller: S::Caller) -> Result<Reply, Refusal>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>>,
+    {
+        check_content_type(&parts.headers)?;
+        let takes_stream = check_accept(&parts.headers)?;
+        let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| overloaded(self.limits.max_in_flight))?;
+        let text = self.read_body(&parts.headers, body).await?;
+        let session = self.session_of(&parts.headers, &caller)?;
+        match Incoming::parse(&text).map_err(Refusal::from)? {
+            Incoming::One(Message::Request(request)) => {
+                let (exchange, outbox) = self.exchange(&parts.headers, request, session, caller, takes_stream)?;
+                let running = self.start(exchange, outbox, permit)?;
+                Ok(running.reply(self.limits.keep_alive).await)
+            }
+            Incoming::One(message) => self.accept(message, session.as_ref(), &parts.headers),
+            Incoming::Batch(items) => {
+                let session = session.filter(|session| session.revision().has_batches()).ok_or_else(|| {
+                    bad_request(
+                        code::INVALID_REQUEST,
+                        "batches exist only in sessions of revision 2025-03-26: send one message per request",
+                    )
+                })?;
+                let running = self.start_batch(items, &session, &caller, takes_stream, permit)?;
+                Ok(match running {
+                    Some(running) => running.reply(self.limits.keep_alive).await,
+                    None => accepted(),
+                })
+            }
+        }
+    }
+
+    async fn read_body<B>(&self, headers: &HeaderMap, body: B) -> Result<Bytes, Refusal>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>>,
+    {
+        let limit = self.limits.max_message_bytes;
+        let too_large = || Refusal {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            id: None,
+            error: ErrorObject::new(code::INVALID_REQUEST, format!("the message exceeds the limit of {limit} bytes")),
+        };
+        let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if declared.is_some_and(|length| length > limit as u64) {
+            return Err(too_large());
+        }
+        match tokio::time::timeout(self.limits.body_timeout, Limited::new(body, limit).collect()).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+            Ok(Err(error)) => Err(bad_request(code::INVALID_REQUEST, &format!("the body broke off: {error}"))),
+            Err(_) => Err(Refusal {
+                status: StatusCode::REQUEST_TIMEOUT,
+                id: None,
+                error: ErrorObject::new(code::INVALID_REQUEST, "the body did not arrive in time"),
+            }),
+        }
+    }
+
+    /// The session that the request names, if it names one.
+    fn session_of(&self, headers: &HeaderMap, caller: &S::Caller) -> Result<Option<Arc<Session>>, Refusal> {
+        let Some(id) = headers::single(headers, &headers::SESSION_ID).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))? else {
+            return Ok(None);
+        };
+        let version = headers::single(headers, &headers::PROTOCOL_VERSION).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
+        let revision = version
+            .and_then(|value| value.to_str().ok())
+            .map(|date| Revision::from_date(date).ok_or_else(|| meta::unsupported_version(date)));
+        match revision.transpose().map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))? {
+            // Modern requests have no session; whatever stands in the header is ignored.
+            Some(revision) if revision.era() == Era::Modern => Ok(None),
+            // Real clients send a known revision other than the negotiated one: that is accepted.
+            _ => {
+                let session = id.to_str().ok().and_then(|id| self.sessions.find(id, caller.principal()));
+                session.map(Some).ok_or_else(|| {
+                    Refusal::new(
+                        StatusCode::NOT_FOUND,
+                        ErrorObject::new(code::INVALID_REQUEST, "no such session: it ended or never was; send initialize to open one"),
+                    )
+                })
+            }
+        }
+    }
+
+    /// Turns a request into what the service sees, checking all that its era demands.
+    fn exchange(
+        &self,
+        headers: &HeaderMap,
+        request: Request,
+        session: Option<Arc<Session>>,
+        caller: S::Caller,
+        takes_stream: bool,
+    ) -> Result<(Exchange<S::Caller>, Arc<Outbox>), Refusal> {
+        let id = request.id.clone();
+        self.checked(headers, request, session, caller, takes_stream).map_err(|(status, error)| Refusal { status, id: Some(id), error })
+    }
+
+    fn checked(
+        &self,
+        headers: &HeaderMap,
+        request: Request,
+        session: Option<Arc<Session>>,
+        caller: S::Caller,
+        takes_stream: bool,
+    ) -> Result<(Exchange<S::Caller>, Arc<Outbox>), (StatusCode, ErrorObject)> {
+        let bad = |error| (StatusCode::BAD_REQUEST, error);
+        let params = read_params(&request).map_err(bad)?;
+        let meta = Meta::of(params.as_ref()).map_err(bad)?;
+        let outbox = Outbox::new(takes_stream);
+        let (revision, session) = if request.method.as_ref() == method::INITIALIZE && !meta.is_modern() {
+            let session = self.open_session(params.as_ref(), &caller)?;
+            (session.revision(), Some(session))
+        } else if meta.is_modern() || names_modern(headers) || request.method.as_ref() == method::DISCOVER {
+            (self.check_modern(headers, &request, params.as_ref(), &meta, &caller).map_err(bad)?, None)
+        } else {
+            let session = session.ok_or_else(|| bad(no_session(headers)))?;
+            (session.revision(), Some(session))
+        };
+        let asks = session.as_ref().filter(|_| takes_stream).map(|session| Arc::clone(&session.asks));
+        let channel = Channel::outbox(Arc::clone(&outbox), asks);
+        Ok((Exchange { id: request.id, method: request.method, params, meta, revision, session, channel, caller }, outbox))
+    }
+
+    fn open_session(&self, params: Option<&Members>, caller: &S::Caller) -> Result<Arc<Session>, (StatusCode, ErrorObject)> {
+        let (revision, capabilities) = super::session::negotiate(params).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
+        self.sessions
+            .open(caller.principal(), revision, capabilities)
+            .map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, ErrorObject::new(code::INTERNAL_ERROR, error.to_string())))
+    }
+
+    fn check_modern(
+        &self,
+        headers: &HeaderMap,
+        request: &Request,
+        params: Option<&Members>,
+        meta: &Meta,
+        caller: &S::Caller,
+    ) -> Result<Revision, ErrorObject> {
+        if let Some(version) = &meta.protocol_version {
+            headers::check_standard(headers, request, params, version)?;
+        }
+        let revision = meta.modern_revision()?;
+        if request.method.as_ref() == method::CALL_TOOL
+            && let Some(params) = params
+            && let Some(expected) = params.string("name").and_then(|tool| self.service.header_params(&tool, caller))
+        {
+            headers::check_params(headers, &expected, params.get("arguments").as_ref())?;
+        }
+        Ok(revision)
+    }
+
+    /// Lets the service answer, and makes its answer one JSON-RPC response.
+    fn start(
+        &self,
+        exchange: Exchange<S::Caller>,
+        outbox: Arc<Outbox>,
+        permit: tokio::sync::OwnedSemaphorePermit,
+    ) -> Result<Running, Refusal> {
+        let id = exchange.id.clone();
+        let session = exchange.session.clone();
+        let opened = session.clone().filter(|_| exchange.method.as_ref() == method::INITIALIZE);
+        let in_flight = begin(session.as_ref(), &id)?;
+        let era = exchange.revision.era();
+        let service = Arc::clone(&self.service);
+        let status = Arc::new(body::Status::default());
+        let reported = Arc::clone(&status);
+        let answer: BoxedAnswer = Box::pin(async move {
+            let _permit = permit;
+            let outcome = answered_or_cancelled(service.request(exchange), in_flight.as_ref()).await?;
+            if let (Era::Modern, Err(error)) = (era, &outcome) {
+                reported.set(modern_status(error.code));
+            }
+            Some(Response { id: Some(id), outcome }.to_json())
+        });
+        Ok(Running::new(answer, outbox, session, opened, status))
+    }
+
+    /// Lets the service answer every request of a batch, together. `None` where nothing in it wants an answer.
+    fn start_batch(
+        &self,
+        items: Vec<Result<Message, Fault>>,
+        session: &Arc<Session>,
+        caller: &S::Caller,
+        takes_stream: bool,
+        permit: tokio::sync::OwnedSemaphorePermit,
+    ) -> Result<Option<Running>, Refusal> {
+        let outbox = Outbox::new(takes_stream);
+        let mut answers: Vec<BoxedAnswer> = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                Ok(Message::Request(request)) => {
+                    let id = request.id.clone();
+                    let read = read_params(&request).and_then(|params| Meta::of(params.as_ref()).map(|meta| (params, meta)));
+                    let (params, meta) = match read {
+                        Ok(read) => read,
+                        Err(error) => {
+                            answers.push(Box::pin(async { Some(Response { id: Some(id), outcome: Err(error) }.to_json()) }));
+                            continue;
+                        }
+                    };
+                    let in_flight = begin(Some(session), &id)?;
+                    let channel = Channel::outbox(Arc::clone(&outbox), takes_stream.then(|| Arc::clone(&session.asks)));
+                    let (method, revision, caller) = (request.method, session.revision(), caller.clone());
+                    let exchange =
+                        Exchange { id: request.id, method, params, meta, revision, session: Some(Arc::clone(session)), channel, caller };
+                    let service = Arc::clone(&self.service);
+                    answers.push(Box::pin(async move {
+                        let outcome = answered_or_cancelled(service.request(exchange), in_flight.as_ref()).await?;
+                        Some(Response { id: Some(id), outcome }.to_json())
+                    }));
+                }
+                Ok(message) => self.hear(message, session),
+                Err(fault) => answers.push(Box::pin(async { Some(fault.into_response().to_json()) })),
+            }
+        }
+        if answers.is_empty() {
+            return Ok(None);
+        }
+        let answer: BoxedAnswer = Box::pin(async move {
+            let _permit = permit;
+            Some(Json::array(body::all(answers).await.into_iter().flatten()))
+        });
+        Ok(Some(Running::new(answer, outbox, Some(Arc::clone(session)), None, Arc::default())))
+    }
+
+    /// Takes a message that wants no answer.
+    fn accept(&self, message: Message, session: Option<&Arc<Session>>, headers: &HeaderMap) -> Result<Reply, Refusal> {
+        match (session, message) {
+            (Some(session), message) => {
+                self.hear(message, session);
+                Ok(accepted())
+            }
+            (None, Message::Notification(_)) if names_modern(headers) => Ok(accepted()),
+            (None, Message::Response(_)) if names_modern(headers) => Err(bad_request(
+                code::INVALID_REQUEST,
+                "clients of 2026-07-28 send no responses: answer in inputResponses of the repeated request",
+            )),
+            (None, _) => Err(Refusal::new(StatusCode::BAD_REQUEST, no_session(headers))),
+        }
+    }
+
+    fn hear(&self, message: Message, session: &Arc<Session>) {
+        match message {
+            Message::Response(response) => session.answer(response),
+            Message::Notification(notification) if notification.method.as_ref() == method::CANCELLED => {
+                if let Some(id) = super::session::cancelled_id(&notification) {
+                    session.cancel(&id);
+                }
+            }
+            Message::Notification(notification) => self.service.notification(notification, session),
+            Message::Request(_) => {}
+        }
+    }
+
+    /// Opens the stream of a session, or goes on with one that broke off.
+    fn get(&self, headers: &HeaderMap, caller: &S::Caller) -> Result<Reply, Refusal> {
+        let session =
+            self.session_of(headers, caller)?.ok_or_else(|| not_allowed("GET opens the stream of a session: name it in Mcp-Session-Id"))?;
+        if !accepts(headers, "text/event-stream") {
+            return Err(not_acceptable("GET is answered as text/event-stream: accept it"));
+        }
+        let last = headers.get(headers::LAST_EVENT_ID).and_then(|value| value.to_str().ok());
+        let place = match last {
+            None => None,
+            Some(text) => Some(EventId::parse(text).ok_or_else(|| bad_request(code::INVALID_REQUEST, "Last-Event-ID is none of ours"))?),
+        };
+        let stream = session.find_stream(place.map_or(0, |place| place.stream));
+        let stream = stream.ok_or_else(|| {
+            Refusal::new(StatusCode::NOT_FOUND, ErrorObject::new(code::INVALID_REQUEST, "the stream to resume is no longer kept"))
+        })?;
+        let cursor = place.map_or_else(|| stream.read_unsent(), |place| stream.read_after(place.sequence));
+        Ok(streaming(Body::stream(stream, cursor, session.occupy(), None, self.limits.keep_alive), Some(&session)))
+    }
+
+    fn delete(&self, headers: &HeaderMap, caller: &S::Caller) -> Result<Reply, Refusal> {
+        let session = self.session_of(headers, caller)?.ok_or_else(|| not_allowed("DELETE ends a session: name it in Mcp-Session-Id"))?;
+        self.sessions.close(session.id());
+        let mut reply = http::Response::new(Body::empty());
+        *reply.status_mut() = StatusCode::NO_CONTENT;
+        Ok(reply)
+    }
+}
+
+/// Waits for the answer, unless the client cancels first: then there is none.
+async fn answered_or_cancelled(
+    answer: impl Future<Output = Result<Json, ErrorObject>>,
+    in_flight: Option<&InFlight>,
+) -> Option<Result<Json, ErrorObject>> {
+    let Some(in_flight) = in_flight else { return Some(answer.await) };
+    tokio::select! {
+        biased;
+        () = in_flight.cancelled.notified() => None,
+        outcome = answer => Some(outcome),
+    }
+}
+
+fn begin(session: Option<&Arc<Session>>, id: &Id) -> Result<Option<InFlight>, Refusal> {
+    let Some(session) = session else { return Ok(None) };
+    session.begin(id).map(Some).ok_or_else(|| Refusal {
+        status: StatusCode::BAD_REQUEST,
+        id: Some(id.clone()),
+        error: ErrorObject::new(code::INVALID_REQUEST, "a request with this id is still being answered"),
+    })
+}
+
+fn read_params(request: &Request) -> Result<Option<Members>, ErrorObject> {
+    let members = request.params.as_ref().map(Json::members).transpose();
+    let members = members.map_err(|error| ErrorObject::invalid_params(format!("params: {error}")))?;
+    if let Some(members) = &members {
+        super::refuse_lookalikes(members)?;
+    }
+    Ok(members)
+}
+
+fn names_modern(headers: &HeaderMap) -> bool {
+    let version = headers.get(headers::PROTOCOL_VERSION).and_then(|value| value.to_str().ok());
+    version.is_some_and(|date| Revision::from_date(date).is_none_or(|revision| revision.era() == Era::Modern))
+}
+
+fn no_session(headers: &HeaderMap) -> ErrorObject {
+    if let Some(date) = headers.get(headers::PROTOCOL_VERSION).and_then(|value| value.to_str().ok())
+        && Revision::from_date(date).is_none()
+    {
+        return meta::unsupported_version(date);
+    }
+    ErrorObject::new(
+        code::INVALID_REQUEST,
+        "this request belongs to no session: send initialize and then its Mcp-Session-Id, or speak 2026-07-28 with params._meta on every request",
+    )
+}
+
+/// The HTTP status that goes with an error of 2026-07-28.
+fn modern_status(code: i64) -> StatusCode {
+    match code {
+        code::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+        code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION | code::INVALID_REQUEST | code::PARSE_ERROR => {
+            StatusCode::BAD_REQUEST
+        }
+        _ => StatusCode::OK,
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorObject::new(code::INVALID_REQUEST, format!("the body must be application/json, not {value:?}")),
+    ))
+}
+
+/// Refuses a client that cannot take JSON. One that cannot take a stream is served; it just hears nothing in mid-call.
+fn check_accept(headers: &HeaderMap) -> Result<bool, Refusal> {
+    if !headers.contains_key(header::ACCEPT) {
+        return Ok(true);
+    }
+    if !accepts(headers, "application/json") {
+        return Err(not_acceptable("answers are application/json or text/event-stream: accept both"));
+    }
+    Ok(accepts(headers, "text/event-stream"))
+}
+
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let kind = media_type.split('/').next().unwrap_or_default();
+    let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    ranges.map(|range| range.split(';').next().unwrap_or_default().trim()).any(|range| {
+        range == "*/*"
+            || range.eq_ignore_ascii_case(media_type)
+            || range.strip_suffix("/*").is_some_and(|all| all.eq_ignore_ascii_case(kind))
+    })
+}
+
+fn streaming(body: Body, session: Option<&Arc<Session>>) -> Reply {
+    let mut reply = http::Response::new(body);
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    name_session(headers, session);
+    reply
+}
+
+fn plain(status: StatusCode, text: Json, opened: Option<&Arc<Session>>) -> Reply {
+    let mut reply = http::Response::new(Body::full(text.into_bytes()));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    name_session(reply.headers_mut(), opened);
+    reply
+}
+
+fn name_session(headers: &mut HeaderMap, session: Option<&Arc<Session>>) {
+    if let Some(id) = session.and_then(|session| HeaderValue::from_str(session.id()).ok()) {
+        headers.insert(headers::SESSION_ID, id);
+    }
+}
+
+fn accepted() -> Reply {
+    let mut reply = http::Response::new(Body::empty());
+    *reply.status_mut() = StatusCode::ACCEPTED;
+    reply
+}
+
+fn bad_request(code: i64, message: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, ErrorObject::new(code, message))
+}
+
+fn not_allowed(message: &str) -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ErrorObject::new(code::INVALID_REQUEST, message))
+}
+
+fn not_acceptable(message: &str) -> Refusal {
+    Refusal::new(StatusCode::NOT_ACCEPTABLE, ErrorObject::new(code::INVALID_REQUEST, message))
+}
+
+fn overloaded(limit: usize) -> Refusal {
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        ErrorObject::new(code::INTERNAL_ERROR, format!("overloaded: {limit} requests are being answered; try again in a moment")),
+    )
+}
+
+impl Refusal {
+    fn new(status: StatusCode, error: ErrorObject) -> Self {
+        Self { status, id: None, error }
+    }
+
+    fn into_reply(self) -> Reply {
+        let mut reply = plain(self.status, Response { id: self.id, outcome: Err(self.error) }.to_json(), None);
+        match self.status {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        reply
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(Fault { id, error }: Fault) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, id, error }
+    }
+}

@@ -1,0 +1,267 @@
+//! Answers on their way out: whole, or as a stream that the answer itself drives.
+
+use super::{BoxedAnswer, Reply, plain, streaming};
+use crate::{
+    Revision,
+    server::{
+        channel::Outbox,
+        session::{Busy, Session},
+        stream::{Cursor, EventId, EventStream},
+    },
+    sse,
+};
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::Frame;
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    mem,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Interval, MissedTickBehavior};
+use toolcrib_json::Json;
+
+/// The HTTP status that an answer asks for once it is there.
+#[derive(Debug)]
+pub(super) struct Status(AtomicU16);
+
+impl Default for Status {
+    fn default() -> Self {
+        Self(AtomicU16::new(StatusCode::OK.as_u16()))
+    }
+}
+
+impl Status {
+    pub(super) fn set(&self, status: StatusCode) {
+        self.0.store(status.as_u16(), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.load(Ordering::Relaxed)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// A request that is being answered.
+pub(super) struct Running {
+    answer: BoxedAnswer,
+    outbox: Arc<Outbox>,
+    session: Option<Arc<Session>>,
+    opened: Option<Arc<Session>>,
+    status: Arc<Status>,
+}
+
+/// What comes first of a running request.
+enum First {
+    /// Its answer: nothing was said before.
+    Answer(Option<Json>),
+    /// A message in mid-call.
+    Message(Json),
+}
+
+/// What comes next of a running request whose answer has become a stream.
+enum Next {
+    Message(Json),
+    /// The answer, and with it the end; `None` if the request was cancelled.
+    Answer(Option<Json>),
+}
+
+impl Running {
+    pub(super) fn new(
+        answer: BoxedAnswer,
+        outbox: Arc<Outbox>,
+        session: Option<Arc<Session>>,
+        opened: Option<Arc<Session>>,
+        status: Arc<Status>,
+    ) -> Self {
+        Self { answer, outbox, session, opened, status }
+    }
+
+    /// Waits until it is clear whether the answer is plain or a stream, and gives it that form.
+    pub(super) async fn reply(mut self, keep_alive: Duration) -> Reply {
+        match poll_fn(|cx| self.poll_first(cx)).await {
+            First::Answer(Some(text)) => plain(self.status.get(), text, self.opened.as_ref()),
+            // Cancelled: the client wants no answer, but HTTP must give some.
+            First::Answer(None) => super::accepted(),
+            First::Message(message) => match self.session.take() {
+                None => streaming(Body::exchange(self, message, keep_alive), None),
+                Some(session) => self.detach(&session, message, keep_alive),
+            },
+        }
+    }
+
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<First> {
+        match self.poll_next(cx) {
+            Poll::Ready(Next::Message(message)) => Poll::Ready(First::Message(message)),
+            Poll::Ready(Next::Answer(answer)) => Poll::Ready(First::Answer(answer)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Messages go before the answer, even where both are there already.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if let Poll::Ready(message) = self.outbox.poll_next(cx) {
+            return Poll::Ready(Next::Message(message));
+        }
+        let Poll::Ready(answer) = self.answer.as_mut().poll(cx) else {
+            return self.outbox.poll_next(cx).map(Next::Message);
+        };
+        match self.outbox.take() {
+            None => Poll::Ready(Next::Answer(answer)),
+            Some(message) => {
+                // The answer waits for its turn behind the messages that are left.
+                self.answer = Box::pin(async { answer });
+                Poll::Ready(Next::Message(message))
+            }
+        }
+    }
+
+    /// Lets the request go on in a task, writing into a stream of the session that outlives the connection.
+    fn detach(mut self, session: &Arc<Session>, message: Json, keep_alive: Duration) -> Reply {
+        let stream = session.open_stream();
+        stream.push(message);
+        // Clients before 2025-11-25 take an event without data for a broken message.
+        let priming = (session.revision() >= Revision::V2025_11_25)
+            .then(|| sse::priming(&EventId { stream: stream.number(), sequence: 0 }.to_text(), None));
+        let cursor = stream.read_after(0);
+        let body = Body::stream(Arc::clone(&stream), cursor, session.occupy(), priming, keep_alive);
+        let reply = streaming(body, Some(session));
+        tokio::spawn(async move {
+            loop {
+                match poll_fn(|cx| self.poll_next(cx)).await {
+                    Next::Message(message) => stream.push(message),
+                    Next::Answer(answer) => {
+                        if let Some(answer) = answer {
+                            stream.push(answer);
+                        }
+                        stream.finish();
+                        return;
+                    }
+                }
+            }
+        });
+        reply
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
+}
+
+/// Runs answers together and gives them in their order.
+pub(super) async fn all(answers: Vec<BoxedAnswer>) -> Vec<Option<Json>> {
+    let mut open: Vec<Option<BoxedAnswer>> = answers.into_iter().map(Some).collect();
+    let mut done: Vec<Option<Json>> = open.iter().map(|_| None).collect();
+    poll_fn(move |cx| {
+        for (slot, result) in open.iter_mut().zip(&mut done) {
+            if let Some(answer) = slot
+                && let Poll::Ready(text) = answer.as_mut().poll(cx)
+            {
+                *result = text;
+                *slot = None;
+            }
+        }
+        if open.iter().all(Option::is_none) { Poll::Ready(mem::take(&mut done)) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// The body of an HTTP answer.
+pub struct Body(Kind);
+
+enum Kind {
+    Whole(Option<Bytes>),
+    Exchange { running: Option<Box<Running>>, first: Option<Json>, keep_alive: Interval },
+    Stream { stream: Arc<EventStream>, cursor: Cursor, _busy: Busy, first: Option<Bytes>, keep_alive: Interval },
+}
+
+impl Body {
+    pub(super) fn empty() -> Self {
+        Self(Kind::Whole(None))
+    }
+
+    pub(super) fn full(bytes: Bytes) -> Self {
+        Self(Kind::Whole(Some(bytes)))
+    }
+
+    fn exchange(running: Running, first: Json, keep_alive: Duration) -> Self {
+        Self(Kind::Exchange { running: Some(Box::new(running)), first: Some(first), keep_alive: every(keep_alive) })
+    }
+
+    pub(super) fn stream(stream: Arc<EventStream>, cursor: Cursor, busy: Busy, first: Option<Bytes>, keep_alive: Duration) -> Self {
+        Self(Kind::Stream { stream, cursor, _busy: busy, first, keep_alive: every(keep_alive) })
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match &mut self.0 {
+            Kind::Whole(bytes) => Poll::Ready(bytes.take()),
+            Kind::Exchange { running, first, keep_alive } => {
+                if let Some(message) = first.take() {
+                    return Poll::Ready(Some(sse::event(None, message.as_bytes())));
+                }
+                let Some(call) = running else { return Poll::Ready(None) };
+                match call.poll_next(cx) {
+                    Poll::Ready(Next::Message(message)) => Poll::Ready(Some(sse::event(None, message.as_bytes()))),
+                    Poll::Ready(Next::Answer(answer)) => {
+                        *running = None;
+                        Poll::Ready(answer.map(|text| sse::event(None, text.as_bytes())))
+                    }
+                    Poll::Pending => keep_alive.poll_tick(cx).map(|_| Some(sse::KEEP_ALIVE)),
+                }
+            }
+            Kind::Stream { stream, cursor, first, keep_alive, .. } => {
+                if let Some(bytes) = first.take() {
+                    return Poll::Ready(Some(bytes));
+                }
+                match stream.poll_next(cursor, cx) {
+                    Poll::Pending => keep_alive.poll_tick(cx).map(|_| Some(sse::KEEP_ALIVE)),
+                    ready => ready,
+                }
+            }
+        }
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.poll_bytes(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.0, Kind::Whole(None) | Kind::Exchange { running: None, .. })
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        match &self.0 {
+            Kind::Whole(bytes) => http_body::SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            _ => http_body::SizeHint::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match &self.0 {
+            Kind::Whole(_) => "Body(whole)",
+            Kind::Exchange { .. } => "Body(exchange)",
+            Kind::Stream { .. } => "Body(stream)",
+        })
+    }
+}

@@ -1,0 +1,318 @@
+//! Legacy sessions: opened by `initialize`, bound to their caller, bounded in number, and forgotten when idle.
+
+use super::{
+    Limits,
+    channel::Asks,
+    stream::{EventStream, MAX_KEPT_STREAMS},
+};
+use crate::{
+    message::{ErrorObject, Id, Message, Notification, Response},
+    revision::Revision,
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+use toolcrib_json::{Json, Members};
+
+/// What one legacy client and we agreed on, and what it left with us.
+#[derive(Debug)]
+pub struct Session {
+    id: Box<str>,
+    principal: Box<str>,
+    revision: Revision,
+    capabilities: Json,
+    started: Instant,
+    /// Milliseconds after `started`.
+    last_used_ms: AtomicU64,
+    busy: AtomicUsize,
+    pub(super) asks: Arc<Asks>,
+    in_flight: Mutex<HashMap<Id, Arc<Notify>>>,
+    subscriptions: Mutex<HashSet<String>>,
+    log_level: Mutex<Option<String>>,
+    outlet: Outlet,
+    streams: Mutex<VecDeque<Arc<EventStream>>>,
+    next_stream: AtomicU64,
+}
+
+/// Where messages go that belong to no request.
+#[derive(Debug)]
+enum Outlet {
+    /// The stream that the client opens with GET.
+    Stream(Arc<EventStream>),
+    /// The pipe.
+    Pipe(mpsc::Sender<Json>),
+}
+
+impl Session {
+    fn new(id: Box<str>, principal: &str, revision: Revision, capabilities: Json, outlet: Outlet) -> Self {
+        Self {
+            id,
+            principal: principal.into(),
+            revision,
+            capabilities,
+            started: Instant::now(),
+            last_used_ms: AtomicU64::new(0),
+            busy: AtomicUsize::new(0),
+            asks: Arc::default(),
+            in_flight: Mutex::default(),
+            subscriptions: Mutex::default(),
+            log_level: Mutex::default(),
+            outlet,
+            streams: Mutex::default(),
+            next_stream: AtomicU64::new(1),
+        }
+    }
+
+    pub(super) fn on_pipe(principal: &str, revision: Revision, capabilities: Json, pipe: mpsc::Sender<Json>) -> Arc<Self> {
+        Arc::new(Self::new("stdio".into(), principal, revision, capabilities, Outlet::Pipe(pipe)))
+    }
+
+    /// The id, random for HTTP. It names the session and proves nothing.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The revision that was negotiated.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The capabilities that the client declared in `initialize`: an object.
+    #[must_use]
+    pub fn capabilities(&self) -> &Json {
+        &self.capabilities
+    }
+
+    /// The resources that the client subscribed to.
+    pub fn subscriptions(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The least level of log messages that the client wants, once it said so.
+    #[must_use]
+    pub fn log_level(&self) -> Option<String> {
+        self.log_level.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets the least level of log messages.
+    pub fn set_log_level(&self, level: &str) {
+        *self.log_level.lock().unwrap_or_else(PoisonError::into_inner) = Some(level.to_owned());
+    }
+
+    /// Tells the client something that belongs to none of its requests. Dropped if the client does not read.
+    pub fn notify(&self, method: &str, params: Option<Json>) {
+        let message = Message::Notification(Notification { method: method.into(), params }).to_json();
+        match &self.outlet {
+            Outlet::Stream(stream) => stream.push(message),
+            Outlet::Pipe(pipe) => {
+                // A full pipe belongs to a client that does not read; what it misses here it may list again.
+                let _ = pipe.try_send(message);
+            }
+        }
+    }
+
+    /// Hands over the client's answer to one of our questions.
+    pub(super) fn answer(&self, response: Response) {
+        self.asks.answer(response);
+    }
+
+    /// Registers a request, so that it can be cancelled. `None` if one with this id is still being answered.
+    pub(super) fn begin(self: &Arc<Self>, id: &Id) -> Option<InFlight> {
+        let cancelled = Arc::new(Notify::new());
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_flight.contains_key(id) {
+            return None;
+        }
+        in_flight.insert(id.clone(), Arc::clone(&cancelled));
+        Some(InFlight { session: Arc::clone(self), id: id.clone(), cancelled, _busy: self.occupy() })
+    }
+
+    /// Cancels a request of this session. One that is not (or no longer) being answered is ignored.
+    pub(super) fn cancel(&self, id: &Id) {
+        if let Some(cancelled) = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
+            cancelled.notify_one();
+        }
+    }
+
+    /// Keeps the session alive while the guard lives.
+    pub(super) fn occupy(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    pub(super) fn standalone(&self) -> Option<&Arc<EventStream>> {
+        match &self.outlet {
+            Outlet::Stream(stream) => Some(stream),
+            Outlet::Pipe(_) => None,
+        }
+    }
+
+    /// Opens a stream for one answer, and forgets the oldest finished one when too many are kept.
+    pub(super) fn open_stream(&self) -> Arc<EventStream> {
+        let stream = Arc::new(EventStream::new(self.next_stream.fetch_add(1, Ordering::Relaxed)));
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if streams.len() >= MAX_KEPT_STREAMS
+            && let Some(oldest) = streams.iter().position(|stream| stream.is_finished())
+        {
+            streams.remove(oldest);
+        }
+        streams.push_back(Arc::clone(&stream));
+        stream
+    }
+
+    pub(super) fn find_stream(&self, number: u64) -> Option<Arc<EventStream>> {
+        let standalone = self.standalone().filter(|stream| stream.number() == number);
+        let kept = || self.streams.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|stream| stream.number() == number).cloned();
+        standalone.cloned().or_else(kept)
+    }
+
+    fn touch(&self) {
+        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_used_ms.store(elapsed_ms, Ordering::Relaxed);
+    }
+
+    fn is_idle(&self, limits: &Limits) -> bool {
+        let last_used = self.started + std::time::Duration::from_millis(self.last_used_ms.load(Ordering::Relaxed));
+        self.busy.load(Ordering::Relaxed) == 0 && last_used.elapsed() > limits.session_idle
+    }
+}
+
+/// Keeps a session from being forgotten as idle.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Session>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request of a session that is being answered.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    session: Arc<Session>,
+    id: Id,
+    pub(super) cancelled: Arc<Notify>,
+    _busy: Busy,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.session.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+/// All sessions of one HTTP door.
+#[derive(Debug)]
+pub struct Sessions {
+    limits: Limits,
+    by_id: RwLock<HashMap<Box<str>, Arc<Session>>>,
+}
+
+/// There is no room for another session.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("too many sessions: {limit} are open")]
+pub(super) struct TooManySessions {
+    limit: usize,
+}
+
+impl Sessions {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, by_id: RwLock::default() }
+    }
+
+    /// Opens a session. When all places are taken, idle sessions make room; busy ones never do.
+    pub(super) fn open(&self, principal: &str, revision: Revision, capabilities: Json) -> Result<Arc<Session>, TooManySessions> {
+        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        if by_id.len() >= self.limits.max_sessions {
+            by_id.retain(|_, session| !session.is_idle(&self.limits));
+        }
+        if by_id.len() >= self.limits.max_sessions {
+            return Err(TooManySessions { limit: self.limits.max_sessions });
+        }
+        let id = random_id();
+        let session = Arc::new(Session::new(id.clone(), principal, revision, capabilities, Outlet::Stream(Arc::new(EventStream::new(0)))));
+        by_id.insert(id, Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Finds a session of this caller and notes that it is in use. Another caller's session is not found.
+    pub(super) fn find(&self, id: &str, principal: &str) -> Option<Arc<Session>> {
+        let session = self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()?;
+        if *session.principal != *principal || session.is_idle(&self.limits) {
+            return None;
+        }
+        session.touch();
+        Some(session)
+    }
+
+    /// Ends a session: its streams close, its requests are cancelled.
+    pub(super) fn close(&self, id: &str) {
+        let removed = self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        if let Some(session) = removed {
+            end(&session);
+        }
+    }
+
+    /// Visits every session.
+    pub fn for_each(&self, visit: impl FnMut(&Arc<Session>)) {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).values().for_each(visit);
+    }
+
+    /// Forgets the sessions that have been idle too long. To be called now and then.
+    pub fn forget_idle(&self) {
+        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        by_id.retain(|_, session| !session.is_idle(&self.limits));
+    }
+
+    /// Ends the streams of all sessions, so that a door can shut.
+    pub fn close_streams(&self) {
+        self.for_each(|session| {
+            if let Some(stream) = session.standalone() {
+                stream.finish();
+            }
+        });
+    }
+}
+
+fn end(session: &Session) {
+    if let Some(stream) = session.standalone() {
+        stream.finish();
+    }
+    let in_flight = session.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+    in_flight.values().for_each(|cancelled| cancelled.notify_one());
+}
+
+fn random_id() -> Box<str> {
+    let mut bytes = [0_u8; 24];
+    getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
+    BASE64_URL_SAFE_NO_PAD.encode(bytes).into()
+}
+
+/// Reads what `initialize` asks for: the revision that answers it, and the client's capabilities.
+pub(super) fn negotiate(params: Option<&Members>) -> Result<(Revision, Json), ErrorObject> {
+    let asked = params.and_then(|params| params.string("protocolVersion"));
+    let asked = asked.ok_or_else(|| ErrorObject::invalid_params("initialize needs params.protocolVersion, a string"))?;
+    let capabilities = params.and_then(|params| params.get("capabilities")).unwrap_or_else(Json::empty_object);
+    if !capabilities.is_object() {
+        return Err(ErrorObject::invalid_params("params.capabilities must be an object"));
+    }
+    Ok((Revision::negotiate(&asked), capabilities))
+}
+
+/// The request that `notifications/cancelled` is about.
+pub(super) fn cancelled_id(notification: &Notification) -> Option<Id> {
+    Id::from_json(&notification.params.as_ref()?.members().ok()?.get("requestId")?)
+}
