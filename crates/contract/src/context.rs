@@ -1,0 +1,211 @@
+//! What a tool may know and say while it runs.
+
+use crate::{call::CallerId, error::CallError, tool::BoxFuture};
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use toolcrib_json::Json;
+
+/// What a tool may know of the call that it answers, and the way back to the client.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    caller: CallerId,
+    deadline: Instant,
+    back: Arc<dyn BackChannel>,
+}
+
+/// The way back to the client in mid-call. Doors implement it; what a client cannot hear is dropped there.
+pub trait BackChannel: Send + Sync + fmt::Debug {
+    /// Tells how far the call is.
+    fn progress(&self, progress: Progress);
+
+    /// Says something for the client's log.
+    fn log(&self, level: LogLevel, logger: Option<&str>, data: Json);
+
+    /// Asks questions and gives all answers, by the names of the questions.
+    ///
+    /// A client of 2026-07-28 is asked by ending the call with [`CallError::NeedsInput`]; it then repeats the call, and the
+    /// same questions find their answers at once.
+    fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>>;
+
+    /// Tells every client that something changed.
+    fn announce(&self, change: Change);
+
+    /// Whether the caller wants to hear of progress.
+    fn wants_progress(&self) -> bool;
+}
+
+/// How far a call is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// How much is done; grows with every report.
+    pub done: f64,
+    /// How much there is, if that is known.
+    pub total: Option<f64>,
+    /// What is being done.
+    pub message: Option<String>,
+}
+
+/// How important a log message is (RFC 5424).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are those of RFC 5424 and say all there is to say")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Notice,
+    Warning,
+    Error,
+    Critical,
+    Alert,
+    Emergency,
+}
+
+impl LogLevel {
+    /// All levels, the least important first.
+    pub const ALL: [Self; 8] =
+        [Self::Debug, Self::Info, Self::Notice, Self::Warning, Self::Error, Self::Critical, Self::Alert, Self::Emergency];
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+            Self::Alert => "alert",
+            Self::Emergency => "emergency",
+        }
+    }
+
+    /// The level with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name() == name)
+    }
+}
+
+/// Something to ask the client in mid-call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Ask the user: the parameters of `elicitation/create`.
+    Elicit(Json),
+    /// Ask the client's model: the parameters of `sampling/createMessage`.
+    Sample(Json),
+    /// Ask for the client's roots.
+    Roots,
+}
+
+impl Question {
+    /// Asks the user to fill in a form.
+    #[must_use]
+    pub fn form(message: &str, requested_schema: &Json) -> Self {
+        Self::Elicit(Json::object().with_str("message", message).with("requestedSchema", requested_schema).finish())
+    }
+
+    /// The capability that a client needs to answer.
+    #[must_use]
+    pub fn capability(&self) -> &'static str {
+        match self {
+            Self::Elicit(_) => "elicitation",
+            Self::Sample(_) => "sampling",
+            Self::Roots => "roots",
+        }
+    }
+}
+
+/// The results that a client gave, by the names of the questions.
+pub type Answers = BTreeMap<String, Json>;
+
+/// Something that clients may have listed or read, and that is now different.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// The list of tools.
+    Tools,
+    /// The list of prompts.
+    Prompts,
+    /// The list of resources.
+    Resources,
+    /// The contents of the resource with this URI.
+    Resource(Arc<str>),
+}
+
+impl CallContext {
+    /// A context for one call; the gate makes it.
+    #[must_use]
+    pub fn new(caller: CallerId, deadline: Instant, back: Arc<dyn BackChannel>) -> Self {
+        Self { caller, deadline, back }
+    }
+
+    /// Who asked.
+    #[must_use]
+    pub fn caller(&self) -> &CallerId {
+        &self.caller
+    }
+
+    /// When the call is given up.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// How long the call may still take, reckoned from `now`.
+    #[must_use]
+    pub fn remaining(&self, now: Instant) -> Duration {
+        self.deadline.saturating_duration_since(now)
+    }
+
+    /// Tells the client how far the call is, if it asked to hear of that.
+    pub fn progress(&self, done: f64, total: Option<f64>, message: Option<&str>) {
+        self.back.progress(Progress { done, total, message: message.map(ToOwned::to_owned) });
+    }
+
+    /// Whether the client asked to hear of progress.
+    #[must_use]
+    pub fn wants_progress(&self) -> bool {
+        self.back.wants_progress()
+    }
+
+    /// Says something for the client's log, if the client wants this level.
+    pub fn log(&self, level: LogLevel, text: &str) {
+        self.back.log(level, None, Json::string(text));
+    }
+
+    /// Asks one question in mid-call and gives the client's result.
+    ///
+    /// Clients of 2026-07-28 answer by repeating the call: the tool then runs again from its start, and the same question
+    /// (by `name`) is answered at once. So ask before you act.
+    ///
+    /// # Errors
+    /// [`CallError::CannotAsk`] for a client that cannot be asked, [`CallError::NeedsInput`] to be passed on with `?`.
+    pub async fn ask(&self, name: &str, question: Question) -> Result<Json, CallError> {
+        let mut answers = self.ask_all(vec![(name.to_owned(), question)]).await?;
+        answers.remove(name).ok_or_else(|| CallError::failed(format_args!("the client left {name:?} unanswered")))
+    }
+
+    /// Asks several questions together.
+    ///
+    /// # Errors
+    /// As [`CallContext::ask`].
+    pub async fn ask_all(&self, questions: Vec<(String, Question)>) -> Result<Answers, CallError> {
+        self.back.ask(questions).await
+    }
+
+    /// Tells every client that something changed.
+    pub fn announce(&self, change: Change) {
+        self.back.announce(change);
+    }
+
+    /// The way back, for whoever relays messages of another server.
+    #[must_use]
+    pub fn back(&self) -> &Arc<dyn BackChannel> {
+        &self.back
+    }
+}

@@ -1,0 +1,109 @@
+//! The ways in which a call ends without an output.
+
+use crate::{call::Kind, context::Question};
+use std::{sync::Arc, time::Duration};
+use toolcrib_json::Json;
+
+/// Why a call gave no output: one variant for each thing that can be done about it.
+///
+/// The text is for the client and its model; what only the operator may know goes to the log where it is found out.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// Nothing by that name, or nothing that this caller may call: the two are answered alike.
+    #[error("unknown {kind}: {name}")]
+    NotFound {
+        /// What was looked for.
+        kind: Kind,
+        /// By which name.
+        name: Box<str>,
+    },
+    /// The arguments do not fit. The model can correct them.
+    #[error("invalid arguments: {0}")]
+    InvalidArguments(String),
+    /// The call took too long. What it did until then is done.
+    #[error("no answer within the deadline of {} s", .0.as_secs_f64())]
+    DeadlineExceeded(Duration),
+    /// There is too much to do. Nothing was started; trying again in a moment makes sense.
+    #[error("overloaded: {limit} calls are running and the queue is full; nothing was started, try again in a moment")]
+    Overloaded {
+        /// How many calls may run at once.
+        limit: usize,
+    },
+    /// The tool tried and failed, for the reason that it gives.
+    #[error("{0}")]
+    Failed(String),
+    /// The server that has the tool cannot be reached. Nothing was started.
+    #[error("the server {server:?} is not available: {reason}")]
+    Unavailable {
+        /// The server.
+        server: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// The server that has the tool went away in mid-call: the work may be done, half done, or not begun.
+    #[error("the server {server:?} went away in mid-call, the outcome is unknown: {reason}")]
+    OutcomeUnknown {
+        /// The server.
+        server: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// The output exceeds what may be passed on.
+    #[error("the output of {size_bytes} bytes exceeds the limit of {limit_bytes}; ask for less at a time")]
+    TooLarge {
+        /// How large it is.
+        size_bytes: usize,
+        /// How large it may be.
+        limit_bytes: usize,
+    },
+    /// The tool broke. The fault is in its code.
+    #[error("internal error: the tool broke off")]
+    Panicked,
+    /// Another server answered with an error of its own.
+    #[error("{message}")]
+    Refused {
+        /// Its code.
+        code: i64,
+        /// What it says.
+        message: String,
+        /// More, for programs.
+        data: Option<Json>,
+    },
+    /// The tool has to ask something that this client cannot be asked.
+    #[error("this call needs to ask the client ({capability}), which the client does not support")]
+    CannotAsk {
+        /// The capability that the client would have to declare.
+        capability: &'static str,
+    },
+    /// The tool has questions, and the client will repeat the call with the answers (2026-07-28).
+    #[error("the call needs answers first")]
+    NeedsInput(Vec<(String, Question)>),
+}
+
+impl CallError {
+    /// The stable name of the error, for records, metrics and the error pages.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::InvalidArguments(_) => "invalid_arguments",
+            Self::DeadlineExceeded(_) => "deadline_exceeded",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Failed(_) => "failed",
+            Self::Unavailable { .. } => "unavailable",
+            Self::OutcomeUnknown { .. } => "outcome_unknown",
+            Self::TooLarge { .. } => "too_large",
+            Self::Panicked => "panicked",
+            Self::Refused { .. } => "refused",
+            Self::CannotAsk { .. } => "cannot_ask",
+            Self::NeedsInput(_) => "needs_input",
+        }
+    }
+
+    /// A failure of the tool itself, in its words.
+    #[must_use]
+    pub fn failed(reason: impl std::fmt::Display) -> Self {
+        Self::Failed(reason.to_string())
+    }
+}

@@ -1,0 +1,30 @@
+//! The words every Toolcrib crate speaks: a call, what may be called, what comes of it, and who asked.
+//!
+//! A tool sees nothing but this crate. It does no I/O, has no runtime and reads no clock.
+//!
+//! | module | its words |
+//! |---|---|
+//! | [`call`] | [`Call`], its [`Kind`] |
+//! | [`spec`] | what is known of a tool, resource, template or prompt before it is called |
+//! | [`tool`] | [`Tool`], for authors; [`Callable`], for the gate |
+//! | [`context`] | [`CallContext`]: progress, log, questions in mid-call |
+//! | [`output`] | what comes of a call |
+//! | [`error`] | [`CallError`]: one variant for each way to end without an output |
+//! | [`audit`] | the [`Record`] of a call, and who keeps it |
+
+pub mod audit;
+pub mod call;
+pub mod context;
+pub mod error;
+pub mod output;
+pub mod spec;
+pub mod tool;
+
+pub use audit::{AuditLog, Outcome, Record};
+pub use call::{Call, CallerId, Kind};
+pub use context::{Answers, BackChannel, CallContext, Change, LogLevel, Progress, Question};
+pub use error::CallError;
+pub use output::{Content, Output, ToolOutput};
+pub use spec::{Annotations, Category, PromptArgument, PromptSpec, ResourceSpec, Spec, TemplateSpec};
+pub use tool::{BoxFuture, Callable, Input, Tool, callable, typed};
+pub use toolcrib_json::{Json, JsonError, Members};

@@ -1,0 +1,199 @@
+//! What is known of a tool, resource, template or prompt before it is called.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use toolcrib_json::Json;
+
+/// What a tool is for, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Category {
+    /// Fetches data.
+    DataRetrieval,
+    /// Works on data that it is given.
+    DataProcessing,
+    /// Acts on another system.
+    ExternalIntegration,
+    /// Everything else.
+    Utility,
+}
+
+/// What a tool says about its effects. Hints: those of a server that is not trusted decide nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Annotations {
+    /// Changes nothing.
+    #[serde(rename = "readOnlyHint")]
+    pub is_read_only: Option<bool>,
+    /// May destroy something.
+    #[serde(rename = "destructiveHint")]
+    pub is_destructive: Option<bool>,
+    /// Called twice with the same arguments, does no more than once.
+    #[serde(rename = "idempotentHint")]
+    pub is_idempotent: Option<bool>,
+    /// Reaches things outside.
+    #[serde(rename = "openWorldHint")]
+    pub is_open_world: Option<bool>,
+}
+
+impl Annotations {
+    /// A tool that only looks at its arguments.
+    pub const PURE: Self =
+        Self { is_read_only: Some(true), is_destructive: Some(false), is_idempotent: Some(true), is_open_world: Some(false) };
+}
+
+/// What is known of a tool.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The name that clients call.
+    pub name: String,
+    /// The name that people read.
+    pub title: Option<String>,
+    /// What it does, for the model that chooses.
+    pub description: String,
+    /// What it is for.
+    pub category: Category,
+    /// The version, semantic. Default `1.0.0`.
+    pub version: String,
+    /// Who made it.
+    pub author: Option<String>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// What it says about its effects.
+    pub annotations: Annotations,
+    /// The JSON Schema of its arguments.
+    pub input_schema: Json,
+    /// The JSON Schema of its structured output, if it has one.
+    pub output_schema: Option<Json>,
+    /// How long a call may take, where that differs from the general deadline.
+    pub timeout: Option<Duration>,
+    /// The definition as another server wrote it: passed on as it stands, but for the name.
+    pub foreign: Option<Json>,
+}
+
+impl Spec {
+    /// A tool with this name and description, any object as its arguments, and every other field at its default.
+    #[must_use]
+    pub fn new(name: &str, description: &str) -> Self {
+        Self {
+            name: name.into(),
+            title: None,
+            description: description.into(),
+            category: Category::Utility,
+            version: "1.0.0".into(),
+            author: None,
+            tags: Vec::new(),
+            annotations: Annotations::default(),
+            input_schema: Json::object().with_str("type", "object").finish(),
+            output_schema: None,
+            timeout: None,
+            foreign: None,
+        }
+    }
+
+    /// Sets the name that people read.
+    #[must_use]
+    pub fn title(mut self, title: &str) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Sets what the tool is for.
+    #[must_use]
+    pub fn category(mut self, category: Category) -> Self {
+        self.category = category;
+        self
+    }
+
+    /// Sets the words to find it by.
+    #[must_use]
+    pub fn tags(mut self, tags: &[&str]) -> Self {
+        self.tags = tags.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Sets who made it.
+    #[must_use]
+    pub fn author(mut self, author: &str) -> Self {
+        self.author = Some(author.into());
+        self
+    }
+
+    /// Sets what it says about its effects.
+    #[must_use]
+    pub fn annotations(mut self, annotations: Annotations) -> Self {
+        self.annotations = annotations;
+        self
+    }
+
+    /// Sets the JSON Schema of its arguments.
+    #[must_use]
+    pub fn input_schema(mut self, schema: Json) -> Self {
+        self.input_schema = schema;
+        self
+    }
+
+    /// Sets how long a call may take.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+/// What is known of a resource.
+#[derive(Debug, Clone, Default)]
+pub struct ResourceSpec {
+    /// Its URI, which clients read it by.
+    pub uri: String,
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub description: Option<String>,
+    /// The media type of its contents.
+    pub mime_type: Option<String>,
+    /// The definition as another server wrote it.
+    pub foreign: Option<Json>,
+}
+
+/// What is known of a family of resources.
+#[derive(Debug, Clone, Default)]
+pub struct TemplateSpec {
+    /// The URI with variables, `{id}` (RFC 6570, simple expansion).
+    pub uri_template: String,
+    /// Its name.
+    pub name: String,
+    /// What the resources hold.
+    pub description: Option<String>,
+    /// The media type of their contents.
+    pub mime_type: Option<String>,
+    /// The definition as another server wrote it.
+    pub foreign: Option<Json>,
+}
+
+/// What is known of a prompt.
+#[derive(Debug, Clone, Default)]
+pub struct PromptSpec {
+    /// The name that clients get it by.
+    pub name: String,
+    /// The name that people read.
+    pub title: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Its arguments.
+    pub arguments: Vec<PromptArgument>,
+    /// The definition as another server wrote it.
+    pub foreign: Option<Json>,
+}
+
+/// One argument of a prompt, always a string.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PromptArgument {
+    /// Its name.
+    pub name: String,
+    /// What it means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Whether it must be given.
+    pub required: bool,
+}

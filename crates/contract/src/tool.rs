@@ -1,0 +1,165 @@
+//! Tools as their authors write them, and as the gate runs them.
+
+use crate::{
+    call::Call,
+    context::CallContext,
+    error::CallError,
+    output::{Content, Output, ToolOutput},
+    spec::Spec,
+};
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc};
+use toolcrib_json::{Json, Members};
+
+/// A future whose type is forgotten.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A tool as its author writes it: typed arguments in, typed output out, one async method.
+///
+/// The types give the schemas; the doc comments of their fields become the descriptions that the model reads.
+///
+/// ```
+/// use schemars::JsonSchema;
+/// use serde::{Deserialize, Serialize};
+/// use toolcrib_contract::{Annotations, CallContext, CallError, Spec, Tool};
+///
+/// struct WordCount;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Args {
+///     /// The text to count.
+///     text: String,
+/// }
+///
+/// #[derive(Serialize, JsonSchema)]
+/// struct Count {
+///     words: usize,
+/// }
+///
+/// impl Tool for WordCount {
+///     type Args = Args;
+///     type Output = Count;
+///
+///     fn spec(&self) -> Spec {
+///         Spec::new("word_count", "Counts the words of a text.").annotations(Annotations::PURE)
+///     }
+///
+///     async fn run(&self, Args { text }: Args, _: &CallContext) -> Result<Count, CallError> {
+///         Ok(Count { words: text.split_whitespace().count() })
+///     }
+/// }
+/// ```
+pub trait Tool: Send + Sync + 'static {
+    /// The arguments.
+    type Args: DeserializeOwned + JsonSchema + Send;
+    /// The structured output: an object.
+    type Output: Serialize + JsonSchema + Send;
+
+    /// What is known of the tool. The schemas are filled in from the types.
+    fn spec(&self) -> Spec;
+
+    /// Does the work.
+    ///
+    /// # Errors
+    /// [`CallError`]; a failure that the model can react to is [`CallError::failed`].
+    ///
+    /// # Cancellation
+    /// The future is dropped when the client cancels, leaves, or the deadline passes.
+    fn run(&self, args: Self::Args, cx: &CallContext) -> impl Future<Output = Result<Self::Output, CallError>> + Send;
+
+    /// How the output reads to a model that is given text only. Default: as JSON.
+    fn text(&self, _output: &Self::Output) -> Option<String> {
+        None
+    }
+}
+
+/// What the gate runs once a call has passed: a tool, resource or prompt with its types forgotten.
+pub trait Callable: Send + Sync {
+    /// Does the work.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    ///
+    /// # Cancellation
+    /// The future is dropped when the client cancels, leaves, or the deadline passes.
+    fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>>;
+}
+
+/// What a [`Callable`] is given.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// What the caller called it: for a resource out of a template, the URI.
+    pub name: Box<str>,
+    /// The arguments, checked against the schema.
+    pub arguments: Json,
+    /// All parameters as the client sent them, for a call that is passed on to another server.
+    pub params: Option<Members>,
+}
+
+impl From<Call> for Input {
+    fn from(Call { name, arguments, params, .. }: Call) -> Self {
+        Self { name, arguments, params }
+    }
+}
+
+/// Forgets the types of a tool: gives what is known of it, and what the gate runs.
+#[must_use]
+pub fn typed<T: Tool>(tool: T) -> (Spec, Arc<dyn Callable>) {
+    let mut spec = tool.spec();
+    spec.input_schema = schema_of::<T::Args>();
+    spec.output_schema = Some(schema_of::<T::Output>());
+    (spec, Arc::new(Typed(tool)))
+}
+
+fn schema_of<T: JsonSchema>() -> Json {
+    let schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>();
+    Json::of(&schema).expect("a schema is JSON")
+}
+
+struct Typed<T>(T);
+
+impl<T: Tool> Callable for Typed<T> {
+    fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
+        Box::pin(async move {
+            let args = input.arguments.read().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
+            let output = self.0.run(args, &cx).await?;
+            let mut written = ToolOutput::structured(&output).map_err(CallError::failed)?;
+            if let Some(text) = self.0.text(&output) {
+                written.content = vec![Content::text(text)];
+            }
+            Ok(Output::Tool(written))
+        })
+    }
+}
+
+/// Makes a [`Callable`] of an async function, for what needs no types of its own.
+///
+/// ```
+/// use toolcrib_contract::{Output, ToolOutput, callable};
+///
+/// let hello = callable(|input, _cx| async move { Ok(Output::Tool(ToolOutput::text(format!("hello from {}", input.name)))) });
+/// # let _ = hello;
+/// ```
+pub fn callable<F, R>(run: F) -> Arc<dyn Callable>
+where
+    F: Fn(Input, CallContext) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Output, CallError>> + Send + 'static,
+{
+    Arc::new(Closure { run, result: PhantomData })
+}
+
+struct Closure<F, R> {
+    run: F,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<F, R> Callable for Closure<F, R>
+where
+    F: Fn(Input, CallContext) -> R + Send + Sync,
+    R: Future<Output = Result<Output, CallError>> + Send + 'static,
+{
+    fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
+        Box::pin((self.run)(input, cx))
+    }
+}
