@@ -1,0 +1,342 @@
+//! Everything callable, by name, as one immutable snapshot that a change swaps whole.
+
+mod template;
+
+use crate::{
+    resilience::Places,
+    validate::{Arguments, SchemaFault},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+use template::Pattern;
+use toolcrib_contract::{Callable, Change, Json, Kind, PromptSpec, ResourceSpec, Spec, TemplateSpec};
+
+/// What one source offers: our own tools, or one other server.
+#[derive(Debug, Default)]
+pub struct Source {
+    /// The name of the source.
+    pub name: Arc<str>,
+    tools: Vec<Arc<Entry>>,
+    resources: Vec<Arc<Entry>>,
+    templates: Vec<Arc<Entry>>,
+    prompts: Vec<Arc<Entry>>,
+    places: Option<Arc<Places>>,
+}
+
+/// One thing that can be called.
+#[derive(Debug)]
+pub enum Entry {
+    /// A tool.
+    Tool(ToolEntry),
+    /// A resource.
+    Resource(Resource),
+    /// A family of resources.
+    Template(Template),
+    /// A prompt.
+    Prompt(Prompt),
+}
+
+/// A tool in the catalogue, its schema compiled.
+#[derive(Debug)]
+pub struct ToolEntry {
+    spec: Spec,
+    arguments: Arguments,
+    run: Runnable,
+}
+
+/// A resource in the catalogue.
+#[derive(Debug)]
+pub struct Resource {
+    spec: ResourceSpec,
+    run: Runnable,
+}
+
+/// A family of resources in the catalogue.
+#[derive(Debug)]
+pub struct Template {
+    spec: TemplateSpec,
+    pattern: Pattern,
+    run: Runnable,
+}
+
+/// A prompt in the catalogue.
+#[derive(Debug)]
+pub struct Prompt {
+    spec: PromptSpec,
+    run: Runnable,
+}
+
+/// What runs, and the places it runs in.
+#[derive(Clone)]
+struct Runnable {
+    callable: Arc<dyn Callable>,
+    /// What completes its arguments, if anything does.
+    completer: Option<Arc<dyn Callable>>,
+    places: Arc<Places>,
+}
+
+/// A name that two sources claim. The one that was published first keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {kind} {name:?} of {loser:?} is left out: {winner:?} already has one of that name")]
+pub struct Clash {
+    /// What is claimed.
+    pub kind: Kind,
+    /// By which name.
+    pub name: String,
+    /// Who keeps it.
+    pub winner: Arc<str>,
+    /// Who does not.
+    pub loser: Arc<str>,
+}
+
+impl Source {
+    /// A source with nothing in it yet.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Adds a tool and compiles its schema.
+    ///
+    /// # Errors
+    /// [`SchemaFault`]: the tool is then left out, the others stay.
+    pub fn tool(&mut self, spec: Spec, callable: Arc<dyn Callable>) -> Result<(), SchemaFault> {
+        let arguments = Arguments::compile(&spec.input_schema)?;
+        self.tools.push(Arc::new(Entry::Tool(ToolEntry { spec, arguments, run: Runnable::new(callable, None) })));
+        Ok(())
+    }
+
+    /// Adds a resource.
+    pub fn resource(&mut self, spec: ResourceSpec, callable: Arc<dyn Callable>) {
+        self.resources.push(Arc::new(Entry::Resource(Resource { spec, run: Runnable::new(callable, None) })));
+    }
+
+    /// Adds a family of resources, and what completes its variables.
+    pub fn template(&mut self, spec: TemplateSpec, callable: Arc<dyn Callable>, completer: Option<Arc<dyn Callable>>) {
+        let pattern = Pattern::parse(&spec.uri_template);
+        self.templates.push(Arc::new(Entry::Template(Template { spec, pattern, run: Runnable::new(callable, completer) })));
+    }
+
+    /// Adds a prompt, and what completes its arguments.
+    pub fn prompt(&mut self, spec: PromptSpec, callable: Arc<dyn Callable>, completer: Option<Arc<dyn Callable>>) {
+        self.prompts.push(Arc::new(Entry::Prompt(Prompt { spec, run: Runnable::new(callable, completer) })));
+    }
+
+    pub(crate) fn with_places(mut self, places: Arc<Places>) -> Self {
+        let lists = [&mut self.tools, &mut self.resources, &mut self.templates, &mut self.prompts];
+        for entry in lists.into_iter().flatten() {
+            let entry = Arc::get_mut(entry).expect("a source that is not published yet shares no entry");
+            entry.run_mut().places = Arc::clone(&places);
+        }
+        self.places = Some(places);
+        self
+    }
+}
+
+impl Runnable {
+    fn new(callable: Arc<dyn Callable>, completer: Option<Arc<dyn Callable>>) -> Self {
+        Self { callable, completer, places: Places::new(&crate::Config::default()) }
+    }
+}
+
+impl fmt::Debug for Runnable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runnable").finish_non_exhaustive()
+    }
+}
+
+impl ToolEntry {
+    /// What is known of the tool.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    pub(crate) fn arguments(&self) -> &Arguments {
+        &self.arguments
+    }
+}
+
+impl Entry {
+    fn run(&self) -> &Runnable {
+        match self {
+            Self::Tool(ToolEntry { run, .. })
+            | Self::Resource(Resource { run, .. })
+            | Self::Template(Template { run, .. })
+            | Self::Prompt(Prompt { run, .. }) => run,
+        }
+    }
+
+    fn run_mut(&mut self) -> &mut Runnable {
+        match self {
+            Self::Tool(ToolEntry { run, .. })
+            | Self::Resource(Resource { run, .. })
+            | Self::Template(Template { run, .. })
+            | Self::Prompt(Prompt { run, .. }) => run,
+        }
+    }
+
+    fn key(&self) -> &str {
+        match self {
+            Self::Tool(tool) => &tool.spec.name,
+            Self::Resource(resource) => &resource.spec.uri,
+            Self::Template(template) => &template.spec.uri_template,
+            Self::Prompt(prompt) => &prompt.spec.name,
+        }
+    }
+
+    fn foreign(&self) -> Option<&Json> {
+        match self {
+            Self::Tool(tool) => tool.spec.foreign.as_ref(),
+            Self::Resource(resource) => resource.spec.foreign.as_ref(),
+            Self::Template(template) => template.spec.foreign.as_ref(),
+            Self::Prompt(prompt) => prompt.spec.foreign.as_ref(),
+        }
+    }
+
+    pub(crate) fn callable(&self) -> &Arc<dyn Callable> {
+        &self.run().callable
+    }
+
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.run().places
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Tool(tool) => tool.spec.timeout,
+            _ => None,
+        }
+    }
+
+    /// The same entry, with its completer as what runs.
+    fn completing(&self) -> Option<Arc<Self>> {
+        let completer = self.run().completer.clone()?;
+        let run = Runnable { callable: completer, completer: None, places: Arc::clone(self.places()) };
+        match self {
+            Self::Prompt(prompt) => Some(Arc::new(Self::Prompt(Prompt { spec: prompt.spec.clone(), run }))),
+            Self::Template(template) => {
+                Some(Arc::new(Self::Template(Template { spec: template.spec.clone(), pattern: template.pattern.clone(), run })))
+            }
+            Self::Tool(_) | Self::Resource(_) => None,
+        }
+    }
+}
+
+/// Everything callable at one moment.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    generation: u64,
+    tools: BTreeMap<String, Arc<Entry>>,
+    resources: BTreeMap<String, Arc<Entry>>,
+    templates: BTreeMap<String, Arc<Entry>>,
+    prompts: BTreeMap<String, Arc<Entry>>,
+}
+
+impl Catalogue {
+    pub(crate) fn assemble(sources: &[Arc<Source>], generation: u64) -> (Self, Vec<Clash>) {
+        let mut clashes = Vec::new();
+        let mut merge = |kind: Kind, list: fn(&Source) -> &Vec<Arc<Entry>>| {
+            let mut merged: BTreeMap<String, Arc<Entry>> = BTreeMap::new();
+            let mut owners: HashMap<&str, &Arc<str>> = HashMap::new();
+            for source in sources {
+                for entry in list(source) {
+                    if let Some(winner) = owners.get(entry.key()) {
+                        clashes.push(Clash {
+                            kind,
+                            name: entry.key().to_owned(),
+                            winner: Arc::clone(winner),
+                            loser: Arc::clone(&source.name),
+                        });
+                        continue;
+                    }
+                    owners.insert(entry.key(), &source.name);
+                    merged.insert(entry.key().to_owned(), Arc::clone(entry));
+                }
+            }
+            merged
+        };
+        let tools = merge(Kind::Tool, |source| &source.tools);
+        let resources = merge(Kind::Resource, |source| &source.resources);
+        let templates = merge(Kind::TemplateCompletion, |source| &source.templates);
+        let prompts = merge(Kind::Prompt, |source| &source.prompts);
+        (Self { generation, tools, resources, templates, prompts }, clashes)
+    }
+
+    /// Grows with every change.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The tools, by name.
+    pub fn tools(&self) -> impl Iterator<Item = &ToolEntry> {
+        self.tools.values().filter_map(|entry| if let Entry::Tool(tool) = &**entry { Some(tool) } else { None })
+    }
+
+    /// The tool of this name.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> Option<&ToolEntry> {
+        match &**self.tools.get(name)? {
+            Entry::Tool(tool) => Some(tool),
+            _ => None,
+        }
+    }
+
+    /// The resources, by URI.
+    pub fn resources(&self) -> impl Iterator<Item = &ResourceSpec> {
+        self.resources.values().filter_map(|entry| if let Entry::Resource(resource) = &**entry { Some(&resource.spec) } else { None })
+    }
+
+    /// The resource templates, by URI template.
+    pub fn templates(&self) -> impl Iterator<Item = &TemplateSpec> {
+        self.templates.values().filter_map(|entry| if let Entry::Template(template) = &**entry { Some(&template.spec) } else { None })
+    }
+
+    /// The prompts, by name.
+    pub fn prompts(&self) -> impl Iterator<Item = &PromptSpec> {
+        self.prompts.values().filter_map(|entry| if let Entry::Prompt(prompt) = &**entry { Some(&prompt.spec) } else { None })
+    }
+
+    /// The entry that a call of this kind means. A URI that no resource has is looked for among the templates.
+    pub(crate) fn find(&self, kind: Kind, name: &str) -> Option<Arc<Entry>> {
+        match kind {
+            Kind::Tool => self.tools.get(name).cloned(),
+            Kind::Prompt => self.prompts.get(name).cloned(),
+            Kind::PromptCompletion => self.prompts.get(name)?.completing(),
+            Kind::TemplateCompletion => self.templates.get(name)?.completing(),
+            Kind::Resource => self.resources.get(name).or_else(|| self.templates.values().find(|entry| is_match(entry, name))).cloned(),
+        }
+    }
+
+    /// What a client that knows `earlier` would list anew.
+    pub(crate) fn changes_since(&self, earlier: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if differs(&self.tools, &earlier.tools) {
+            changes.push(Change::Tools);
+        }
+        if differs(&self.prompts, &earlier.prompts) {
+            changes.push(Change::Prompts);
+        }
+        if differs(&self.resources, &earlier.resources) || differs(&self.templates, &earlier.templates) {
+            changes.push(Change::Resources);
+        }
+        changes
+    }
+}
+
+fn is_match(entry: &Entry, uri: &str) -> bool {
+    matches!(entry, Entry::Template(template) if template.pattern.matches(uri))
+}
+
+fn differs(now: &BTreeMap<String, Arc<Entry>>, before: &BTreeMap<String, Arc<Entry>>) -> bool {
+    // A server that restarts publishes the same definitions again: that is no change to tell anybody.
+    let is_same_text = |a: &Entry, b: &Entry| a.foreign().is_some() && a.foreign() == b.foreign();
+    let is_same =
+        |(a, b): ((&String, &Arc<Entry>), (&String, &Arc<Entry>))| a.0 == b.0 && (Arc::ptr_eq(a.1, b.1) || is_same_text(a.1, b.1));
+    now.len() != before.len() || !now.iter().zip(before).all(is_same)
+}

@@ -1,0 +1,24 @@
+//! [`Checked`] → `Output`: runs what was called.
+
+use crate::{resilience::Deadline, validate::Checked};
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Poll,
+};
+use toolcrib_contract::{CallContext, CallError, Input, Output};
+
+/// Runs the call. A tool that panics is one failed call, nothing more.
+pub(crate) async fn run(checked: &Checked, deadline: Deadline) -> Result<Output, CallError> {
+    let permitted = &checked.permitted;
+    let cx = CallContext::new(permitted.caller.id().clone(), deadline.at(), permitted.back.clone());
+    let input = Input::from(permitted.call.clone());
+    // What the tool leaves behind when it breaks is its own; nothing of ours is shared with it but what it was given.
+    let started = catch_unwind(AssertUnwindSafe(|| permitted.entry.callable().call(input, cx)));
+    let Ok(mut running) = started else { return Err(CallError::Panicked) };
+    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+        Ok(polled) => polled,
+        Err(_) => Poll::Ready(Err(CallError::Panicked)),
+    })
+    .await
+}

@@ -1,0 +1,185 @@
+//! The way of one call. The modules stand here in the order in which a call visits them.
+//!
+//! Each step takes the value that only the step before can make, so the compiler checks the order: a [`Permitted`] call
+//! cannot run, only a [`Checked`] one can. The gate does no I/O of its own; what a call does outside happens in the
+//! [`Callable`](toolcrib_contract::Callable) that it executes.
+
+mod authenticate;
+mod authorize;
+mod validate;
+
+mod resilience;
+
+mod execute;
+
+mod compose;
+
+mod telemetry;
+
+pub mod catalogue;
+
+pub use authenticate::{Caller, Credential, Unauthenticated};
+pub use authorize::Permitted;
+pub use catalogue::{Catalogue, Clash, Entry, Prompt, Resource, Source, Template, ToolEntry};
+pub use compose::Reply;
+pub use validate::{Checked, SchemaFault};
+
+use arc_swap::ArcSwap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::broadcast;
+use toolcrib_contract::{AuditLog, BackChannel, Call, CallError, Change};
+
+/// How many changes a slow listener may fall behind before it misses some and lists everything anew.
+const CHANGES_KEPT: usize = 256;
+
+/// What the gate bounds. Every field has a default that suits a person with a few servers.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How long a call may take in all, from arrival to reply. A tool may say otherwise for itself. Default 30 s.
+    pub timeout: Duration,
+    /// Calls running at once in each source: our own tools together, and each server by itself, so that one that hangs
+    /// takes no place from the others. Default 5.
+    pub max_concurrent: usize,
+    /// Calls that may wait for a place, for each source; more are refused as overloaded. Default 1,024.
+    pub max_queued: usize,
+    /// The largest output passed on, in bytes. Default 8 MiB.
+    pub max_output_bytes: usize,
+    /// The largest arguments accepted, in bytes. Default 1 MiB.
+    pub max_argument_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            max_concurrent: 5,
+            max_queued: 1024,
+            max_output_bytes: 8 << 20,
+            max_argument_bytes: 1 << 20,
+        }
+    }
+}
+
+/// A call at the gate: what is asked, by whom, through which door, and the way back.
+#[derive(Debug)]
+pub struct Arrived {
+    /// Who asks.
+    pub caller: Caller,
+    /// What is asked.
+    pub call: Call,
+    /// The door it came through, for the record.
+    pub door: &'static str,
+    /// The way back to the client in mid-call.
+    pub back: Arc<dyn BackChannel>,
+}
+
+/// The one road that every call takes.
+#[derive(Debug)]
+pub struct Gate {
+    config: Config,
+    catalogue: ArcSwap<Catalogue>,
+    sources: Mutex<Sources>,
+    changes: broadcast::Sender<Change>,
+    audit: Arc<dyn AuditLog>,
+}
+
+/// What the catalogue is put together from, in the order in which sources were first published.
+#[derive(Debug, Default)]
+struct Sources {
+    published: Vec<Arc<Source>>,
+    places: HashMap<Arc<str>, Arc<resilience::Places>>,
+}
+
+impl Gate {
+    /// A gate with nothing to call yet.
+    #[must_use]
+    pub fn new(config: Config, audit: Arc<dyn AuditLog>) -> Self {
+        let changes = broadcast::Sender::new(CHANGES_KEPT);
+        Self { config, catalogue: ArcSwap::default(), sources: Mutex::default(), changes, audit }
+    }
+
+    /// Finds out who calls.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`], never a silent fall back to anonymous.
+    pub fn authenticate(&self, credential: &Credential) -> Result<Caller, Unauthenticated> {
+        authenticate::identify(credential)
+    }
+
+    /// Lets a call pass, or says why not. Whatever happens, one record is kept.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    ///
+    /// # Cancellation
+    /// Dropping the future abandons the call; it is recorded as such.
+    pub async fn call(&self, arrived: Arrived) -> Result<Reply, CallError> {
+        let record = telemetry::open(Arc::clone(&self.audit), &arrived);
+        let result = self.walk(arrived).await;
+        record.close(&result);
+        result
+    }
+
+    async fn walk(&self, arrived: Arrived) -> Result<Reply, CallError> {
+        let permitted = authorize::permit(&self.catalogue.load(), arrived)?;
+        let checked = validate::check(permitted, self.config.max_argument_bytes)?;
+        let deadline = resilience::Deadline::for_call(&checked, self.config.timeout);
+        let output = deadline
+            .bound(async {
+                let _place = checked.places().enter().await?;
+                execute::run(&checked, deadline).await
+            })
+            .await?;
+        compose::reply(output, self.config.max_output_bytes)
+    }
+
+    /// What may be called now. The snapshot stays as it is while it is held.
+    #[must_use]
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.load_full()
+    }
+
+    /// What this caller may call: the same decision as for a call.
+    #[must_use]
+    pub fn visible_to(&self, caller: &Caller) -> authorize::Visible {
+        authorize::visible(self.catalogue(), caller)
+    }
+
+    /// Tells of changes from now on.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// Tells all who listen that something changed.
+    pub fn announce(&self, change: Change) {
+        // Nobody listening is nothing to report.
+        let _ = self.changes.send(change);
+    }
+
+    /// Adds a source to the catalogue, or replaces the one of the same name, and announces what is different.
+    /// Returns the names that another source already has; those entries are left out.
+    pub fn publish(&self, source: Source) -> Vec<Clash> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = sources.places.entry(Arc::clone(&source.name)).or_insert_with(|| resilience::Places::new(&self.config)).clone();
+        let source = Arc::new(source.with_places(places));
+        match sources.published.iter_mut().find(|published| published.name == source.name) {
+            Some(published) => *published = source,
+            None => sources.published.push(source),
+        }
+        let before = self.catalogue.load_full();
+        let (catalogue, clashes) = Catalogue::assemble(&sources.published, before.generation() + 1);
+        let changes = catalogue.changes_since(&before);
+        self.catalogue.store(Arc::new(catalogue));
+        drop(sources);
+        changes.into_iter().for_each(|change| self.announce(change));
+        clashes
+    }
+}
+
+#[cfg(test)]
+mod tests;

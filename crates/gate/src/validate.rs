@@ -1,0 +1,164 @@
+//! [`Permitted`] → [`Checked`]: are the arguments what the schema asks for?
+//!
+//! Schemas are compiled once, when a source is published. They never fetch a `$ref`, and their patterns run in linear time.
+
+use crate::{Permitted, catalogue::Entry, resilience::Places};
+use jsonschema::{PatternOptions, Validator};
+use serde_json::{Map, Value};
+use std::{fmt::Write, sync::Arc};
+use toolcrib_contract::{CallError, Json};
+
+/// The most faults that one answer lists: enough to mend a call, not a flood.
+const MAX_FAULTS: usize = 5;
+/// The largest schema that is compiled.
+const MAX_SCHEMA_BYTES: usize = 256 * 1024;
+
+/// A call whose arguments fit. Only this can be executed.
+#[derive(Debug)]
+pub struct Checked {
+    pub(crate) permitted: Permitted,
+}
+
+impl Checked {
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        self.permitted.entry.places()
+    }
+}
+
+/// A schema that cannot be used, so that the tool cannot be offered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unusable input schema: {0}")]
+pub struct SchemaFault(String);
+
+/// What arguments are checked against.
+#[derive(Debug)]
+pub(crate) enum Arguments {
+    /// Nothing: any object will do, and is passed on unread.
+    AnyObject,
+    /// A schema.
+    Schema(Box<Validator>),
+}
+
+impl Arguments {
+    pub(crate) fn compile(schema: &Json) -> Result<Self, SchemaFault> {
+        if schema.size_bytes() > MAX_SCHEMA_BYTES {
+            return Err(SchemaFault(format!("{} bytes are more than the limit of {MAX_SCHEMA_BYTES}", schema.size_bytes())));
+        }
+        let schema = schema.to_value().map_err(|error| SchemaFault(error.to_string()))?;
+        if accepts_any_object(&schema) {
+            return Ok(Self::AnyObject);
+        }
+        let compiled = jsonschema::options().with_pattern_options(PatternOptions::regex()).build(&schema);
+        compiled.map(|validator| Self::Schema(Box::new(validator))).map_err(|error| SchemaFault(error.to_string()))
+    }
+
+    fn check(&self, arguments: &Json) -> Result<(), CallError> {
+        let Self::Schema(schema) = self else { return Ok(()) };
+        let value = arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
+        if schema.is_valid(&value) { Ok(()) } else { Err(CallError::InvalidArguments(faults(schema, &value))) }
+    }
+}
+
+pub(crate) fn check(permitted: Permitted, max_argument_bytes: usize) -> Result<Checked, CallError> {
+    let Permitted { call, entry, .. } = &permitted;
+    let size = call.arguments.size_bytes();
+    if size > max_argument_bytes {
+        return Err(CallError::InvalidArguments(format!("{size} bytes are more than the limit of {max_argument_bytes}")));
+    }
+    if !call.arguments.is_object() {
+        return Err(CallError::InvalidArguments(format!("the arguments must be an object, not {}", call.arguments.kind())));
+    }
+    if let Entry::Tool(tool) = &**entry {
+        tool.arguments().check(&call.arguments)?;
+    }
+    Ok(Checked { permitted })
+}
+
+fn accepts_any_object(schema: &Value) -> bool {
+    const SAYS_NOTHING: [&str; 5] = ["$schema", "type", "title", "description", "properties"];
+    let is_plain = |members: &Map<String, Value>| {
+        members.keys().all(|key| SAYS_NOTHING.contains(&key.as_str()))
+            && members.get("type").is_none_or(|kind| kind == "object")
+            && members.get("properties").is_none_or(|properties| properties.as_object().is_some_and(Map::is_empty))
+    };
+    schema.as_object().is_some_and(is_plain)
+}
+
+/// Says where what is wrong: a JSON pointer, what the schema asks for, and what came.
+fn faults(schema: &Validator, value: &Value) -> String {
+    let mut text = String::new();
+    let mut found = schema.iter_errors(value);
+    for error in found.by_ref().take(MAX_FAULTS) {
+        let pointer = error.instance_path().as_str();
+        let place = if pointer.is_empty() { "the arguments" } else { pointer };
+        let came = kind_of(value.pointer(pointer));
+        let separator = if text.is_empty() { "" } else { "; " };
+        // The value itself is left out: it may be huge, and it may be secret.
+        let _ = write!(text, "{separator}{place}: {} (found {came})", error.masked_with("it"));
+    }
+    if found.next().is_some() {
+        text.push_str("; and more");
+    }
+    text
+}
+
+fn kind_of(value: Option<&Value>) -> &'static str {
+    match value {
+        None => "nothing",
+        Some(Value::Null) => "null",
+        Some(Value::Bool(_)) => "a boolean",
+        Some(Value::Number(_)) => "a number",
+        Some(Value::String(_)) => "a string",
+        Some(Value::Array(_)) => "an array",
+        Some(Value::Object(_)) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(schema: &Value, arguments: &str) -> Result<(), String> {
+        let arguments = Json::parse(arguments.to_owned()).unwrap();
+        Arguments::compile(&Json::from(schema)).unwrap().check(&arguments).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_fault_names_the_place_what_was_expected_and_what_came() {
+        let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}, "tags": {"type": "array", "items": {"enum": ["a", "b"]}}}, "required": ["n"]});
+        assert_eq!(check(&schema, r#"{"n": 1}"#), Ok(()));
+        assert_eq!(
+            check(&schema, r#"{"n": "one"}"#).unwrap_err(),
+            r#"invalid arguments: /n: it is not of type "integer" (found a string)"#
+        );
+        assert_eq!(check(&schema, "{}").unwrap_err(), r#"invalid arguments: the arguments: "n" is a required property (found an object)"#);
+        assert_eq!(
+            check(&schema, r#"{"n": 1, "tags": ["a", "c"]}"#).unwrap_err(),
+            r#"invalid arguments: /tags/1: it is not one of "a" or "b" (found a string)"#
+        );
+        assert!(check(&schema, r#"{"n": 1, "n": 2}"#).unwrap_err().contains("appears twice"));
+    }
+
+    #[test]
+    fn a_flood_of_faults_is_cut() {
+        let schema = json!({"type": "object", "additionalProperties": {"type": "string"}});
+        let text = check(&schema, r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1}"#).unwrap_err();
+        assert!(text.ends_with("; and more"), "{text}");
+    }
+
+    #[test]
+    fn a_schema_never_fetches() {
+        for reference in ["https://example.com/schema.json", "http://127.0.0.1:1/x", "file:///etc/hosts"] {
+            Arguments::compile(&Json::from(&json!({"type": "object", "properties": {"a": {"$ref": reference}}}))).unwrap_err();
+        }
+        check(&json!({"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}}), "{}").unwrap();
+    }
+
+    #[test]
+    fn draft_7_is_understood_where_it_is_named() {
+        let schema =
+            json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {"a": {"type": "string"}}});
+        check(&schema, r#"{"a": 1}"#).unwrap_err();
+    }
+}
