@@ -1,0 +1,100 @@
+//! Our own accept loop: connections are bounded in number and in the time that they may take over their headers, and
+//! small answers leave at once.
+//!
+//! `axum::serve` sets neither a header timeout nor `TCP_NODELAY`; without the latter an answer in two writes waits for
+//! the client's delayed acknowledgement, some 40 ms.
+
+use super::Door;
+use crate::raised;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+};
+
+/// Bounds on connections.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Connections at once; further ones wait to be accepted. Default 4,096.
+    pub max_connections: usize,
+    /// How long a client may take over the headers of a request, and how long an idle connection stays. Default 60 s for
+    /// the first request and between requests, as one and the same timer.
+    pub header_timeout: Duration,
+    /// How long calls in flight may finish once the door shuts. Default 25 s.
+    pub drain: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { max_connections: 4096, header_timeout: Duration::from_secs(10), drain: Duration::from_secs(25) }
+    }
+}
+
+/// Serves connections until `shutdown` turns true; then accepts no more and lets calls in flight finish.
+///
+/// # Errors
+/// None but what the listener fails with for good; a connection that fails concerns only its client.
+pub async fn serve(listener: TcpListener, door: Arc<Door>, bounds: Bounds, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(bounds.max_connections));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(bounds.header_timeout).max_headers(64).max_buf_size(64 * 1024);
+    let mut connections = JoinSet::new();
+    let stopped = shutdown.clone();
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+            listener.accept().await.map(|(stream, _)| (stream, place))
+        };
+        tokio::select! {
+            accepted = accepted => match accepted {
+                Ok((stream, place)) => {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "cannot set TCP_NODELAY");
+                    }
+                    connections.spawn(connection(http.clone(), TokioIo::new(stream), Arc::clone(&door), stopped.clone(), place));
+                }
+                // Out of file descriptors, or a client gone before it was accepted: others may still come.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = raised(&mut shutdown) => break,
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(bounds.drain, drained).await.is_err() {
+        tracing::warn!(left = connections.len(), "calls were still running when the time to drain was over");
+        connections.shutdown().await;
+    }
+    Ok(())
+}
+
+async fn connection(
+    http: http1::Builder,
+    stream: TokioIo<tokio::net::TcpStream>,
+    door: Arc<Door>,
+    mut shutdown: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+) {
+    let connection = http.serve_connection(stream, TowerToHyperService::new(door.router()));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = raised(&mut shutdown) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}

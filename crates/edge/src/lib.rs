@@ -1,0 +1,21 @@
+//! Doors: where bytes become calls, and replies become bytes again.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`http`] | the HTTP door: accept loop, guards, routes |
+//! | [`stdio`] | the door for an agent that starts us as a child |
+//! | [`mcp`] | MCP on both: every method of both eras |
+//! | [`answer`] | outputs and errors in the words of MCP; the only place where an error becomes a wire code |
+
+pub mod answer;
+pub mod http;
+pub mod mcp;
+pub mod stdio;
+
+use tokio::sync::watch;
+
+/// Waits until the flag turns true, or until whoever could turn it is gone.
+async fn raised(flag: &mut watch::Receiver<bool>) {
+    // A sender that is gone will not tell any more: that, too, is the end.
+    let _ = flag.wait_for(|is_raised| *is_raised).await;
+}

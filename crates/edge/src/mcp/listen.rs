@@ -1,0 +1,91 @@
+//! `subscriptions/listen`: a modern client hears of changes on a stream of its own.
+
+use super::{Mcp, WireCaller};
+use crate::{answer::Answer, raised};
+use std::collections::HashSet;
+use tokio::sync::broadcast::error::RecvError;
+use toolcrib_contract::{Change, Json};
+use toolcrib_wire::{Era, ErrorObject, meta::SUBSCRIPTION_ID, method, server::Exchange};
+
+/// What a client wants to hear of.
+#[derive(Debug, Default)]
+struct Filter {
+    tools: bool,
+    prompts: bool,
+    resources: bool,
+    uris: Option<HashSet<String>>,
+}
+
+impl Filter {
+    fn read(filter: &Json) -> Result<Self, ErrorObject> {
+        let invalid = |what: &str| ErrorObject::invalid_params(format!("params.notifications{what}"));
+        let members = filter.members().map_err(|error| invalid(&format!(": {error}")))?;
+        let flag = |key: &str| match members.get(key) {
+            None => Ok(false),
+            Some(json) => json.read().map_err(|_| invalid(&format!(".{key} must be a boolean"))),
+        };
+        let uris = members.get("resourceSubscriptions").map(|json| json.read());
+        Ok(Self {
+            tools: flag("toolsListChanged")?,
+            prompts: flag("promptsListChanged")?,
+            resources: flag("resourcesListChanged")?,
+            uris: uris.transpose().map_err(|_| invalid(".resourceSubscriptions must be an array of strings"))?,
+        })
+    }
+
+    fn wants(&self, change: &Change) -> bool {
+        match change {
+            Change::Tools => self.tools,
+            Change::Prompts => self.prompts,
+            Change::Resources => self.resources,
+            Change::Resource(uri) => self.uris.as_ref().is_some_and(|uris| uris.contains(&**uri)),
+        }
+    }
+
+    /// Every list that the client may have missed a change of.
+    fn all_lists(&self) -> impl Iterator<Item = Change> {
+        [Change::Tools, Change::Prompts, Change::Resources].into_iter().filter(|change| self.wants(change))
+    }
+}
+
+impl Mcp {
+    /// Listens until the client leaves or we shut down. Listening begins before it is acknowledged, so that no change
+    /// falls into the gap.
+    pub(super) async fn listen(&self, exchange: &Exchange<WireCaller>) -> Answer {
+        let wanted = exchange.params.as_ref().and_then(|params| params.get("notifications"));
+        let wanted = wanted.ok_or_else(|| ErrorObject::invalid_params("subscriptions/listen needs params.notifications, an object"))?;
+        let filter = Filter::read(&wanted)?;
+        let mut changes = self.gate.changes();
+        let mut shutdown = self.shutdown.clone();
+        let meta = Json::object().with(SUBSCRIPTION_ID, &exchange.id.to_json()).finish();
+        exchange.channel.notify(method::ACKNOWLEDGED, Json::object().with("_meta", &meta).with("notifications", &wanted).finish());
+        let tell = |change: &Change| {
+            let (method, params) = notification(change);
+            let params = params.unwrap_or_else(Json::empty_object);
+            let members = params.members().expect("our own parameters are an object");
+            exchange.channel.notify(method, members.edit(&[("_meta", Some(meta.clone()))]));
+        };
+        loop {
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Ok(change) if filter.wants(&change) => tell(&change),
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => filter.all_lists().for_each(|change| tell(&change)),
+                    Err(RecvError::Closed) => break,
+                },
+                () = raised(&mut shutdown) => break,
+            }
+        }
+        Ok(self.answers.result(Era::Modern).finish().members().expect("a result is an object").edit(&[("_meta", Some(meta))]))
+    }
+}
+
+/// The notification that tells of a change.
+pub(super) fn notification(change: &Change) -> (&'static str, Option<Json>) {
+    match change {
+        Change::Tools => (method::TOOLS_CHANGED, None),
+        Change::Prompts => (method::PROMPTS_CHANGED, None),
+        Change::Resources => (method::RESOURCES_CHANGED, None),
+        Change::Resource(uri) => (method::RESOURCE_UPDATED, Some(Json::object().with_str("uri", uri).finish())),
+    }
+}
