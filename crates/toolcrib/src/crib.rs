@@ -1,0 +1,216 @@
+//! A server put together: tools, resources and prompts behind one gate, and its doors.
+
+use std::{io, net::SocketAddr, sync::Arc};
+use tokio::{net::TcpListener, sync::watch};
+use toolcrib_contract::{AuditLog, Callable, PromptSpec, ResourceSpec, Spec, TemplateSpec, Tool, typed};
+use toolcrib_edge::{
+    http::{self, Access, Bounds, Door},
+    mcp::Identity,
+    stdio,
+};
+use toolcrib_gate::{Config, Credential, Gate, SchemaFault, Source};
+use toolcrib_store::Recent;
+use toolcrib_wire::server::Limits;
+
+/// How many records a server keeps in memory.
+const RECORDS_KEPT: usize = 10_000;
+
+/// A complete MCP server. Made by [`Crib::builder`].
+#[derive(Debug)]
+pub struct Crib {
+    identity: Identity,
+    gate: Arc<Gate>,
+    limits: Limits,
+    access: Access,
+    shutdown: watch::Sender<bool>,
+}
+
+/// Puts a [`Crib`] together.
+#[derive(Debug)]
+pub struct Builder {
+    identity: Identity,
+    config: Config,
+    limits: Limits,
+    access: Access,
+    audit: Arc<dyn AuditLog>,
+    own: Source,
+}
+
+/// Why a server does not serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address can be reached from other machines, and nothing says who may call.
+    #[error(
+        "{address} can be reached from other machines, and callers are not authenticated: listen on a loopback address such as 127.0.0.1:3001"
+    )]
+    Exposed {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The door broke.
+    #[error("the door broke")]
+    Door(#[from] io::Error),
+}
+
+impl Crib {
+    /// Starts to put a server together. Name and version are what it tells its clients of itself.
+    #[must_use]
+    pub fn builder(name: &str, version: &str) -> Builder {
+        Builder {
+            identity: Identity { name: name.into(), title: None, version: version.into(), instructions: None },
+            config: Config::default(),
+            limits: Limits::default(),
+            access: Access::default(),
+            audit: Arc::new(Recent::new(RECORDS_KEPT)),
+            own: Source::new("toolcrib"),
+        }
+    }
+
+    /// The gate, to which other sources may be published.
+    #[must_use]
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Turns true when the server shuts down.
+    #[must_use]
+    pub fn shutdown_signal(&self) -> watch::Receiver<bool> {
+        self.shutdown.subscribe()
+    }
+
+    /// Begins the shutdown: no new calls, calls in flight may finish.
+    pub fn shut_down(&self) {
+        self.shutdown.send_replace(true);
+    }
+
+    /// Listens where clients can connect.
+    ///
+    /// # Errors
+    /// [`ServeError::Exposed`] for an address that other machines can reach, [`ServeError::Listen`] for one in use.
+    pub async fn listen(&self, address: SocketAddr) -> Result<TcpListener, ServeError> {
+        if !address.ip().is_loopback() {
+            return Err(ServeError::Exposed { address });
+        }
+        TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+    }
+
+    /// Serves HTTP at the listener until [`Crib::shut_down`].
+    ///
+    /// # Errors
+    /// [`ServeError::Door`].
+    pub async fn serve_listener(&self, listener: TcpListener) -> Result<(), ServeError> {
+        let door = Door::new(Arc::clone(&self.gate), &self.identity, self.limits.clone(), self.access.clone(), self.shutdown_signal());
+        let door = Arc::new(door);
+        let tending = tokio::spawn(Arc::clone(&door).tend(self.shutdown_signal()));
+        let served = http::serve(listener, door, Bounds::default(), self.shutdown_signal()).await;
+        tending.abort();
+        Ok(served?)
+    }
+
+    /// Serves HTTP at the address until [`Crib::shut_down`].
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn serve_http(&self, address: SocketAddr) -> Result<(), ServeError> {
+        let listener = self.listen(address).await?;
+        self.serve_listener(listener).await
+    }
+
+    /// Serves one client on standard input and output until it leaves.
+    ///
+    /// # Errors
+    /// [`ServeError::Door`].
+    pub async fn serve_stdio(&self) -> Result<(), ServeError> {
+        let caller = self.gate.authenticate(&Credential::None).map_err(io::Error::other)?;
+        Ok(stdio::serve(Arc::clone(&self.gate), &self.identity, caller, self.limits.clone(), self.shutdown_signal()).await?)
+    }
+}
+
+impl Builder {
+    /// Sets how the server is to be used, for the model that reads it.
+    #[must_use]
+    pub fn instructions(mut self, text: &str) -> Self {
+        self.identity.instructions = Some(text.into());
+        self
+    }
+
+    /// Sets the name that people read.
+    #[must_use]
+    pub fn title(mut self, title: &str) -> Self {
+        self.identity.title = Some(title.into());
+        self
+    }
+
+    /// Sets the bounds of the gate.
+    #[must_use]
+    pub fn gate_config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets who keeps the records of calls.
+    #[must_use]
+    pub fn audit(mut self, audit: Arc<dyn AuditLog>) -> Self {
+        self.audit = audit;
+        self
+    }
+
+    /// Adds a tool.
+    ///
+    /// # Errors
+    /// [`SchemaFault`] where the schema of its arguments cannot be used.
+    pub fn tool(self, tool: impl Tool) -> Result<Self, SchemaFault> {
+        let (spec, callable) = typed(tool);
+        self.callable(spec, callable)
+    }
+
+    /// Adds a tool that has no types of its own.
+    ///
+    /// # Errors
+    /// [`SchemaFault`] where the schema of its arguments cannot be used.
+    pub fn callable(mut self, spec: Spec, callable: Arc<dyn Callable>) -> Result<Self, SchemaFault> {
+        self.own.tool(spec, callable)?;
+        Ok(self)
+    }
+
+    /// Adds a resource.
+    #[must_use]
+    pub fn resource(mut self, spec: ResourceSpec, callable: Arc<dyn Callable>) -> Self {
+        self.own.resource(spec, callable);
+        self
+    }
+
+    /// Adds a family of resources, and what completes its variables.
+    #[must_use]
+    pub fn template(mut self, spec: TemplateSpec, callable: Arc<dyn Callable>, completer: Option<Arc<dyn Callable>>) -> Self {
+        self.own.template(spec, callable, completer);
+        self
+    }
+
+    /// Adds a prompt, and what completes its arguments.
+    #[must_use]
+    pub fn prompt(mut self, spec: PromptSpec, callable: Arc<dyn Callable>, completer: Option<Arc<dyn Callable>>) -> Self {
+        self.own.prompt(spec, callable, completer);
+        self
+    }
+
+    /// The server, ready to serve.
+    #[must_use]
+    pub fn build(self) -> Crib {
+        let gate = Arc::new(Gate::new(self.config, self.audit));
+        let clashes = gate.publish(self.own);
+        for clash in clashes {
+            tracing::warn!("{clash}");
+        }
+        Crib { identity: self.identity, gate, limits: self.limits, access: self.access, shutdown: watch::Sender::new(false) }
+    }
+}
