@@ -154,6 +154,15 @@ impl Json {
         Members::of(self)
     }
 
+    /// The elements of an array, each still as text.
+    ///
+    /// # Errors
+    /// [`JsonError::Syntax`] where this is no array.
+    pub fn elements(&self) -> Result<Vec<Self>, JsonError> {
+        let elements: Vec<&RawValue> = serde_json::from_slice(&self.0)?;
+        Ok(elements.into_iter().map(|raw| Self::shared(&self.0, raw)).collect())
+    }
+
     /// Whether the text is an object. Looks at one byte.
     #[must_use]
     pub fn is_object(&self) -> bool {

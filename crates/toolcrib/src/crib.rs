@@ -1,7 +1,11 @@
 //! A server put together: tools, resources and prompts behind one gate, and its doors.
 
 use std::{io, net::SocketAddr, sync::Arc};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::watch,
+};
 use toolcrib_contract::{AuditLog, Callable, PromptSpec, ResourceSpec, Spec, TemplateSpec, Tool, typed};
 use toolcrib_edge::{
     http::{self, Access, Bounds, Door},
@@ -130,8 +134,23 @@ impl Crib {
     /// # Errors
     /// [`ServeError::Door`].
     pub async fn serve_stdio(&self) -> Result<(), ServeError> {
+        Ok(self.serve_pipe(tokio::io::stdin(), tokio::io::stdout(), "stdio")?.await?)
+    }
+
+    /// Serves one client on a pipe until it leaves: the future that this gives. The door's name is for the record.
+    ///
+    /// # Errors
+    /// [`ServeError::Door`] where the client may not call.
+    pub fn serve_pipe(
+        &self,
+        input: impl AsyncRead + Unpin + Send + 'static,
+        output: impl AsyncWrite + Unpin + Send + 'static,
+        door: &'static str,
+    ) -> Result<impl Future<Output = io::Result<()>> + Send + 'static, ServeError> {
         let caller = self.gate.authenticate(&Credential::None).map_err(io::Error::other)?;
-        Ok(stdio::serve(Arc::clone(&self.gate), &self.identity, caller, self.limits.clone(), self.shutdown_signal()).await?)
+        let door =
+            stdio::Door { gate: Arc::clone(&self.gate), identity: self.identity.clone(), caller, limits: self.limits.clone(), name: door };
+        Ok(door.serve(input, output, self.shutdown_signal()))
     }
 }
 

@@ -37,7 +37,13 @@
 //! }
 //! ```
 
+mod assemble;
+pub mod cli;
 mod crib;
+pub mod exit;
+mod observe;
+pub mod settings;
+mod shutdown;
 
 pub use crib::{Builder, Crib, ServeError};
 pub use toolcrib_contract::{

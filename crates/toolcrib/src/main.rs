@@ -1,1 +1,7 @@
-fn main() {}
+//! The `toolcrib` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    toolcrib::cli::main()
+}

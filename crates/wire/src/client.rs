@@ -1,1 +1,271 @@
-//! .
+//! The calling side: a connection to another server, over a pipe or over HTTP, in whichever era that server speaks.
+//!
+//! A connection finds out the era by itself and remembers it. Old servers survive the question: a pipe is asked
+//! `server/discover` first, and whatever but a modern answer comes back leads to `initialize`.
+
+pub mod http;
+pub mod stdio;
+
+use crate::{
+    Era, Revision,
+    message::{ErrorObject, Id, Message, Notification, Request, Response, code},
+    meta, method,
+};
+use std::{fmt, sync::Arc};
+use toolcrib_json::{Json, Members};
+
+/// A connection to another server.
+#[derive(Debug)]
+pub enum Connection {
+    /// Over a pipe.
+    Stdio(stdio::Connection),
+    /// Over HTTP.
+    Http(http::Connection),
+}
+
+/// What a server said about itself when we connected.
+#[derive(Debug, Clone)]
+pub struct Greeting {
+    /// The revision that we speak with it.
+    pub revision: Revision,
+    /// What it can do: an object.
+    pub capabilities: Json,
+    /// Who it says it is.
+    pub server_info: Option<Json>,
+    /// How it wants to be used.
+    pub instructions: Option<String>,
+}
+
+/// Who we say we are.
+#[derive(Debug, Clone)]
+pub struct ClientInfo {
+    /// Our name.
+    pub name: String,
+    /// Our version.
+    pub version: String,
+}
+
+/// Hears what a server says besides its answers.
+pub trait Audience: Send + Sync + fmt::Debug {
+    /// A notification arrived.
+    fn hear(&self, notification: Notification);
+}
+
+/// One request to a server.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// The parameters: an object. `_meta` may be among them.
+    pub params: Option<Members>,
+    /// Who hears of progress and log messages about this request. Without one, none are asked for.
+    pub audience: Option<Arc<dyn Audience>>,
+    /// Headers that mirror arguments; used on HTTP only.
+    pub headers: Vec<(::http::HeaderName, ::http::HeaderValue)>,
+}
+
+/// Why a request got no result. The variants differ in what may have happened at the server.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The server never got the request: it may be sent again.
+    #[error("{0}")]
+    NotSent(String),
+    /// The server may have got the request, and no answer will come.
+    #[error("{0}")]
+    Lost(String),
+    /// The server answered with an error.
+    #[error("{0}")]
+    Server(#[source] ErrorObject),
+    /// The server answered with something that is no answer.
+    #[error("the server broke the protocol: {0}")]
+    Protocol(String),
+}
+
+/// Why no connection came about.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The server could not be reached, or left before it had answered.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The server wants to know who we are.
+    #[error("the server refuses us ({0}): check the headers or credentials in the config")]
+    Unauthorized(u16),
+    /// The server answered, but not as MCP has it.
+    #[error("not an MCP server that we understand: {0}")]
+    Protocol(String),
+}
+
+impl Connection {
+    /// What the server said about itself.
+    #[must_use]
+    pub fn greeting(&self) -> &Greeting {
+        match self {
+            Self::Stdio(connection) => connection.greeting(),
+            Self::Http(connection) => connection.greeting(),
+        }
+    }
+
+    /// Sends a request and waits for its result. There is no deadline here; the caller has one for the whole call.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    ///
+    /// # Cancellation
+    /// Dropping the future cancels the request at the server.
+    pub async fn request(&self, method: &str, outgoing: Outgoing) -> Result<Json, RequestError> {
+        match self {
+            Self::Stdio(connection) => connection.request(method, outgoing).await,
+            Self::Http(connection) => connection.request(method, outgoing).await,
+        }
+    }
+
+    /// Gathers all items of a list, page by page. Whatever the server does, no more than `max_items` and as many pages.
+    ///
+    /// # Errors
+    /// [`RequestError`]; a cursor that comes back unchanged is a [`RequestError::Protocol`].
+    pub async fn list(&self, method: &str, key: &str, max_items: usize) -> Result<Vec<Json>, RequestError> {
+        let mut items: Vec<Json> = Vec::new();
+        let mut cursor: Option<Json> = None;
+        for _ in 0..=max_items {
+            let params =
+                cursor.as_ref().map(|cursor| Json::object().with("cursor", cursor).finish().members().expect("an object was written"));
+            let result = self.request(method, Outgoing { params, ..Outgoing::default() }).await?;
+            let broken = |error: &dyn fmt::Display| RequestError::Protocol(format!("the result of {method}: {error}"));
+            let members = result.members().map_err(|error| broken(&error))?;
+            let list = members.get(key).ok_or_else(|| broken(&format_args!("it has no {key:?}")))?;
+            items.extend(list.elements().map_err(|error| broken(&error))?);
+            if items.len() > max_items {
+                return Err(broken(&format_args!("more than {max_items} items")));
+            }
+            let next = members.get("nextCursor").filter(|cursor| cursor.as_bytes() != b"null");
+            match next {
+                None => return Ok(items),
+                Some(next) if cursor.as_ref() == Some(&next) => return Err(broken(&"the same cursor twice")),
+                next => cursor = next,
+            }
+        }
+        Err(RequestError::Protocol(format!("{method} has no last page")))
+    }
+
+    /// Keeps listening for changes until the connection ends or the future is dropped. What is heard goes to the
+    /// audience of the connection.
+    pub async fn listen(&self) {
+        match self {
+            Self::Stdio(connection) => connection.listen().await,
+            Self::Http(connection) => connection.listen().await,
+        }
+    }
+
+    /// Completes when the connection has ended, with the reason.
+    pub async fn closed(&self) -> String {
+        match self {
+            Self::Stdio(connection) => connection.closed().await,
+            Self::Http(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// The request as it goes out: ours are the id, the progress token and, in the modern era, the protocol's own `_meta`.
+fn prepare(id: i64, method: &str, outgoing: &Outgoing, revision: Option<Revision>, client: &ClientInfo) -> Request {
+    let meta = outgoing_meta(id, outgoing, revision, client);
+    let params = match (&outgoing.params, meta) {
+        (None, None) => None,
+        (None, Some(meta)) => Some(Json::object().with("_meta", &meta).finish()),
+        (Some(params), meta) => Some(params.edit(&[("_meta", meta)])),
+    };
+    Request { id: Id::Number(id), method: method.into(), params }
+}
+
+fn outgoing_meta(id: i64, outgoing: &Outgoing, revision: Option<Revision>, client: &ClientInfo) -> Option<Json> {
+    let given = outgoing.params.as_ref().and_then(|params| params.get("_meta")).and_then(|meta| meta.members().ok());
+    let token = outgoing.audience.as_ref().map(|_| Id::Number(id).to_json());
+    let mut edits = vec![
+        (meta::PROGRESS_TOKEN, token),
+        // What our own client said of itself and its connection does not concern the next server.
+        (meta::PROTOCOL_VERSION, None),
+        (meta::CLIENT_INFO, None),
+        (meta::CLIENT_CAPABILITIES, None),
+    ];
+    if let Some(revision) = revision.filter(|revision| revision.era() == Era::Modern) {
+        edits[1].1 = Some(Json::string(revision.date()));
+        edits[2].1 = Some(info(client));
+        edits[3].1 = Some(Json::empty_object());
+    } else {
+        edits.push((meta::LOG_LEVEL, None));
+    }
+    let given = given.unwrap_or_else(|| Json::empty_object().members().expect("this is an object"));
+    let meta = given.edit(&edits);
+    (meta.as_bytes() != b"{}").then_some(meta)
+}
+
+fn info(client: &ClientInfo) -> Json {
+    Json::object().with_str("name", &client.name).with_str("version", &client.version).finish()
+}
+
+fn initialize_params(client: &ClientInfo) -> Members {
+    let params = Json::object()
+        .with_str("protocolVersion", Revision::NEWEST_LEGACY.date())
+        .with("capabilities", &Json::empty_object())
+        .with("clientInfo", &info(client))
+        .finish();
+    params.members().expect("an object was written")
+}
+
+fn read_initialized(result: &Json) -> Result<Greeting, ConnectError> {
+    let members = result.members().map_err(|error| ConnectError::Protocol(format!("the result of initialize: {error}")))?;
+    let date = members.string("protocolVersion").unwrap_or_default();
+    let revision = Revision::from_date(&date).filter(|revision| revision.era() == Era::Legacy);
+    let revision = revision.ok_or_else(|| ConnectError::Protocol(format!("it wants to speak revision {date:?}")))?;
+    Ok(greeting(revision, &members, members.get("serverInfo")))
+}
+
+fn read_discovered(result: &Json) -> Result<Greeting, ConnectError> {
+    let members = result.members().map_err(|error| ConnectError::Protocol(format!("the result of server/discover: {error}")))?;
+    let versions: Vec<String> = members.get("supportedVersions").and_then(|json| json.read().ok()).unwrap_or_default();
+    let revision = choose_modern(&versions).ok_or_else(|| ConnectError::Protocol(format!("it speaks only the revisions {versions:?}")))?;
+    let info = members.get("_meta").and_then(|meta| meta.members().ok()?.get(meta::SERVER_INFO));
+    Ok(greeting(revision, &members, info))
+}
+
+fn greeting(revision: Revision, members: &Members, server_info: Option<Json>) -> Greeting {
+    let capabilities = members.get("capabilities").filter(Json::is_object).unwrap_or_else(Json::empty_object);
+    Greeting { revision, capabilities, server_info, instructions: members.string("instructions") }
+}
+
+fn choose_modern(versions: &[String]) -> Option<Revision> {
+    Revision::ALL
+        .into_iter()
+        .filter(|revision| revision.era() == Era::Modern)
+        .find(|revision| versions.iter().any(|date| date == revision.date()))
+}
+
+/// Whether an error can only come from a modern server.
+fn is_modern_error(error: &ErrorObject) -> bool {
+    matches!(error.code, code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION)
+}
+
+/// The answer to a request that the server makes of us. We declare no capability, so there is only `ping`.
+fn answer_request(request: &Request) -> Response {
+    let outcome = match request.method.as_ref() {
+        method::PING => Ok(Json::empty_object()),
+        unknown => Err(ErrorObject::method_not_found(unknown)),
+    };
+    Response { id: Some(request.id.clone()), outcome }
+}
+
+fn notification(method: &str, params: Option<Json>) -> Json {
+    Message::Notification(Notification { method: method.into(), params }).to_json()
+}
+
+fn cancelled(id: i64) -> Json {
+    notification(
+        method::CANCELLED,
+        Some(Json::object().with("requestId", &Id::Number(id).to_json()).with_str("reason", "no longer wanted").finish()),
+    )
+}
+
+/// Every kind of change that we listen for on a modern connection.
+fn listen_params() -> Members {
+    let filter = Json::parse(r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}"#).expect("this is JSON");
+    Json::object().with("notifications", &filter).finish().members().expect("an object was written")
+}

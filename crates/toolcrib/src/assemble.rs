@@ -1,0 +1,75 @@
+//! Puts a server together from its settings: ready tools, other servers, one gate.
+
+use crate::{Builder, Crib, settings::Settings};
+use std::sync::Arc;
+use tokio::{sync::watch, task::JoinSet};
+use toolcrib_gate::{Gate, SchemaFault, Source};
+use toolcrib_upstream::{Guard, Offer, Upstream, supervise::Publish};
+use toolcrib_wire::client::ClientInfo;
+
+/// How the server is to be used, for the model that reads it.
+const INSTRUCTIONS: &str = "Toolcrib serves its own tools (calculator, analyze_text) and those of other servers behind it, \
+    named server__tool. A tool error says what happened and whether trying again makes sense.";
+
+/// A server with everything behind it.
+#[derive(Debug)]
+pub(crate) struct Assembled {
+    pub(crate) crib: Crib,
+    pub(crate) upstreams: Vec<Upstream>,
+    lives: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+/// Puts everything together and starts the other servers in the background.
+pub(crate) fn assemble(settings: Settings) -> Result<Assembled, SchemaFault> {
+    let builder =
+        Crib::builder("toolcrib", env!("CARGO_PKG_VERSION")).title("Toolcrib").instructions(INSTRUCTIONS).gate_config(settings.gate);
+    let crib = ready_tools(builder)?.build();
+    let stop = watch::Sender::new(false);
+    let mut lives = JoinSet::new();
+    let client = ClientInfo { name: "toolcrib".into(), version: env!("CARGO_PKG_VERSION").into() };
+    let publish = publisher(Arc::clone(crib.gate()));
+    let guard = (!settings.servers.is_empty()).then(|| Arc::new(Guard::start()));
+    let mut upstreams = Vec::with_capacity(settings.servers.len());
+    for definition in settings.servers {
+        let Some(guard) = &guard else { break };
+        let (upstream, life) = Upstream::new(definition, client.clone(), Arc::clone(guard), Arc::clone(&publish), stop.subscribe());
+        lives.spawn(life);
+        upstreams.push(upstream);
+    }
+    Ok(Assembled { crib, upstreams, lives, stop })
+}
+
+impl Assembled {
+    /// Stops the other servers and waits until they are gone. To be done once no call is running any more.
+    pub(crate) async fn stop_servers(mut self) {
+        self.stop.send_replace(true);
+        while self.lives.join_next().await.is_some() {}
+    }
+}
+
+fn ready_tools(mut builder: Builder) -> Result<Builder, SchemaFault> {
+    for (spec, callable) in toolcrib_tools::all() {
+        builder = builder.callable(spec, callable)?;
+    }
+    Ok(builder)
+}
+
+/// Turns what a server offers into a source of the catalogue.
+fn publisher(gate: Arc<Gate>) -> Publish {
+    Arc::new(move |name, offer: Offer| {
+        let mut source = Source::new(name);
+        for (spec, callable) in offer.tools {
+            let tool = spec.name.clone();
+            if let Err(fault) = source.tool(spec, callable) {
+                tracing::warn!(server = name, tool, "left out: {fault}");
+            }
+        }
+        offer.resources.into_iter().for_each(|(spec, callable)| source.resource(spec, callable));
+        offer.templates.into_iter().for_each(|(spec, callable, completer)| source.template(spec, callable, Some(completer)));
+        offer.prompts.into_iter().for_each(|(spec, callable, completer)| source.prompt(spec, callable, Some(completer)));
+        for clash in gate.publish(source) {
+            tracing::warn!("{clash}");
+        }
+    })
+}

@@ -1,0 +1,129 @@
+//! The command line: results on standard output, everything else on standard error.
+
+mod call;
+mod check;
+mod client;
+mod list;
+mod read;
+mod serve;
+
+use crate::{exit, observe, settings};
+use clap::{Args, Parser, Subcommand};
+use std::{fmt, path::PathBuf, process::ExitCode};
+use tracing_subscriber::filter::LevelFilter;
+
+/// One binary between AI agents and their tools.
+///
+/// Serves ready-made tools over MCP and gathers other MCP servers behind one endpoint.
+#[derive(Debug, Parser)]
+#[command(name = "toolcrib", version, propagate_version = true, after_help = HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HELP: &str = "\
+Exit codes: 0 well, 1 the call or check failed, 2 bad usage or config, 3 a server could not be reached.
+TOOLCRIB_LOG sets what is logged to standard error, e.g. TOOLCRIB_LOG=debug.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve MCP over HTTP, or over standard input and output.
+    Serve(serve::Serve),
+    /// List tools, resources, prompts or servers.
+    List(list::List),
+    /// Call a tool.
+    Call(call::Call),
+    /// Read a resource.
+    Read(read::Read),
+    /// Report every fault of a config file at once.
+    Check(check::Check),
+}
+
+/// Where a command finds what it works on: a config, run in this process, or a running server.
+#[derive(Debug, Args)]
+struct Target {
+    /// The config file. Without it, ./mcp-config.yaml if there is one.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A running server to ask instead, such as http://127.0.0.1:3001/mcp.
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    url: Option<String>,
+}
+
+/// Why a command failed: what to say, and the code to exit with.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn new(code: u8, message: impl fmt::Display) -> Self {
+        Self { code, message: message.to_string() }
+    }
+
+    fn usage(message: impl fmt::Display) -> Self {
+        Self::new(exit::USAGE, message)
+    }
+
+    fn failed(message: impl fmt::Display) -> Self {
+        Self::new(exit::FAILED, message)
+    }
+
+    fn unreachable(message: impl fmt::Display) -> Self {
+        Self::new(exit::UNREACHABLE, message)
+    }
+}
+
+type Done = Result<(), Failure>;
+
+/// Runs the command that the arguments of the process ask for.
+pub fn main() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    observe::start(if matches!(command, Command::Serve(_)) { LevelFilter::INFO } else { LevelFilter::WARN });
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&Failure::failed(format_args!("cannot start: {error}"))),
+    };
+    let done = runtime.block_on(async {
+        match command {
+            Command::Serve(serve) => serve.run().await,
+            Command::List(list) => list.run().await,
+            Command::Call(call) => call.run().await,
+            Command::Read(read) => read.run().await,
+            Command::Check(check) => check.run(),
+        }
+    });
+    // A read of standard input cannot be broken off; the process must end all the same.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(failure) => report(&failure),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is where a command says why it failed")]
+fn report(failure: &Failure) -> ExitCode {
+    if !failure.message.is_empty() {
+        eprintln!("toolcrib: {}", failure.message);
+    }
+    ExitCode::from(failure.code)
+}
+
+/// Prints a result. A reader that has gone away has seen enough.
+fn print(text: impl fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// The settings of a config file; those of an empty one where there is none.
+fn settings(config: Option<&PathBuf>) -> Result<settings::Settings, Failure> {
+    let default = PathBuf::from(settings::DEFAULT_FILE);
+    let file = match config {
+        Some(file) => file,
+        None if default.exists() => &default,
+        None => return Ok(settings::Settings::default()),
+    };
+    settings::read(file, &|name| std::env::var(name).ok()).map_err(Failure::usage)
+}

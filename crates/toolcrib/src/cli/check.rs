@@ -1,0 +1,56 @@
+//! `toolcrib check`.
+
+use super::{Done, Failure, print};
+use crate::{
+    exit,
+    settings::{self, SettingsError},
+};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Report every fault of a config file at once.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The config file.
+    #[arg(value_name = "FILE", default_value = settings::DEFAULT_FILE)]
+    file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Done {
+        let read = settings::read(&self.file, &|name| std::env::var(name).ok());
+        match read {
+            Ok(settings) => {
+                let names: Vec<&str> = settings.servers.iter().map(|server| &*server.name).collect();
+                if self.json {
+                    print(json!({"ok": true, "servers": names, "faults": []}));
+                } else {
+                    print(format_args!("{} is sound: {} server(s){}", self.file.display(), names.len(), listed(&names)));
+                }
+                Ok(())
+            }
+            Err(SettingsError::Faulty(faults)) => {
+                if self.json {
+                    let faults: Vec<_> = faults
+                        .iter()
+                        .map(|fault| json!({"file": fault.file, "line": fault.line, "key": fault.key, "message": fault.message}))
+                        .collect();
+                    print(json!({"ok": false, "faults": faults}));
+                } else {
+                    print(&faults);
+                }
+                let count = faults.iter().count();
+                Err(Failure::new(exit::FAILED, format_args!("{count} fault(s) in {}", self.file.display())))
+            }
+            Err(error @ SettingsError::Unreadable { .. }) => Err(Failure::usage(error)),
+        }
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+}

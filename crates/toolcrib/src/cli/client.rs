@@ -1,0 +1,137 @@
+//! How a command reaches the tools: through a running server, or through the gate in this process. Either way it speaks
+//! MCP, so what it shows is what a client would see.
+
+use super::{Done, Failure, Target, settings};
+use crate::assemble::{Assembled, assemble};
+use std::{sync::Arc, time::Duration};
+use toolcrib_contract::{Json, Members};
+use toolcrib_upstream::Status;
+use toolcrib_wire::{
+    Notification,
+    client::{Audience, ClientInfo, ConnectError, Connection, Outgoing, RequestError, http, stdio},
+    method,
+};
+
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// A connection, and what must be taken down after it.
+pub(super) struct Client {
+    connection: Connection,
+    assembled: Option<Assembled>,
+}
+
+/// Shows on the terminal what the server says in mid-call.
+#[derive(Debug)]
+struct Terminal;
+
+impl Audience for Terminal {
+    #[expect(clippy::print_stderr, reason = "progress is for the person at the terminal")]
+    fn hear(&self, notification: Notification) {
+        let Some(params) = notification.params.and_then(|params| params.members().ok()) else { return };
+        let number = |key: &str| params.get(key).map(|json| json.to_string());
+        match notification.method.as_ref() {
+            method::PROGRESS => {
+                let total = number("total").map(|total| format!("/{total}")).unwrap_or_default();
+                let message = params.string("message").unwrap_or_default();
+                eprintln!("… {}{total} {message}", number("progress").unwrap_or_default());
+            }
+            method::LOG => eprintln!(
+                "{}: {}",
+                params.string("level").unwrap_or_default(),
+                params.get("data").map(|json| json.to_string()).unwrap_or_default()
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a command needs the other servers to be there before it begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// For all of them.
+    ForAll,
+    /// For the one whose name is in front of this one's, if there is such a server.
+    ForOwner,
+}
+
+impl Client {
+    pub(super) async fn connect(target: &Target, wait: Wait, name: &str) -> Result<Self, Failure> {
+        let audience: Arc<dyn Audience> = Arc::new(Terminal);
+        let info = ClientInfo { name: "toolcrib-cli".into(), version: env!("CARGO_PKG_VERSION").into() };
+        if let Some(url) = &target.url {
+            let endpoint = http::Endpoint {
+                url: url.clone(),
+                headers: ::http::HeaderMap::new(),
+                max_message_bytes: MAX_MESSAGE_BYTES,
+                connect_timeout: Duration::from_secs(5),
+            };
+            let connection = http::Connection::open(endpoint, info, audience).await.map_err(|error| unreachable(url, &error))?;
+            return Ok(Self { connection: Connection::Http(connection), assembled: None });
+        }
+        let assembled = assemble(settings(target.config.as_ref())?).map_err(Failure::failed)?;
+        if let Err(failure) = settle(&assembled, wait, name).await {
+            assembled.stop_servers().await;
+            return Err(failure);
+        }
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let (input, output) = tokio::io::split(theirs);
+        let serving = assembled.crib.serve_pipe(input, output, "cli").map_err(Failure::failed)?;
+        tokio::spawn(serving);
+        let (output, input) = tokio::io::split(ours);
+        let connection = stdio::Connection::open(output, input, info, audience, MAX_MESSAGE_BYTES, None).await.map_err(Failure::failed)?;
+        Ok(Self { connection: Connection::Stdio(connection), assembled: Some(assembled) })
+    }
+
+    pub(super) fn assembled(&self) -> Option<&Assembled> {
+        self.assembled.as_ref()
+    }
+
+    pub(super) async fn list(&self, method: &str, key: &str) -> Result<Vec<Json>, Failure> {
+        self.connection.list(method, key, 100_000).await.map_err(|error| failed(&error))
+    }
+
+    pub(super) async fn request(&self, method: &str, params: Json) -> Result<Members, Failure> {
+        let params = params.members().map_err(Failure::failed)?;
+        let outgoing = Outgoing { params: Some(params), audience: Some(Arc::new(Terminal)), ..Outgoing::default() };
+        let result = self.connection.request(method, outgoing).await.map_err(|error| failed(&error))?;
+        result.members().map_err(Failure::failed)
+    }
+
+    /// Takes everything down again, whatever came of the command.
+    pub(super) async fn close(self, done: Done) -> Done {
+        if let Some(assembled) = self.assembled {
+            assembled.stop_servers().await;
+        }
+        done
+    }
+}
+
+/// Waits for the servers that the command needs. That the one that has the tool is down is worth saying so; that another
+/// is, is not.
+async fn settle(assembled: &Assembled, wait: Wait, name: &str) -> Result<(), Failure> {
+    for upstream in &assembled.upstreams {
+        let is_owner = name.starts_with(&format!("{}__", upstream.name()));
+        if wait == Wait::ForOwner && (assembled.crib.gate().catalogue().tool(name).is_some() || (name.contains("__") && !is_owner)) {
+            continue;
+        }
+        match upstream.settled().await {
+            Status::Down(reason) if wait == Wait::ForOwner && is_owner => {
+                return Err(Failure::unreachable(format_args!("the server {:?} is not available: {reason}", upstream.name())));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn unreachable(url: &str, error: &ConnectError) -> Failure {
+    Failure::unreachable(format_args!("{url}: {error}; is toolcrib running there? start it with `toolcrib serve`"))
+}
+
+fn failed(error: &RequestError) -> Failure {
+    match error {
+        RequestError::Server(error) => Failure::failed(&error.message),
+        RequestError::NotSent(_) | RequestError::Lost(_) => Failure::unreachable(error),
+        other => Failure::failed(other),
+    }
+}

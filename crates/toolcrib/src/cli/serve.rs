@@ -1,0 +1,89 @@
+//! `toolcrib serve`.
+
+use super::{Done, Failure, settings};
+use crate::{
+    ServeError,
+    assemble::{Assembled, assemble},
+    shutdown::Signals,
+};
+use clap::Args;
+use std::{net::SocketAddr, path::PathBuf};
+use tokio::net::TcpListener;
+
+/// Serve MCP over HTTP, or over standard input and output.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// The config file. Without it, ./mcp-config.yaml if there is one.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3001")]
+    listen: SocketAddr,
+    /// Serve one client on standard input and output, as an agent starts us.
+    #[arg(long, conflicts_with = "listen")]
+    stdio: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Done {
+        let mut signals = Signals::listen().map_err(Failure::failed)?;
+        let assembled = assemble(settings(self.config.as_ref())?).map_err(Failure::failed)?;
+        let served = if self.stdio { serve_stdio(&assembled, &mut signals).await } else { self.serve_http(&assembled, &mut signals).await };
+        tokio::select! {
+            () = assembled.stop_servers() => served,
+            // Dropped at once, children are killed on the way.
+            () = signals.next() => Err(Failure::failed("interrupted while the servers were being stopped")),
+        }
+    }
+
+    async fn serve_http(&self, assembled: &Assembled, signals: &mut Signals) -> Done {
+        let listener = assembled.crib.listen(self.listen).await.map_err(explain)?;
+        announce(assembled, &listener);
+        let serving = assembled.crib.serve_listener(listener);
+        drained(assembled, serving, signals).await
+    }
+}
+
+async fn serve_stdio(assembled: &Assembled, signals: &mut Signals) -> Done {
+    drained(assembled, assembled.crib.serve_stdio(), signals).await
+}
+
+/// Serves until a signal comes, then lets calls in flight finish, unless a second one comes.
+async fn drained(assembled: &Assembled, serving: impl Future<Output = Result<(), ServeError>>, signals: &mut Signals) -> Done {
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        served = &mut serving => return served.map_err(explain),
+        () = signals.next() => {}
+    }
+    tracing::info!("shutting down; calls in flight may finish, press Ctrl-C again to end at once");
+    assembled.crib.shut_down();
+    tokio::select! {
+        served = serving => served.map_err(explain),
+        () = signals.next() => Err(Failure::failed("interrupted while calls were in flight")),
+    }
+}
+
+fn explain(error: ServeError) -> Failure {
+    match &error {
+        ServeError::Exposed { .. } => Failure::usage(error),
+        ServeError::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            Failure::failed(format_args!("{address} is in use already: is another toolcrib running? choose another address with --listen"))
+        }
+        ServeError::Listen { source, .. } | ServeError::Door(source) => Failure::failed(format_args!("{error}: {source}")),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is what the person at the terminal waits for")]
+fn announce(assembled: &Assembled, listener: &TcpListener) {
+    let Ok(address) = listener.local_addr() else { return };
+    let url = toolcrib_edge::http::url(address);
+    let catalogue = assembled.crib.gate().catalogue();
+    let tools: Vec<&str> = catalogue.tools().map(|tool| tool.spec().name.as_str()).collect();
+    let servers: Vec<&str> = assembled.upstreams.iter().map(toolcrib_upstream::Upstream::name).collect();
+    eprintln!("toolcrib {} serves MCP at {url}", env!("CARGO_PKG_VERSION"));
+    eprintln!("  ready tools: {}", tools.join(", "));
+    if !servers.is_empty() {
+        eprintln!("  starting in the background: {}", servers.join(", "));
+    }
+    eprintln!("\nTo connect Claude Code:\n  claude mcp add --transport http toolcrib {url}\n");
+}

@@ -1,0 +1,75 @@
+//! Settings: what was written in a file, and what it means.
+//!
+//! Every fault of a file is reported at once, each with its line, its key and what would be right. Past this module
+//! nobody checks again.
+
+pub mod checked;
+mod document;
+mod raw;
+mod variables;
+
+pub use checked::Settings;
+pub use document::{Fault, Faults};
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Where settings come from besides files: the variables of the environment.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The file that is read when none is named.
+pub const DEFAULT_FILE: &str = "mcp-config.yaml";
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file says something that makes no sense.
+    #[error("{0}")]
+    Faulty(Faults),
+}
+
+/// Reads a file, and the one that it names in `claude.mcp.configFile`.
+///
+/// # Errors
+/// [`SettingsError`], with every fault that was found.
+pub fn read(file: &Path, lookup: Lookup<'_>) -> Result<Settings, SettingsError> {
+    let mut faults = Faults::default();
+    let mut written = raw::read(&load(file)?, file, lookup, &mut faults);
+    if let Some(other) = written.config_file.take().filter(|other| !is_same(file, &beside(file, &other.value))) {
+        let path = beside(file, &other.value);
+        match fs::read_to_string(&path) {
+            Ok(text) => written.servers.extend(raw::read(&text, &path, lookup, &mut faults).servers),
+            Err(error) => faults.add(other.fault(format!("cannot read {}: {error}", path.display()))),
+        }
+    }
+    let settings = checked::check(written, lookup, &mut faults);
+    if faults.is_empty() { Ok(settings) } else { Err(SettingsError::Faulty(faults)) }
+}
+
+fn load(file: &Path) -> Result<String, SettingsError> {
+    fs::read_to_string(file).map_err(|source| SettingsError::Unreadable { file: file.to_owned(), source })
+}
+
+fn beside(file: &Path, other: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(other)
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! What the settings mean: values that could not stand here if they were wrong.
+
+use super::{
+    Lookup,
+    document::{Faults, Spanned},
+    raw::{Server, Written},
+};
+use std::{ffi::OsString, sync::Arc, time::Duration};
+use toolcrib_gate::Config;
+use toolcrib_upstream::{Definition, Prefix, Transport, definition::Command};
+use toolcrib_wire::client::http::Endpoint;
+
+/// How long a server may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest timeout that makes sense: a day.
+const MAX_TIMEOUT_SECS: f64 = 86_400.0;
+/// The largest message accepted from another server.
+const MAX_MESSAGE_BYTES: usize = 8 << 20;
+/// Separates a server's name from a tool's, so no server's name may hold it.
+const SEPARATOR: &str = "__";
+
+/// What a child inherits of our environment, and nothing else: where things are, how to speak, whom to trust.
+const INHERITED: &[&str] = &[
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Everything that a config decides.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The bounds of the gate.
+    pub gate: Config,
+    /// The other servers.
+    pub servers: Vec<Definition>,
+}
+
+pub(super) fn check(written: Written, lookup: Lookup<'_>, faults: &mut Faults) -> Settings {
+    let defaults = Config::default();
+    let gate = Config {
+        timeout: seconds(written.timeout_secs.as_ref(), faults).unwrap_or(defaults.timeout),
+        max_concurrent: at_least_one(written.max_concurrent_tools.as_ref(), faults).unwrap_or(defaults.max_concurrent),
+        ..defaults
+    };
+    let prefix = prefix(written.prefix.as_ref(), faults).unwrap_or_default();
+    let mut names: Vec<String> = Vec::new();
+    let mut servers = Vec::new();
+    for server in &written.servers {
+        let definition = define(server, prefix, lookup, faults);
+        if let Some(name) = &server.name {
+            if names.contains(&name.value) {
+                faults.add(name.fault(format!("another server is named {:?} already", name.value)));
+            }
+            names.push(name.value.clone());
+        }
+        servers.extend(definition.filter(|_| is_enabled(server)));
+    }
+    if written.enabled.is_some_and(|enabled| !enabled.value) {
+        servers.clear();
+    }
+    Settings { gate, servers }
+}
+
+fn define(server: &Server, default_prefix: Prefix, lookup: Lookup<'_>, faults: &mut Faults) -> Option<Definition> {
+    let name = name_of(server, faults);
+    let transport = transport_of(server, lookup, faults);
+    let start_timeout = seconds(server.start_timeout_secs.as_ref(), faults).unwrap_or(START_TIMEOUT);
+    let call_timeout = seconds(server.timeout_secs.as_ref(), faults);
+    let prefix = prefix(server.prefix.as_ref(), faults).unwrap_or(default_prefix);
+    Some(Definition { name: name?, transport: transport?, prefix, start_timeout, call_timeout, max_message_bytes: MAX_MESSAGE_BYTES })
+}
+
+fn name_of(server: &Server, faults: &mut Faults) -> Option<Arc<str>> {
+    let Some(name) = &server.name else {
+        faults.add(server.place.fault("a server needs a name"));
+        return None;
+    };
+    if name.value.trim().is_empty() {
+        faults.add(name.fault("a server's name must not be empty"));
+        return None;
+    }
+    if name.value.contains(SEPARATOR) {
+        faults.add(name.fault(format!("a server's name must not hold {SEPARATOR:?}, which separates it from the names of its tools")));
+        return None;
+    }
+    if name.value == "toolcrib" {
+        faults.add(name.fault("\"toolcrib\" is the name of our own tools; give the server another"));
+        return None;
+    }
+    Some(name.value.as_str().into())
+}
+
+fn transport_of(server: &Server, lookup: Lookup<'_>, faults: &mut Faults) -> Option<Transport> {
+    let expected = match server.kind.as_ref().map(|kind| (kind, kind.value.as_str())) {
+        None => None,
+        Some((_, "stdio")) => Some("command"),
+        Some((_, "http" | "streamable-http" | "streamableHttp")) => Some("url"),
+        Some((kind, "sse")) => {
+            faults.add(kind.fault("the old HTTP+SSE transport is not supported; most servers also speak \"http\" (Streamable HTTP)"));
+            return None;
+        }
+        Some((kind, other)) => {
+            faults.add(kind.fault(format!("unknown type {other:?}; known are \"stdio\" and \"http\"")));
+            return None;
+        }
+    };
+    match (&server.command, &server.url, expected) {
+        (Some(_), Some(url), _) => {
+            faults.add(url.fault("a server has either a command or a url"));
+            None
+        }
+        (Some(command), None, None | Some("command")) => child(server, command, lookup, faults),
+        (None, Some(url), None | Some("url")) => remote(server, url, faults),
+        (_, _, expected) => {
+            let needed = expected.map_or_else(|| "a command or a url".to_owned(), |key| format!("the key {key:?} to go with its type"));
+            faults.add(server.place.fault(format!("a server needs {needed}")));
+            None
+        }
+    }
+}
+
+fn child(server: &Server, command: &Spanned<String>, lookup: Lookup<'_>, faults: &mut Faults) -> Option<Transport> {
+    if let Some((_, value)) = server.headers.first() {
+        faults.add(value.fault("headers go with a url, not with a command"));
+    }
+    if command.value.trim().is_empty() {
+        faults.add(command.fault("the command must not be empty"));
+        return None;
+    }
+    let mut env: Vec<(OsString, OsString)> = INHERITED.iter().filter_map(|key| Some(((*key).into(), lookup(key)?.into()))).collect();
+    for (key, value) in &server.env {
+        if key.is_empty() || key.contains(['=', '\0']) || value.value.contains('\0') {
+            faults.add(value.fault("the name of a variable must not be empty or hold \"=\""));
+        }
+        env.retain(|(inherited, _)| inherited.to_str() != Some(key));
+        env.push((key.into(), value.value.clone().into()));
+    }
+    let directory = server.directory.as_ref().map(|directory| server.base.join(&directory.value));
+    if let (Some(path), Some(written)) = (&directory, &server.directory)
+        && !path.is_dir()
+    {
+        faults.add(written.fault(format!("there is no directory {}", path.display())));
+    }
+    // A program given by a relative path is looked for beside the config, not wherever we happen to be started.
+    let is_relative = command.value.contains('/') && !command.value.starts_with('/');
+    let program = if is_relative { server.base.join(&command.value).into_os_string() } else { OsString::from(&command.value) };
+    Some(Transport::Child(Command { program, args: server.args.iter().map(|arg| OsString::from(&arg.value)).collect(), env, directory }))
+}
+
+fn remote(server: &Server, url: &Spanned<String>, faults: &mut Faults) -> Option<Transport> {
+    for value in server.args.iter().chain(server.env.iter().map(|(_, value)| value)) {
+        faults.add(value.fault("args and env go with a command, not with a url"));
+    }
+    let is_url =
+        url.value.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some());
+    if !is_url {
+        faults.add(url.fault("expected an absolute URL that begins with http:// or https://"));
+        return None;
+    }
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in &server.headers {
+        let parsed = (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_str(&value.value));
+        match parsed {
+            (Ok(name), Ok(mut content)) => {
+                content.set_sensitive(true);
+                headers.append(name, content);
+            }
+            (Err(_), _) => faults.add(value.fault(format!("{name:?} is not the name of a header"))),
+            (_, Err(_)) => faults.add(value.fault("the value holds characters that no header may")),
+        }
+    }
+    Some(Transport::Remote(Endpoint {
+        url: url.value.clone(),
+        headers,
+        max_message_bytes: MAX_MESSAGE_BYTES,
+        connect_timeout: Duration::from_secs(10),
+    }))
+}
+
+fn is_enabled(server: &Server) -> bool {
+    server.enabled.as_ref().is_none_or(|flag| flag.value) && server.disabled.as_ref().is_none_or(|flag| !flag.value)
+}
+
+fn prefix(written: Option<&Spanned<String>>, faults: &mut Faults) -> Option<Prefix> {
+    let written = written?;
+    match written.value.as_str() {
+        "always" => Some(Prefix::Always),
+        "never" => Some(Prefix::Never),
+        other => {
+            faults.add(written.fault(format!("expected \"always\" or \"never\", found {other:?}")));
+            None
+        }
+    }
+}
+
+fn seconds(written: Option<&Spanned<f64>>, faults: &mut Faults) -> Option<Duration> {
+    let written = written?;
+    if written.value > 0.0 && written.value <= MAX_TIMEOUT_SECS {
+        return Some(Duration::from_secs_f64(written.value));
+    }
+    faults.add(written.fault(format!("expected more than 0 and at most {MAX_TIMEOUT_SECS} seconds, found {}", written.value)));
+    None
+}
+
+fn at_least_one(written: Option<&Spanned<usize>>, faults: &mut Faults) -> Option<usize> {
+    let written = written?;
+    if (1..=10_000).contains(&written.value) {
+        return Some(written.value);
+    }
+    faults.add(written.fault(format!("expected a number from 1 to 10000, found {}", written.value)));
+    None
+}

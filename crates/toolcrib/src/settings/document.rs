@@ -1,0 +1,244 @@
+//! A YAML or JSON document whose every value knows its line, read with all faults gathered.
+
+use saphyr::{MarkedYaml, ScalarStyle, ScanError, YamlData, YamlLoader};
+use saphyr_parser::Parser;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// One thing that is wrong in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The key, as a path; empty for the document itself.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// Everything that is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub(super) fn add(&mut self, fault: Fault) {
+        self.0.push(fault);
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The faults, in the order of their lines.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        let mut sorted: Vec<&Fault> = self.0.iter().collect();
+        sorted.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        sorted.into_iter()
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.file.display(), self.line)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            fault.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Parses a document. JSON is read as the YAML that it is.
+pub(super) fn parse<'a>(text: &'a str, file: &Path, faults: &mut Faults) -> Option<MarkedYaml<'a>> {
+    match load(text) {
+        Ok(mut documents) if documents.len() == 1 => documents.pop(),
+        Ok(documents) if documents.is_empty() => None,
+        Ok(documents) => {
+            let line = documents[1].span.start.line();
+            faults.add(Fault {
+                file: file.to_owned(),
+                line,
+                key: String::new(),
+                message: "a config file holds one document, here begins another".into(),
+            });
+            None
+        }
+        Err(error) => {
+            faults.add(Fault {
+                file: file.to_owned(),
+                line: error.marker().line(),
+                key: String::new(),
+                message: format!("this is not YAML: {}", error.info()),
+            });
+            None
+        }
+    }
+}
+
+/// Loads scalars as they were written: whether `1.10` is a number or a text depends on where it stands.
+fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, ScanError> {
+    let mut loader = YamlLoader::<MarkedYaml<'_>>::default();
+    loader.early_parse(false);
+    Parser::new_from_str(text).load(&mut loader, true)?;
+    // Faults that only the loader sees, such as a key that stands there twice, it keeps to itself.
+    match loader.error() {
+        Some(error) => Err(error.clone()),
+        None => Ok(loader.into_documents()),
+    }
+}
+
+/// A value in its place.
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    yaml: &'a MarkedYaml<'a>,
+    file: &'a Path,
+    key: String,
+}
+
+/// A scalar as it was written.
+#[derive(Debug, Clone)]
+pub(super) struct Spanned<T> {
+    pub(super) value: T,
+    file: PathBuf,
+    line: usize,
+    key: String,
+}
+
+impl<T> Spanned<T> {
+    pub(super) fn fault(&self, message: impl Into<String>) -> Fault {
+        Fault { file: self.file.clone(), line: self.line, key: self.key.clone(), message: message.into() }
+    }
+
+    pub(super) fn with<U>(&self, value: U) -> Spanned<U> {
+        Spanned { value, file: self.file.clone(), line: self.line, key: self.key.clone() }
+    }
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn root(yaml: &'a MarkedYaml<'a>, file: &'a Path) -> Self {
+        Self { yaml, file, key: String::new() }
+    }
+
+    pub(super) fn fault(&self, message: impl Into<String>) -> Fault {
+        Fault { file: self.file.to_owned(), line: self.yaml.span.start.line(), key: self.key.clone(), message: message.into() }
+    }
+
+    pub(super) fn place(&self) -> Spanned<()> {
+        Spanned { value: (), file: self.file.to_owned(), line: self.yaml.span.start.line(), key: self.key.clone() }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(&self.yaml.data, YamlData::Representation(text, style, _) if *style == ScalarStyle::Plain && matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    pub(super) fn is_sequence(&self) -> bool {
+        matches!(self.yaml.data, YamlData::Sequence(_))
+    }
+
+    /// The entries of a mapping in their order. A key that is no text, and one that stands there twice, are faults.
+    pub(super) fn entries(&self, faults: &mut Faults) -> Vec<(String, Node<'a>)> {
+        let YamlData::Mapping(mapping) = &self.yaml.data else {
+            if !self.is_null() {
+                faults.add(self.fault(format!("expected a mapping of keys to values, found {}", self.kind())));
+            }
+            return Vec::new();
+        };
+        let mut entries: Vec<(String, Node<'a>)> = Vec::new();
+        for (key, value) in mapping {
+            let Some(name) = text_of(key) else {
+                faults.add(Node { yaml: key, file: self.file, key: self.key.clone() }.fault("a key must be a text"));
+                continue;
+            };
+            if entries.iter().any(|(earlier, _)| *earlier == name) {
+                faults.add(Node { yaml: key, file: self.file, key: self.child_key(&name) }.fault("this key stands here twice"));
+                continue;
+            }
+            let node = Node { yaml: value, file: self.file, key: self.child_key(&name) };
+            entries.push((name, node));
+        }
+        entries
+    }
+
+    /// The items of a sequence.
+    pub(super) fn items(&self, faults: &mut Faults) -> Vec<Node<'a>> {
+        match &self.yaml.data {
+            YamlData::Sequence(items) => items
+                .iter()
+                .enumerate()
+                .map(|(index, yaml)| Node { yaml, file: self.file, key: format!("{}[{index}]", self.key) })
+                .collect(),
+            _ if self.is_null() => Vec::new(),
+            _ => {
+                faults.add(self.fault(format!("expected a list, found {}", self.kind())));
+                Vec::new()
+            }
+        }
+    }
+
+    /// A scalar as it was written, whatever it looks like.
+    pub(super) fn text(&self, faults: &mut Faults) -> Option<Spanned<String>> {
+        let text = text_of(self.yaml).filter(|_| !self.is_null());
+        if text.is_none() {
+            faults.add(self.fault(format!("expected a text, found {}", self.kind())));
+        }
+        text.map(|text| self.place().with(text))
+    }
+
+    /// A scalar of a type of the caller's.
+    pub(super) fn scalar<T: std::str::FromStr>(&self, expected: &str, faults: &mut Faults) -> Option<Spanned<T>> {
+        let read = text_of(self.yaml).and_then(|text| text.parse().ok());
+        if read.is_none() {
+            let found = text_of(self.yaml).map_or_else(|| self.kind().to_owned(), |text| format!("{text:?}"));
+            faults.add(self.fault(format!("expected {expected}, found {found}")));
+        }
+        read.map(|value| self.place().with(value))
+    }
+
+    /// The fault that an unknown key is, with the known one that was probably meant.
+    pub(super) fn unknown(&self, name: &str, known: &[&str]) -> Fault {
+        let nearest = known.iter().map(|known| (strsim::osa_distance(&name.to_lowercase(), &known.to_lowercase()), known)).min();
+        let hint = match nearest {
+            Some((distance, known)) if distance <= 2 || distance * 3 <= name.len() => format!("did you mean {known:?}?"),
+            _ => format!("known are {}", known.join(", ")),
+        };
+        self.fault(format!("unknown key; {hint}"))
+    }
+
+    fn child_key(&self, name: &str) -> String {
+        if self.key.is_empty() { name.to_owned() } else { format!("{}.{name}", self.key) }
+    }
+
+    fn kind(&self) -> &'static str {
+        match &self.yaml.data {
+            YamlData::Sequence(_) => "a list",
+            YamlData::Mapping(_) => "a mapping",
+            _ if self.is_null() => "nothing",
+            _ => "a single value",
+        }
+    }
+}
+
+fn text_of(yaml: &MarkedYaml<'_>) -> Option<String> {
+    match &yaml.data {
+        YamlData::Representation(text, ..) => Some(text.to_string()),
+        YamlData::Tagged(_, inner) => text_of(inner),
+        _ => None,
+    }
+}

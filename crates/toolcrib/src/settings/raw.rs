@@ -1,0 +1,159 @@
+//! What was written: the file's own shape, read value by value. What it means is decided in [`super::checked`].
+
+use super::{
+    Lookup,
+    document::{Faults, Node, Spanned, parse},
+    variables,
+};
+use std::path::{Path, PathBuf};
+
+/// A config file.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) servers: Vec<Server>,
+    pub(super) enabled: Option<Spanned<bool>>,
+    pub(super) config_file: Option<Spanned<String>>,
+    pub(super) timeout_secs: Option<Spanned<f64>>,
+    pub(super) max_concurrent_tools: Option<Spanned<usize>>,
+    pub(super) prefix: Option<Spanned<String>>,
+}
+
+/// One entry of `mcpServers`.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) place: Spanned<()>,
+    /// The directory of the file that it stands in.
+    pub(super) base: PathBuf,
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) kind: Option<Spanned<String>>,
+    pub(super) command: Option<Spanned<String>>,
+    pub(super) args: Vec<Spanned<String>>,
+    pub(super) env: Vec<(String, Spanned<String>)>,
+    pub(super) directory: Option<Spanned<String>>,
+    pub(super) url: Option<Spanned<String>>,
+    pub(super) headers: Vec<(String, Spanned<String>)>,
+    pub(super) timeout_secs: Option<Spanned<f64>>,
+    pub(super) start_timeout_secs: Option<Spanned<f64>>,
+    pub(super) enabled: Option<Spanned<bool>>,
+    pub(super) disabled: Option<Spanned<bool>>,
+    pub(super) prefix: Option<Spanned<String>>,
+}
+
+const TOP: &[&str] = &["mcpServers", "claude"];
+const CLAUDE: &[&str] = &["mcp"];
+const MCP: &[&str] = &["enabled", "configFile", "timeout", "maxConcurrentTools", "prefix"];
+const SERVER: &[&str] =
+    &["name", "type", "command", "args", "env", "cwd", "url", "headers", "timeout", "startTimeout", "enabled", "disabled", "prefix"];
+
+/// Reads what is written; what cannot be read is a fault and stays absent.
+pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Faults) -> Written {
+    let mut written = Written::default();
+    let Some(document) = parse(text, file, faults) else { return written };
+    let mut reader = Reader { lookup, faults };
+    for (key, node) in Node::root(&document, file).entries(reader.faults) {
+        match key.as_str() {
+            "mcpServers" => written.servers = reader.servers(&node, file),
+            "claude" => reader.claude(&node, &mut written),
+            _ => reader.faults.add(node.unknown(&key, TOP)),
+        }
+    }
+    written
+}
+
+struct Reader<'a> {
+    lookup: Lookup<'a>,
+    faults: &'a mut Faults,
+}
+
+impl Reader<'_> {
+    fn claude(&mut self, node: &Node<'_>, written: &mut Written) {
+        for (key, node) in node.entries(self.faults) {
+            match key.as_str() {
+                "mcp" => self.mcp(&node, written),
+                _ => self.faults.add(node.unknown(&key, CLAUDE)),
+            }
+        }
+    }
+
+    fn mcp(&mut self, node: &Node<'_>, written: &mut Written) {
+        for (key, node) in node.entries(self.faults) {
+            match key.as_str() {
+                "enabled" => written.enabled = self.flag(&node),
+                "configFile" => written.config_file = self.text(&node),
+                "timeout" => written.timeout_secs = node.scalar("a number of seconds", self.faults),
+                "maxConcurrentTools" => written.max_concurrent_tools = node.scalar("a whole number", self.faults),
+                "prefix" => written.prefix = self.text(&node),
+                _ => self.faults.add(node.unknown(&key, MCP)),
+            }
+        }
+    }
+
+    /// A list whose items have a `name`, or a mapping of names, as other tools write it.
+    fn servers(&mut self, node: &Node<'_>, file: &Path) -> Vec<Server> {
+        if node.is_sequence() {
+            return node.items(self.faults).iter().map(|item| self.server(item, None, file)).collect();
+        }
+        let entries = node.entries(self.faults);
+        entries.iter().map(|(name, node)| self.server(node, Some(node.place().with(name.clone())), file)).collect()
+    }
+
+    fn server(&mut self, node: &Node<'_>, name: Option<Spanned<String>>, file: &Path) -> Server {
+        let mut server = Server {
+            place: node.place(),
+            base: file.parent().map(Path::to_owned).unwrap_or_default(),
+            name,
+            kind: None,
+            command: None,
+            args: Vec::new(),
+            env: Vec::new(),
+            directory: None,
+            url: None,
+            headers: Vec::new(),
+            timeout_secs: None,
+            start_timeout_secs: None,
+            enabled: None,
+            disabled: None,
+            prefix: None,
+        };
+        for (key, node) in node.entries(self.faults) {
+            match key.as_str() {
+                "name" if server.name.is_none() => server.name = self.text(&node),
+                "name" => self.faults.add(node.fault("in a mapping of servers the key is the name")),
+                "type" => server.kind = self.text(&node),
+                "command" => server.command = self.text(&node),
+                "args" => server.args = node.items(self.faults).iter().filter_map(|item| self.text(item)).collect(),
+                "env" => server.env = self.texts(&node),
+                "cwd" => server.directory = self.text(&node),
+                "url" => server.url = self.text(&node),
+                "headers" => server.headers = self.texts(&node),
+                "timeout" => server.timeout_secs = node.scalar("a number of seconds", self.faults),
+                "startTimeout" => server.start_timeout_secs = node.scalar("a number of seconds", self.faults),
+                "enabled" => server.enabled = self.flag(&node),
+                "disabled" => server.disabled = self.flag(&node),
+                "prefix" => server.prefix = self.text(&node),
+                _ => self.faults.add(node.unknown(&key, SERVER)),
+            }
+        }
+        server
+    }
+
+    fn texts(&mut self, node: &Node<'_>) -> Vec<(String, Spanned<String>)> {
+        let entries = node.entries(self.faults);
+        entries.into_iter().filter_map(|(key, node)| Some((key, self.text(&node)?))).collect()
+    }
+
+    fn text(&mut self, node: &Node<'_>) -> Option<Spanned<String>> {
+        let text = node.text(self.faults)?;
+        match variables::expand(&text.value, self.lookup) {
+            Ok(value) => Some(text.with(value)),
+            Err(message) => {
+                self.faults.add(text.fault(message));
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, node: &Node<'_>) -> Option<Spanned<bool>> {
+        node.scalar("true or false", self.faults)
+    }
+}

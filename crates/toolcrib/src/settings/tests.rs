@@ -1,0 +1,166 @@
+use super::*;
+use std::sync::atomic::{AtomicU32, Ordering};
+use toolcrib_upstream::Transport;
+
+/// A directory that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("toolcrib-settings-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn lookup(name: &str) -> Option<String> {
+    match name {
+        "TICKETS_TOKEN" => Some("s3cret".into()),
+        "PATH" => Some("/bin".into()),
+        "AWS_SECRET_ACCESS_KEY" => Some("must not be inherited".into()),
+        _ => None,
+    }
+}
+
+fn read_text(name: &str, text: &str) -> Result<Settings, SettingsError> {
+    let folder = Folder::new();
+    read(&folder.write(name, text), &lookup)
+}
+
+fn faults(text: &str) -> Vec<String> {
+    match read_text("mcp-config.yaml", text) {
+        Err(SettingsError::Faulty(faults)) => {
+            faults.iter().map(|fault| format!("{}: {}: {}", fault.line, fault.key, fault.message)).collect()
+        }
+        other => panic!("{text:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_documented_example_is_read_as_it_stands() {
+    let text = r#"
+mcpServers:
+  - name: everything
+    command: npx
+    args: ["-y", "@modelcontextprotocol/server-everything"]
+    env: { TOKEN: "${TOKEN:-none}", PORT: 1.10 }
+  - name: tickets
+    url: https://tickets.example.com/mcp
+    headers: { Authorization: "Bearer ${TICKETS_TOKEN}" }
+claude:
+  mcp: { enabled: true, configFile: ./mcp-config.yaml, timeout: 45, maxConcurrentTools: 7 }
+"#;
+    let settings = read_text("mcp-config.yaml", text).unwrap();
+    assert_eq!((settings.gate.timeout.as_secs(), settings.gate.max_concurrent), (45, 7));
+    let Transport::Child(command) = &settings.servers[0].transport else { panic!() };
+    assert_eq!((command.program.to_str(), command.args.len()), (Some("npx"), 2));
+    let mut env: Vec<_> = command.env.iter().map(|(key, value)| format!("{}={}", key.display(), value.display())).collect();
+    env.sort();
+    assert_eq!(env, ["PATH=/bin", "PORT=1.10", "TOKEN=none"], "a text stays as it was written, and secrets of ours stay here");
+    let Transport::Remote(endpoint) = &settings.servers[1].transport else { panic!() };
+    assert_eq!(endpoint.headers["authorization"], "Bearer s3cret");
+    assert!(!format!("{settings:?}").contains("s3cret"));
+}
+
+#[test]
+fn the_file_of_claude_code_is_read_as_it_stands() {
+    let text = "{\n\t\"mcpServers\": {\n\t\t\"git\": {\"type\": \"stdio\", \"command\": \"uvx\", \"args\": [\"mcp-server-git\"], \"env\": {}},\n\t\t\"api\": {\"type\": \"http\", \"url\": \"http:\\/\\/127.0.0.1:9\\/mcp\"}\n\t}\n}";
+    let settings = read_text(".mcp.json", text).unwrap();
+    assert_eq!(settings.servers.iter().map(|server| &*server.name).collect::<Vec<_>>(), ["git", "api"]);
+    assert_eq!(settings.gate.timeout.as_secs(), 30);
+    assert_eq!(settings.gate.max_concurrent, 5);
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_line_and_key() {
+    let text = r#"mcpServers:
+  - name: one
+    comand: npx
+  - name: two
+    command: a
+    url: http://x
+  - command: b
+  - name: four
+    url: ftp://x
+    headers: { "bad name": "${NOT_SET}" }
+  - name: two
+    type: sse
+    url: http://x
+claude:
+  mcp:
+    timeout: soon
+    maxConcurrentTools: 0
+    enabeld: true
+extra: 1
+"#;
+    assert_eq!(
+        faults(text),
+        [
+            "2: mcpServers[0]: a server needs a command or a url",
+            "3: mcpServers[0].comand: unknown key; did you mean \"command\"?",
+            "6: mcpServers[1].url: a server has either a command or a url",
+            "7: mcpServers[2]: a server needs a name",
+            "9: mcpServers[3].url: expected an absolute URL that begins with http:// or https://",
+            "10: mcpServers[3].headers.bad name: the variable NOT_SET is not set: set it, or write ${NOT_SET:-default}",
+            "11: mcpServers[4].name: another server is named \"two\" already",
+            "12: mcpServers[4].type: the old HTTP+SSE transport is not supported; most servers also speak \"http\" (Streamable HTTP)",
+            "16: claude.mcp.timeout: expected a number of seconds, found \"soon\"",
+            "17: claude.mcp.maxConcurrentTools: expected a number from 1 to 10000, found 0",
+            "18: claude.mcp.enabeld: unknown key; did you mean \"enabled\"?",
+            "19: extra: unknown key; known are mcpServers, claude",
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_config_is_refused_with_its_line() {
+    assert!(faults("mcpServers:\n  - name: [\n")[0].contains("this is not YAML"));
+    assert_eq!(faults("mcpServers: 5\n"), ["1: mcpServers: expected a mapping of keys to values, found a single value"]);
+    assert!(faults("a: 1\na: 2\n")[0].contains("duplicated key"));
+    assert!(faults("--- {}\n--- {}\n")[0].contains("one document"));
+    assert_eq!(
+        faults("mcpServers:\n  a__b: { command: x }\n")[0],
+        "2: mcpServers.a__b: a server's name must not hold \"__\", which separates it from the names of its tools"
+    );
+}
+
+#[test]
+fn servers_may_stand_in_a_file_of_their_own() {
+    let folder = Folder::new();
+    folder.write("servers.json", r#"{"mcpServers": {"time": {"command": "./server"}}}"#);
+    let file = folder.write("mcp-config.yaml", "claude:\n  mcp:\n    configFile: servers.json\n");
+    let settings = read(&file, &lookup).unwrap();
+    let Transport::Child(command) = &settings.servers[0].transport else { panic!() };
+    assert_eq!(command.program, folder.0.join("./server"), "a relative program is looked for beside the config");
+
+    let file = folder.write("mcp-config.yaml", "claude:\n  mcp:\n    configFile: none.json\n");
+    let error = read(&file, &lookup).unwrap_err().to_string();
+    assert!(error.contains("mcp-config.yaml:3: claude.mcp.configFile: cannot read"), "{error}");
+}
+
+#[test]
+fn what_is_switched_off_is_not_started_but_still_checked() {
+    assert!(read_text("a.yaml", "claude: { mcp: { enabled: false } }\nmcpServers: { a: { command: x } }").unwrap().servers.is_empty());
+    assert!(
+        read_text("a.yaml", "mcpServers: { a: { command: x, disabled: true }, b: { command: x, enabled: false } }")
+            .unwrap()
+            .servers
+            .is_empty()
+    );
+    assert_eq!(faults("mcpServers: { a: { disabled: true } }").len(), 1);
+    assert!(read_text("a.yaml", "").unwrap().servers.is_empty());
+}

@@ -1,0 +1,482 @@
+//! A server behind a URL, by Streamable HTTP.
+
+use super::{
+    Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, answer_request, cancelled, initialize_params, is_modern_error,
+    listen_params, notification, prepare, read_discovered, read_initialized,
+};
+use crate::{
+    Era, ErrorObject, Revision, headers,
+    message::{Id, Message, Request, Response},
+    method, sse,
+};
+use arc_swap::ArcSwapOption;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use reqwest::Client;
+use std::{
+    error::Error as _,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+use toolcrib_json::Json;
+
+/// How often a stream that broke off is resumed before the answer is given up.
+const MAX_RESUMPTIONS: usize = 5;
+/// How long to wait before resuming, unless the server says so itself.
+const RESUME_AFTER: Duration = Duration::from_secs(1);
+/// How long to wait before listening again.
+const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Where a server is, and how to reach it.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The URL of its MCP endpoint.
+    pub url: String,
+    /// Headers that go with every request; secrets may be among them.
+    pub headers: HeaderMap,
+    /// The largest message accepted from it, in bytes.
+    pub max_message_bytes: usize,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+}
+
+/// A connection over HTTP. It has no end of its own: each request stands for itself.
+#[derive(Debug)]
+pub struct Connection {
+    inner: Arc<Inner>,
+    greeting: Greeting,
+}
+
+struct Inner {
+    http: Client,
+    endpoint: Endpoint,
+    client: ClientInfo,
+    audience: Arc<dyn Audience>,
+    next_id: AtomicI64,
+    session: ArcSwapOption<HeaderValue>,
+}
+
+/// What an answer to a POST turned out to be.
+enum Answered {
+    /// One message.
+    Whole(Bytes),
+    /// A stream of them.
+    Stream(reqwest::Response),
+    /// Nothing, as for a notification.
+    Nothing,
+}
+
+impl Connection {
+    /// Connects, and finds out the era.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn open(endpoint: Endpoint, client: ClientInfo, audience: Arc<dyn Audience>) -> Result<Self, ConnectError> {
+        let http = http_client(&endpoint).map_err(|error| ConnectError::Unreachable(describe(&error)))?;
+        let inner = Inner { http, endpoint, client, audience, next_id: AtomicI64::new(1), session: ArcSwapOption::empty() };
+        let inner = Arc::new(inner);
+        let greeting = match inner.discover().await? {
+            Some(greeting) => greeting,
+            None => inner.initialize().await?,
+        };
+        Ok(Self { inner, greeting })
+    }
+
+    pub(super) fn greeting(&self) -> &Greeting {
+        &self.greeting
+    }
+
+    pub(super) async fn request(&self, method: &str, outgoing: Outgoing) -> Result<Json, RequestError> {
+        let revision = self.greeting.revision;
+        let used = self.inner.session.load_full();
+        match self.inner.request(method, &outgoing, Some(revision)).await {
+            // The server forgot our session before it looked at the request: open another, once.
+            Err(Failure::Status(StatusCode::NOT_FOUND, _)) if used.is_some() => {
+                self.inner.renew(used).await?;
+                self.inner.request(method, &outgoing, Some(revision)).await.map_err(Failure::into_error)
+            }
+            other => other.map_err(Failure::into_error),
+        }
+    }
+
+    pub(super) async fn listen(&self) {
+        loop {
+            let ended = match self.greeting.revision.era() {
+                Era::Modern => {
+                    let outgoing = Outgoing { params: Some(listen_params()), ..Outgoing::default() };
+                    self.request(method::LISTEN, outgoing).await.map(|_| ())
+                }
+                Era::Legacy => self.inner.listen_to_session(self.greeting.revision).await,
+            };
+            if let Err(RequestError::Server(_) | RequestError::Protocol(_)) = ended {
+                // The server has no such stream: it will not tell of changes.
+                return std::future::pending().await;
+            }
+            tokio::time::sleep(LISTEN_AGAIN_AFTER).await;
+        }
+    }
+}
+
+/// Why a POST gave no result.
+enum Failure {
+    Status(StatusCode, Option<ErrorObject>),
+    Error(RequestError),
+}
+
+impl Failure {
+    fn into_error(self) -> RequestError {
+        match self {
+            Self::Status(_, Some(error)) => RequestError::Server(error),
+            Self::Status(status, None) if status.is_server_error() => RequestError::Lost(format!("the server answered {status}")),
+            Self::Status(status, None) => RequestError::Protocol(format!("it answered {status}")),
+            Self::Error(error) => error,
+        }
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Inner {
+    /// `None` where the server is of the legacy era.
+    async fn discover(&self) -> Result<Option<Greeting>, ConnectError> {
+        match self.request(method::DISCOVER, &Outgoing::default(), Some(Revision::NEWEST_MODERN)).await {
+            Ok(result) => read_discovered(&result).map(Some),
+            Err(Failure::Status(status, _)) if matches!(status.as_u16(), 401 | 403) => Err(ConnectError::Unauthorized(status.as_u16())),
+            Err(Failure::Status(_, Some(error))) if is_modern_error(&error) => Err(ConnectError::Protocol(error.to_string())),
+            Err(Failure::Status(status, None)) if status.is_server_error() => {
+                Err(ConnectError::Unreachable(format!("it answered {status}")))
+            }
+            Err(Failure::Status(..) | Failure::Error(RequestError::Server(_) | RequestError::Protocol(_))) => Ok(None),
+            Err(Failure::Error(RequestError::NotSent(reason) | RequestError::Lost(reason))) => Err(ConnectError::Unreachable(reason)),
+        }
+    }
+
+    async fn initialize(&self) -> Result<Greeting, ConnectError> {
+        self.session.store(None);
+        let outgoing = Outgoing { params: Some(initialize_params(&self.client)), ..Outgoing::default() };
+        let result = self.request(method::INITIALIZE, &outgoing, None).await.map_err(|failure| match failure {
+            Failure::Status(status, _) if matches!(status.as_u16(), 401 | 403) => ConnectError::Unauthorized(status.as_u16()),
+            Failure::Status(status @ (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED), _) => ConnectError::Protocol(format!(
+                "initialize was answered {status}: is this the MCP endpoint? (the old HTTP+SSE transport of 2024-11-05 is not supported)"
+            )),
+            other => ConnectError::Protocol(format!("initialize failed: {}", other.into_error())),
+        })?;
+        let greeting = read_initialized(&result)?;
+        let initialized = notification(method::INITIALIZED, None);
+        self.post(&initialized, method::INITIALIZED, None, &[], Some(greeting.revision))
+            .await
+            .map_err(|failure| ConnectError::Unreachable(failure.into_error().to_string()))?;
+        Ok(greeting)
+    }
+
+    /// Opens a new session unless somebody else has done so since `used` was current.
+    async fn renew(&self, used: Option<Arc<HeaderValue>>) -> Result<(), RequestError> {
+        let is_current = match (self.session.load_full(), used) {
+            (Some(now), Some(used)) => Arc::ptr_eq(&now, &used),
+            _ => true,
+        };
+        if is_current {
+            self.initialize().await.map_err(|error| RequestError::NotSent(format!("the session ended and no new one opens: {error}")))?;
+        }
+        Ok(())
+    }
+
+    async fn request(&self, method: &str, outgoing: &Outgoing, revision: Option<Revision>) -> Result<Json, Failure> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        // In the modern era leaving the stream cancels; `initialize`, which has no revision yet, must not be cancelled.
+        let is_cancelled_by_message = revision.is_some_and(|revision| revision.era() == Era::Legacy);
+        let cancel = is_cancelled_by_message.then(|| CancelOnDrop { inner: self, id, revision, is_armed: true });
+        let result = self.exchange(id, method, outgoing, revision).await;
+        if let Some(cancel) = cancel {
+            cancel.disarm();
+        }
+        result
+    }
+
+    async fn exchange(&self, id: i64, method: &str, outgoing: &Outgoing, revision: Option<Revision>) -> Result<Json, Failure> {
+        let request = prepare(id, method, outgoing, revision, &self.client);
+        let name = headers::named_by(method).and_then(|member| outgoing.params.as_ref()?.string(member));
+        let text = Message::Request(request).to_json();
+        let response = match self.post(&text, method, name.as_deref(), &outgoing.headers, revision).await? {
+            Answered::Whole(text) => self.take(&text, id, outgoing, revision)?,
+            Answered::Stream(stream) => Some(self.read_answer(stream, id, outgoing, revision).await?),
+            Answered::Nothing => None,
+        };
+        let response = response.ok_or_else(|| RequestError::Protocol("it gave no answer to a request".into()))?;
+        response.outcome.map_err(|error| RequestError::Server(error).into())
+    }
+
+    async fn post(
+        &self,
+        text: &Json,
+        method: &str,
+        name: Option<&str>,
+        extra: &[(http::HeaderName, HeaderValue)],
+        revision: Option<Revision>,
+    ) -> Result<Answered, Failure> {
+        let mut request = self.http.post(&self.endpoint.url).headers(self.headers(revision)).body(text.clone().into_bytes());
+        request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json, text/event-stream");
+        if revision.is_some_and(|revision| revision.era() == Era::Modern) {
+            request = request.header(headers::METHOD, headers::encode(method));
+            if let Some(name) = name {
+                request = request.header(headers::NAME, headers::encode(name));
+            }
+            for (header, value) in extra {
+                request = request.header(header, value);
+            }
+        }
+        let response = request.send().await.map_err(|error| broken(&error))?;
+        let status = response.status();
+        if method == method::INITIALIZE
+            && let Some(session) = response.headers().get(headers::SESSION_ID)
+        {
+            self.session.store(Some(Arc::new(session.clone())));
+        }
+        let kind =
+            response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+        if !status.is_success() {
+            let error = self.read_whole(response).await.ok().and_then(|text| error_in(&text));
+            return Err(Failure::Status(status, error));
+        }
+        if kind.starts_with("text/event-stream") {
+            return Ok(Answered::Stream(response));
+        }
+        if status == StatusCode::ACCEPTED || status == StatusCode::NO_CONTENT {
+            return Ok(Answered::Nothing);
+        }
+        let text = self.read_whole(response).await?;
+        if text.trim_ascii().is_empty() { Ok(Answered::Nothing) } else { Ok(Answered::Whole(text)) }
+    }
+
+    fn headers(&self, revision: Option<Revision>) -> HeaderMap {
+        let mut headers = self.endpoint.headers.clone();
+        if let Some(revision) = revision {
+            headers.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(revision.date()));
+        }
+        if revision.is_none_or(|revision| revision.era() == Era::Legacy)
+            && let Some(session) = self.session.load_full()
+        {
+            headers.insert(headers::SESSION_ID, HeaderValue::clone(&session));
+        }
+        headers
+    }
+
+    async fn read_whole(&self, mut response: reqwest::Response) -> Result<Bytes, RequestError> {
+        let limit = self.endpoint.max_message_bytes;
+        let too_large = || RequestError::Protocol(format!("an answer of more than {limit} bytes"));
+        if response.content_length().is_some_and(|length| length > limit as u64) {
+            return Err(too_large());
+        }
+        let Some(first) = response.chunk().await.map_err(|error| lost(&error))? else { return Ok(Bytes::new()) };
+        let mut text = BytesMut::from(first);
+        while let Some(chunk) = response.chunk().await.map_err(|error| lost(&error))? {
+            if text.len() + chunk.len() > limit {
+                return Err(too_large());
+            }
+            text.extend_from_slice(&chunk);
+        }
+        Ok(text.freeze())
+    }
+
+    /// Reads a stream up to the answer. One that breaks off is resumed where the server gave us a place to resume from.
+    async fn read_answer(
+        &self,
+        mut stream: reqwest::Response,
+        id: i64,
+        outgoing: &Outgoing,
+        revision: Option<Revision>,
+    ) -> Result<Response, RequestError> {
+        let mut place = Place::default();
+        for _ in 0..=MAX_RESUMPTIONS {
+            let broken = match self.read_until_answer(&mut stream, &mut place, id, outgoing, revision).await {
+                Ok(Some(response)) => return Ok(response),
+                Ok(None) => "the stream ended before the answer".to_owned(),
+                Err(RequestError::Lost(reason)) => reason,
+                Err(other) => return Err(other),
+            };
+            let Some(last) = place.last_event.clone() else { return Err(RequestError::Lost(broken)) };
+            tokio::time::sleep(place.retry.unwrap_or(RESUME_AFTER)).await;
+            stream = self.resume(Some(&last), revision).await?;
+        }
+        Err(RequestError::Lost("the stream broke off again and again".into()))
+    }
+
+    async fn read_until_answer(
+        &self,
+        stream: &mut reqwest::Response,
+        place: &mut Place,
+        id: i64,
+        outgoing: &Outgoing,
+        revision: Option<Revision>,
+    ) -> Result<Option<Response>, RequestError> {
+        let mut decoder = sse::Decoder::new(self.endpoint.max_message_bytes);
+        while let Some(chunk) = stream.chunk().await.map_err(|error| lost(&error))? {
+            for event in decoder.push(&chunk).map_err(|error| RequestError::Protocol(error.to_string()))? {
+                place.note(&event);
+                if !event.data.is_empty()
+                    && let Some(response) = self.take(&event.data.into(), id, outgoing, revision)?
+                {
+                    return Ok(Some(response));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn resume(&self, last_event: Option<&str>, revision: Option<Revision>) -> Result<reqwest::Response, RequestError> {
+        let mut request = self.http.get(&self.endpoint.url).headers(self.headers(revision)).header(header::ACCEPT, "text/event-stream");
+        if let Some(last_event) = last_event {
+            request = request.header(headers::LAST_EVENT_ID, last_event);
+        }
+        let response = request.send().await.map_err(|error| lost(&error))?;
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            status if status.is_server_error() => Err(RequestError::Lost(format!("the stream could not be resumed: {status}"))),
+            status => Err(RequestError::Protocol(format!("the stream could not be opened: {status}"))),
+        }
+    }
+
+    /// Takes one message: the response to our request is returned, everything else goes where it belongs.
+    fn take(&self, text: &Bytes, id: i64, outgoing: &Outgoing, revision: Option<Revision>) -> Result<Option<Response>, RequestError> {
+        match Message::parse(text).map_err(|fault| RequestError::Protocol(fault.error.to_string()))? {
+            Message::Response(response) if response.id == Some(Id::Number(id)) || response.id.is_none() => Ok(Some(response)),
+            Message::Response(_) => Ok(None),
+            Message::Notification(notification) => {
+                let is_ours = matches!(notification.method.as_ref(), method::PROGRESS | method::LOG);
+                match &outgoing.audience {
+                    Some(audience) if is_ours => audience.hear(notification),
+                    _ => self.audience.hear(notification),
+                }
+                Ok(None)
+            }
+            Message::Request(request) => {
+                self.answer(&request, revision);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Answers a request of a legacy server, beside the stream that it came on.
+    fn answer(&self, request: &Request, revision: Option<Revision>) {
+        self.send_aside(&answer_request(request).to_json(), revision);
+    }
+
+    /// Sends a message that has no answer, without waiting for it to arrive.
+    fn send_aside(&self, text: &Json, revision: Option<Revision>) {
+        let request = self.http.post(&self.endpoint.url).headers(self.headers(revision)).body(text.clone().into_bytes());
+        let request =
+            request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json, text/event-stream");
+        tokio::spawn(async move {
+            if let Err(error) = request.timeout(Duration::from_secs(10)).send().await {
+                tracing::debug!(error = %describe(&error), "a message to a server was lost");
+            }
+        });
+    }
+
+    async fn listen_to_session(&self, revision: Revision) -> Result<(), RequestError> {
+        let mut stream = self.resume(None, Some(revision)).await?;
+        let mut place = Place::default();
+        let nobody = Outgoing::default();
+        // No request of ours has this id, so nothing on this stream is taken for an answer.
+        const NONE: i64 = 0;
+        self.read_until_answer(&mut stream, &mut place, NONE, &nobody, Some(revision)).await.map(|_| ())
+    }
+}
+
+/// Where a stream can be resumed.
+#[derive(Default)]
+struct Place {
+    last_event: Option<String>,
+    retry: Option<Duration>,
+}
+
+impl Place {
+    fn note(&mut self, event: &sse::Event) {
+        if event.id.is_some() {
+            self.last_event.clone_from(&event.id);
+        }
+        if event.retry.is_some() {
+            self.retry = event.retry;
+        }
+    }
+}
+
+/// Tells a legacy server that a request is no longer wanted: there, leaving the stream does not say so.
+struct CancelOnDrop<'a> {
+    inner: &'a Inner,
+    id: i64,
+    revision: Option<Revision>,
+    is_armed: bool,
+}
+
+impl CancelOnDrop<'_> {
+    fn disarm(mut self) {
+        self.is_armed = false;
+    }
+}
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if self.is_armed && tokio::runtime::Handle::try_current().is_ok() {
+            self.inner.send_aside(&cancelled(self.id), self.revision);
+        }
+    }
+}
+
+fn http_client(endpoint: &Endpoint) -> reqwest::Result<Client> {
+    // Whoever came first has chosen; any provider will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .tcp_nodelay(true)
+        .connect_timeout(endpoint.connect_timeout)
+        .user_agent(concat!("toolcrib/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+fn error_in(text: &Bytes) -> Option<ErrorObject> {
+    match Message::parse(text).ok()? {
+        Message::Response(Response { outcome: Err(error), .. }) => Some(error),
+        _ => None,
+    }
+}
+
+fn broken(error: &reqwest::Error) -> RequestError {
+    if error.is_connect() || error.is_builder() { RequestError::NotSent(describe(error)) } else { lost(error) }
+}
+
+fn lost(error: &reqwest::Error) -> RequestError {
+    RequestError::Lost(describe(error))
+}
+
+/// The innermost reason, without the URL, which may hold a secret.
+fn describe(error: &reqwest::Error) -> String {
+    let mut cause = error.source();
+    let mut text = None;
+    while let Some(error) = cause {
+        text = Some(error.to_string());
+        cause = error.source();
+    }
+    text.unwrap_or_else(|| "the connection failed".to_owned())
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("headers", &self.headers.keys()).finish_non_exhaustive()
+    }
+}

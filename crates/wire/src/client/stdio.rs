@@ -1,0 +1,290 @@
+//! A server on the other end of a pipe. Many requests share it: each has an id of ours, so that equal ids of different
+//! clients never meet, and a late, unknown or doubled answer finds nobody.
+
+use super::{
+    Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, answer_request, cancelled, initialize_params, is_modern_error,
+    listen_params, notification, prepare, read_discovered, read_initialized,
+};
+use crate::{
+    Era, ErrorObject, Revision,
+    lines::{Line, LineReader},
+    message::{Id, Message, Notification, Response},
+    method,
+};
+use bytes::Bytes;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    sync::{mpsc, oneshot, watch},
+};
+use toolcrib_json::Json;
+
+/// Messages on their way to a server that does not read.
+const MAX_WAITING: usize = 256;
+/// How long a server may think about `server/discover` before `initialize` is sent after it.
+const PROBE: Duration = Duration::from_secs(5);
+
+/// A connection over a pipe. Ends when the pipe does.
+#[derive(Debug)]
+pub struct Connection {
+    shared: Arc<Shared>,
+    greeting: Greeting,
+    out: Mutex<Option<mpsc::Sender<Json>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    client: ClientInfo,
+    next_id: AtomicI64,
+    waiting: Mutex<HashMap<i64, Waiting>>,
+    /// Weak, so that the pipe closes with the connection although the reading side goes on.
+    out: mpsc::WeakSender<Json>,
+    audience: Arc<dyn Audience>,
+    /// Why the connection ended, once it has.
+    ended: watch::Sender<Option<String>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    answer: oneshot::Sender<Result<Json, ErrorObject>>,
+    audience: Option<Arc<dyn Audience>>,
+}
+
+/// A request that waits for its answer. Dropped before that, it cancels.
+struct Pending<'a> {
+    shared: &'a Shared,
+    id: i64,
+}
+
+impl Connection {
+    /// Connects to a server whose output we read and whose input we write, and finds out its era. Starts two tasks that
+    /// end with the pipe.
+    ///
+    /// `known` is the era that this server had the last time: then the other is not tried.
+    ///
+    /// # Errors
+    /// [`ConnectError`]. There is no deadline here.
+    pub async fn open(
+        output: impl AsyncRead + Unpin + Send + 'static,
+        input: impl AsyncWrite + Unpin + Send + 'static,
+        client: ClientInfo,
+        audience: Arc<dyn Audience>,
+        max_message_bytes: usize,
+        known: Option<Era>,
+    ) -> Result<Self, ConnectError> {
+        let (out, waiting) = mpsc::channel(MAX_WAITING);
+        let shared = Arc::new(Shared {
+            client,
+            next_id: AtomicI64::new(1),
+            waiting: Mutex::default(),
+            out: out.downgrade(),
+            audience,
+            ended: watch::Sender::new(None),
+        });
+        tokio::spawn(write_all(waiting, input));
+        tokio::spawn(read_all(Arc::clone(&shared), LineReader::new(output, max_message_bytes)));
+        let greeting = greet(&shared, known).await?;
+        Ok(Self { shared, greeting, out: Mutex::new(Some(out)) })
+    }
+
+    /// Closes our end of the pipe, which asks the server to leave. Requests in flight may still be answered.
+    pub fn close(&self) {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    pub(super) fn greeting(&self) -> &Greeting {
+        &self.greeting
+    }
+
+    pub(super) async fn request(&self, method: &str, outgoing: Outgoing) -> Result<Json, RequestError> {
+        self.shared.request(method, outgoing, Some(self.greeting.revision)).await
+    }
+
+    pub(super) async fn listen(&self) {
+        if self.greeting.revision.era() == Era::Modern {
+            let outgoing = Outgoing { params: Some(listen_params()), ..Outgoing::default() };
+            // A server that does not do this, or ends it, has no more to tell.
+            let _ = self.request(method::LISTEN, outgoing).await;
+        }
+        self.closed().await;
+    }
+
+    pub(super) async fn closed(&self) -> String {
+        self.shared.ended().await
+    }
+}
+
+/// Finds out the era. A server that has not answered `server/discover` in time gets `initialize` as well, and whichever
+/// is answered decides: one that is slow to start is then not taken for an old one.
+async fn greet(shared: &Shared, known: Option<Era>) -> Result<Greeting, ConnectError> {
+    if known == Some(Era::Legacy) {
+        return initialize(shared).await;
+    }
+    let mut discovered = std::pin::pin!(shared.request(method::DISCOVER, Outgoing::default(), Some(Revision::NEWEST_MODERN)));
+    tokio::select! {
+        answer = &mut discovered => match settle(answer)? {
+            Some(greeting) => Ok(greeting),
+            None => initialize(shared).await,
+        },
+        () = tokio::time::sleep(PROBE) => {
+            let mut initialized = std::pin::pin!(initialize(shared));
+            tokio::select! {
+                greeting = &mut initialized => greeting,
+                answer = discovered => match settle(answer)? {
+                    Some(greeting) => Ok(greeting),
+                    None => initialized.await,
+                },
+            }
+        }
+    }
+}
+
+/// What an answer to `server/discover` says of the era: `None` for a legacy server.
+fn settle(answer: Result<Json, RequestError>) -> Result<Option<Greeting>, ConnectError> {
+    match answer {
+        Ok(result) => read_discovered(&result).map(Some),
+        Err(RequestError::Server(error)) if is_modern_error(&error) => Err(ConnectError::Protocol(error.to_string())),
+        Err(RequestError::Server(_) | RequestError::Protocol(_)) => Ok(None),
+        Err(RequestError::Lost(reason) | RequestError::NotSent(reason)) => Err(ConnectError::Unreachable(reason)),
+    }
+}
+
+async fn initialize(shared: &Shared) -> Result<Greeting, ConnectError> {
+    let outgoing = Outgoing { params: Some(initialize_params(&shared.client)), ..Outgoing::default() };
+    let result = shared.request(method::INITIALIZE, outgoing, None).await.map_err(|error| match error {
+        RequestError::Server(error) => ConnectError::Protocol(format!("initialize was answered with an error: {error}")),
+        RequestError::Protocol(reason) => ConnectError::Protocol(reason),
+        RequestError::NotSent(reason) | RequestError::Lost(reason) => ConnectError::Unreachable(reason),
+    })?;
+    let greeting = read_initialized(&result)?;
+    shared.say(notification(method::INITIALIZED, None)).await.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+    Ok(greeting)
+}
+
+impl Shared {
+    async fn request(&self, method: &str, outgoing: Outgoing, revision: Option<Revision>) -> Result<Json, RequestError> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let request = prepare(id, method, &outgoing, revision, &self.client);
+        let (answer, receiver) = oneshot::channel();
+        self.lock().insert(id, Waiting { answer, audience: outgoing.audience });
+        let pending = Pending { shared: self, id };
+        self.say(Message::Request(request).to_json()).await?;
+        let Ok(answer) = receiver.await else { return Err(RequestError::Lost(self.ended().await)) };
+        drop(pending);
+        answer.map_err(RequestError::Server)
+    }
+
+    async fn say(&self, message: Json) -> Result<(), RequestError> {
+        let Some(out) = self.out.upgrade() else { return Err(RequestError::NotSent("the connection is closing".into())) };
+        if out.send(message).await.is_err() {
+            return Err(RequestError::NotSent(self.ended().await));
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ended(&self) -> String {
+        let mut ended = self.ended.subscribe();
+        let reason = ended.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.unwrap_or_else(|| "the connection ended".to_owned())
+    }
+
+    fn hear(&self, message: Message) {
+        match message {
+            Message::Response(Response { id: Some(Id::Number(id)), outcome }) => {
+                if let Some(waiting) = self.lock().remove(&id) {
+                    // Whoever asked may have given up in the meantime.
+                    let _ = waiting.answer.send(outcome);
+                }
+            }
+            Message::Response(_) => {}
+            Message::Notification(notification) => match self.audience_of(&notification) {
+                Some(audience) => audience.hear(notification),
+                None if notification.method.as_ref() == method::PROGRESS => {}
+                None => self.audience.hear(notification),
+            },
+            Message::Request(request) => {
+                // A server that asks faster than it reads must do without the answer.
+                let _ = self.out.upgrade().map(|out| out.try_send(answer_request(&request).to_json()));
+            }
+        }
+    }
+
+    /// Who hears of this: progress names the request that it is about by our id.
+    fn audience_of(&self, notification: &Notification) -> Option<Arc<dyn Audience>> {
+        if notification.method.as_ref() != method::PROGRESS {
+            return None;
+        }
+        let token = notification.params.as_ref()?.members().ok()?.get("progressToken")?;
+        let Some(Id::Number(id)) = Id::from_json(&token) else { return None };
+        self.lock().get(&id)?.audience.clone()
+    }
+
+    fn end(&self, reason: String) {
+        self.ended.send_if_modified(|ended| {
+            let is_first = ended.is_none();
+            ended.get_or_insert(reason);
+            is_first
+        });
+        self.lock().clear();
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if self.shared.lock().remove(&self.id).is_some() {
+            // A full pipe cannot take the news; the answer, when it comes, finds nobody.
+            let _ = self.shared.out.upgrade().map(|out| out.try_send(cancelled(self.id)));
+        }
+    }
+}
+
+async fn read_all(shared: Arc<Shared>, mut lines: LineReader<impl AsyncRead + Unpin>) {
+    let reason = loop {
+        match lines.next().await {
+            Ok(Some(Line::Text(text))) => match Message::parse(&text) {
+                Ok(message) => shared.hear(message),
+                // Old servers print to standard output what belongs into a log; that is no reason to leave them.
+                Err(fault) => tracing::debug!(error = %fault.error, "a server wrote a line that is no message"),
+            },
+            Ok(Some(Line::TooLong)) => tracing::warn!("a server wrote a line beyond the limit; it was skipped"),
+            Ok(None) => break "the server closed its output".to_owned(),
+            Err(error) => break format!("the pipe broke: {error}"),
+        }
+    };
+    shared.end(reason);
+}
+
+/// Writes what waits, as much as there is in one go.
+async fn write_all(mut waiting: mpsc::Receiver<Json>, mut input: impl AsyncWrite + Unpin) {
+    const AT_ONCE: usize = 64;
+    let mut messages = Vec::with_capacity(AT_ONCE);
+    let mut text = Vec::new();
+    while waiting.recv_many(&mut messages, AT_ONCE).await > 0 {
+        text.clear();
+        for message in messages.drain(..) {
+            append_line(&mut text, &message.into_bytes());
+        }
+        if input.write_all(&text).await.is_err() || input.flush().await.is_err() {
+            // The reading side finds out why.
+            return;
+        }
+    }
+}
+
+fn append_line(text: &mut Vec<u8>, message: &Bytes) {
+    let start = text.len();
+    text.extend_from_slice(message);
+    text[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+    text.push(b'\n');
+}
