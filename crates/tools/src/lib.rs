@@ -1,10 +1,14 @@
 //! Ready tools: one file (or one folder) each, named as clients name the tool.
+//!
+//! A tool sees nothing but `toolcrib-contract`, and never reaches back for this list.
+
+mod calculator;
 
 use std::sync::Arc;
-use toolcrib_contract::{Callable, Spec};
+use toolcrib_contract::{Callable, Spec, typed};
 
 /// All ready tools.
 #[must_use]
 pub fn all() -> Vec<(Spec, Arc<dyn Callable>)> {
-    vec![]
+    vec![typed(calculator::Calculator)]
 }
