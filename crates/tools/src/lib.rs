@@ -2,6 +2,7 @@
 //!
 //! A tool sees nothing but `toolcrib-contract`, and never reaches back for this list.
 
+mod analyze_text;
 mod calculator;
 
 use std::sync::Arc;
@@ -10,5 +11,5 @@ use toolcrib_contract::{Callable, Spec, typed};
 /// All ready tools.
 #[must_use]
 pub fn all() -> Vec<(Spec, Arc<dyn Callable>)> {
-    vec![typed(calculator::Calculator)]
+    vec![typed(analyze_text::AnalyzeText), typed(calculator::Calculator)]
 }
