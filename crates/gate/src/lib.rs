@@ -180,6 +180,3 @@ impl Gate {
         clashes
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,161 @@
-//! .
+//! For tests only: a gate to test against without sockets, and a back channel and an audit log that remember.
+//!
+//! The product never depends on this crate.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use toolcrib_contract::{
+    Answers, AuditLog, BackChannel, BoxFuture, Call, CallContext, CallError, Callable, Change, Input, Json, LogLevel, Output, Progress,
+    Question, Record, Spec, Tool, ToolOutput, callable, typed,
+};
+use toolcrib_gate::{Arrived, Config, Credential, Gate, Reply, Source};
+
+/// Keeps every record, for a test to look at.
+#[derive(Debug, Default)]
+pub struct Remembered(Mutex<Vec<Record>>);
+
+impl Remembered {
+    /// The records so far.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl AuditLog for Remembered {
+    fn keep(&self, record: Record) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+    }
+}
+
+/// A client that hears nothing and cannot be asked.
+#[derive(Debug)]
+pub struct Deaf;
+
+impl BackChannel for Deaf {
+    fn progress(&self, _: Progress) {}
+
+    fn log(&self, _: LogLevel, _: Option<&str>, _: Json) {}
+
+    fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>> {
+        let capability = questions.first().map_or("elicitation", |(_, question)| question.capability());
+        Box::pin(async move { Err(CallError::CannotAsk { capability }) })
+    }
+
+    fn announce(&self, _: Change) {}
+
+    fn wants_progress(&self) -> bool {
+        false
+    }
+}
+
+/// A gate with tools of the test's own.
+///
+/// ```
+/// use toolcrib_contract::{Output, ToolOutput};
+/// use toolcrib_testkit::TestGate;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let gate = TestGate::default().tool("hello", |_, _| async { Ok(Output::Tool(ToolOutput::text("hello"))) }).open();
+/// assert!(gate.call("hello", "{}").await.is_ok());
+/// assert_eq!(gate.records().len(), 1);
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct TestGate {
+    config: Config,
+    source: Source,
+}
+
+impl Default for TestGate {
+    fn default() -> Self {
+        Self { config: Config::default(), source: Source::new("test") }
+    }
+}
+
+impl TestGate {
+    /// Sets the bounds.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Adds a tool that takes any object.
+    #[must_use]
+    pub fn tool<F, R>(self, name: &str, run: F) -> Self
+    where
+        F: Fn(Input, CallContext) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Output, CallError>> + Send + 'static,
+    {
+        self.entry(Spec::new(name, "For a test."), callable(run))
+    }
+
+    /// Adds a typed tool.
+    #[must_use]
+    pub fn typed(self, tool: impl Tool) -> Self {
+        let (spec, callable) = typed(tool);
+        self.entry(spec, callable)
+    }
+
+    /// Adds a tool with a specification of its own.
+    ///
+    /// # Panics
+    /// If its schema cannot be used.
+    #[must_use]
+    pub fn entry(mut self, spec: Spec, callable: Arc<dyn Callable>) -> Self {
+        self.source.tool(spec, callable).expect("the test's schema is sound");
+        self
+    }
+
+    /// The gate, open for calls.
+    #[must_use]
+    pub fn open(self) -> OpenGate {
+        let audit = Arc::new(Remembered::default());
+        let gate = Arc::new(Gate::new(self.config, Arc::clone(&audit) as Arc<dyn AuditLog>));
+        let clashes = gate.publish(self.source);
+        assert!(clashes.is_empty(), "{clashes:?}");
+        OpenGate { gate, audit }
+    }
+}
+
+/// A gate under test.
+#[derive(Debug, Clone)]
+pub struct OpenGate {
+    gate: Arc<Gate>,
+    audit: Arc<Remembered>,
+}
+
+impl OpenGate {
+    /// The gate itself.
+    #[must_use]
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// The records so far.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        self.audit.records()
+    }
+
+    /// Calls a tool as the anonymous caller.
+    ///
+    /// # Errors
+    /// Those of the gate.
+    ///
+    /// # Panics
+    /// If the arguments are no JSON.
+    pub async fn call(&self, tool: &str, arguments: &str) -> Result<Reply, CallError> {
+        let arguments = Json::parse(arguments.to_owned()).expect("the test's arguments are JSON");
+        let caller = self.gate.authenticate(&Credential::None).expect("anybody may call");
+        self.gate.call(Arrived { caller, call: Call::tool(tool, arguments), door: "test", back: Arc::new(Deaf) }).await
+    }
+}
+
+/// An output of one text, as most tests need it.
+///
+/// # Errors
+/// None: the type is that of a tool.
+pub fn said(text: &str) -> Result<Output, CallError> {
+    Ok(Output::Tool(ToolOutput::text(text)))
+}

@@ -21,6 +21,8 @@ const DEFAULT_MOST: usize = 5;
 const DAMPING: f64 = 0.85;
 /// How much being central counts beside being new.
 const CENTRALITY: f64 = 0.8;
+/// From this likeness on, a sentence says again what another said.
+const REPETITION: f64 = 0.9;
 const ROUNDS: usize = 100;
 const SETTLED: f64 = 1e-9;
 
@@ -82,6 +84,9 @@ fn choose(all: &[Sentence<'_>], wanted: usize) -> Vec<(usize, f64)> {
     while chosen.len() < wanted.min(compared.len()) {
         let worth = |candidate: usize| {
             let repeated = chosen.iter().map(|earlier| similarity[candidate][*earlier]).fold(0.0, f64::max);
+            if repeated > REPETITION {
+                return -1.0;
+            }
             CENTRALITY * scores[candidate] - (1.0 - CENTRALITY) * repeated
         };
         let open = (0..compared.len()).filter(|candidate| !chosen.contains(candidate));
