@@ -26,7 +26,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let crib = Crib::builder("toolcrib-conformance", env!("CARGO_PKG_VERSION"));
     let crib = prompts(resources(questions(contents(crib)?)?)).build();
-    Ok(crib.serve_http(address).await?)
+    let listener = crib.listen(address).await?;
+    eprintln!("serves MCP at http://{}/mcp", listener.local_addr()?);
+    Ok(crib.serve_listener(listener).await?)
 }
 
 /// Tools that show each kind of content, and what can be said in mid-call.

@@ -236,8 +236,9 @@ impl Life {
         };
         tokio::select! {
             reason = ended => reason,
-            () = connection.listen() => "it no longer listens".to_owned(),
-            () = self.keep_listed(&connection) => "it is no longer listed".to_owned(),
+            // Neither of these ends by itself.
+            () = connection.listen() => String::new(),
+            () = self.keep_listed(&connection) => String::new(),
         }
     }
 

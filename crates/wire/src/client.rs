@@ -147,8 +147,8 @@ impl Connection {
         Err(RequestError::Protocol(format!("{method} has no last page")))
     }
 
-    /// Keeps listening for changes until the connection ends or the future is dropped. What is heard goes to the
-    /// audience of the connection.
+    /// Keeps listening for changes until the future is dropped; it never completes. What is heard goes to the audience of
+    /// the connection.
     pub async fn listen(&self) {
         match self {
             Self::Stdio(connection) => connection.listen().await,
@@ -219,12 +219,20 @@ fn read_initialized(result: &Json) -> Result<Greeting, ConnectError> {
     Ok(greeting(revision, &members, members.get("serverInfo")))
 }
 
-fn read_discovered(result: &Json) -> Result<Greeting, ConnectError> {
-    let members = result.members().map_err(|error| ConnectError::Protocol(format!("the result of server/discover: {error}")))?;
+/// Reads a result of `server/discover`. An old server may answer whatever it is asked: what is no such result tells of one.
+fn read_discovered(result: &Json) -> Result<Verdict, ConnectError> {
+    let Ok(members) = result.members() else { return Ok(Verdict::Legacy) };
     let versions: Vec<String> = members.get("supportedVersions").and_then(|json| json.read().ok()).unwrap_or_default();
-    let revision = choose_modern(&versions).ok_or_else(|| ConnectError::Protocol(format!("it speaks only the revisions {versions:?}")))?;
+    let Some(revision) = choose_modern(&versions) else {
+        let is_legacy = versions.is_empty() || versions.iter().any(|date| Revision::from_date(date).is_some());
+        return if is_legacy {
+            Ok(Verdict::Legacy)
+        } else {
+            Err(ConnectError::Protocol(format!("it speaks only the revisions {versions:?}")))
+        };
+    };
     let info = members.get("_meta").and_then(|meta| meta.members().ok()?.get(meta::SERVER_INFO));
-    Ok(greeting(revision, &members, info))
+    Ok(Verdict::Modern(Box::new(greeting(revision, &members, info))))
 }
 
 fn greeting(revision: Revision, members: &Members, server_info: Option<Json>) -> Greeting {
@@ -239,9 +247,31 @@ fn choose_modern(versions: &[String]) -> Option<Revision> {
         .find(|revision| versions.iter().any(|date| date == revision.date()))
 }
 
-/// Whether an error can only come from a modern server.
-fn is_modern_error(error: &ErrorObject) -> bool {
-    matches!(error.code, code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION)
+/// What an answer to `server/discover` says of a server.
+enum Verdict {
+    /// It is modern, and this is what it says of itself.
+    Modern(Box<Greeting>),
+    /// It is modern and wants to be asked in another revision.
+    AskIn(Revision),
+    /// It is of the legacy era.
+    Legacy,
+}
+
+/// Only a modern server gives certain errors; with any other error an old one says that it does not know the question.
+fn judge(error: &ErrorObject) -> Result<Verdict, ConnectError> {
+    match error.code {
+        code::UNSUPPORTED_VERSION => {
+            let supported =
+                error.data.as_ref().and_then(|data| data.members().ok()?.get("supported")?.read::<Vec<String>>().ok()).unwrap_or_default();
+            match choose_modern(&supported) {
+                Some(revision) => Ok(Verdict::AskIn(revision)),
+                None if supported.iter().any(|date| Revision::from_date(date).is_some()) => Ok(Verdict::Legacy),
+                None => Err(ConnectError::Protocol(error.to_string())),
+            }
+        }
+        code::HEADER_MISMATCH | code::MISSING_CAPABILITY => Err(ConnectError::Protocol(error.to_string())),
+        _ => Ok(Verdict::Legacy),
+    }
 }
 
 /// The answer to a request that the server makes of us. We declare no capability, so there is only `ping`.

@@ -147,14 +147,27 @@ impl From<RequestError> for Failure {
 impl Inner {
     /// `None` where the server is of the legacy era.
     async fn discover(&self) -> Result<Option<Greeting>, ConnectError> {
-        match self.request(method::DISCOVER, &Outgoing::default(), Some(Revision::NEWEST_MODERN)).await {
-            Ok(result) => read_discovered(&result).map(Some),
+        let mut revision = Revision::NEWEST_MODERN;
+        // A server that wants another revision is asked once more, not for ever.
+        for _ in 0..2 {
+            match self.discover_in(revision).await? {
+                Verdict::Modern(greeting) => return Ok(Some(*greeting)),
+                Verdict::Legacy => return Ok(None),
+                Verdict::AskIn(wanted) => revision = wanted,
+            }
+        }
+        Err(ConnectError::Protocol(format!("it refuses revision {revision}, which it says it speaks")))
+    }
+
+    async fn discover_in(&self, revision: Revision) -> Result<Verdict, ConnectError> {
+        match self.request(method::DISCOVER, &Outgoing::default(), Some(revision)).await {
+            Ok(result) => read_discovered(&result),
             Err(Failure::Status(status, _)) if matches!(status.as_u16(), 401 | 403) => Err(ConnectError::Unauthorized(status.as_u16())),
-            Err(Failure::Status(_, Some(error))) if is_modern_error(&error) => Err(ConnectError::Protocol(error.to_string())),
+            Err(Failure::Status(_, Some(error)) | Failure::Error(RequestError::Server(error))) => judge(&error),
             Err(Failure::Status(status, None)) if status.is_server_error() => {
                 Err(ConnectError::Unreachable(format!("it answered {status}")))
             }
-            Err(Failure::Status(..) | Failure::Error(RequestError::Server(_) | RequestError::Protocol(_))) => Ok(None),
+            Err(Failure::Status(..) | Failure::Error(RequestError::Protocol(_))) => Ok(Verdict::Legacy),
             Err(Failure::Error(RequestError::NotSent(reason) | RequestError::Lost(reason))) => Err(ConnectError::Unreachable(reason)),
         }
     }

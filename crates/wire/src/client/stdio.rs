@@ -113,7 +113,8 @@ impl Connection {
             // A server that does not do this, or ends it, has no more to tell.
             let _ = self.request(method::LISTEN, outgoing).await;
         }
-        self.closed().await;
+        // That the connection ends is told by `closed`.
+        std::future::pending().await
     }
 
     pub(super) async fn closed(&self) -> String {
@@ -127,9 +128,9 @@ async fn greet(shared: &Shared, known: Option<Era>) -> Result<Greeting, ConnectE
     if known == Some(Era::Legacy) {
         return initialize(shared).await;
     }
-    let mut discovered = std::pin::pin!(shared.request(method::DISCOVER, Outgoing::default(), Some(Revision::NEWEST_MODERN)));
+    let mut discovered = std::pin::pin!(discover(shared));
     tokio::select! {
-        answer = &mut discovered => match settle(answer)? {
+        greeting = &mut discovered => match greeting? {
             Some(greeting) => Ok(greeting),
             None => initialize(shared).await,
         },
@@ -137,7 +138,7 @@ async fn greet(shared: &Shared, known: Option<Era>) -> Result<Greeting, ConnectE
             let mut initialized = std::pin::pin!(initialize(shared));
             tokio::select! {
                 greeting = &mut initialized => greeting,
-                answer = discovered => match settle(answer)? {
+                greeting = discovered => match greeting? {
                     Some(greeting) => Ok(greeting),
                     None => initialized.await,
                 },
@@ -146,14 +147,24 @@ async fn greet(shared: &Shared, known: Option<Era>) -> Result<Greeting, ConnectE
     }
 }
 
-/// What an answer to `server/discover` says of the era: `None` for a legacy server.
-fn settle(answer: Result<Json, RequestError>) -> Result<Option<Greeting>, ConnectError> {
-    match answer {
-        Ok(result) => read_discovered(&result).map(Some),
-        Err(RequestError::Server(error)) if is_modern_error(&error) => Err(ConnectError::Protocol(error.to_string())),
-        Err(RequestError::Server(_) | RequestError::Protocol(_)) => Ok(None),
-        Err(RequestError::Lost(reason) | RequestError::NotSent(reason)) => Err(ConnectError::Unreachable(reason)),
+/// `None` where the server is of the legacy era.
+async fn discover(shared: &Shared) -> Result<Option<Greeting>, ConnectError> {
+    let mut revision = Revision::NEWEST_MODERN;
+    // A server that wants another revision is asked once more, not for ever.
+    for _ in 0..2 {
+        let verdict = match shared.request(method::DISCOVER, Outgoing::default(), Some(revision)).await {
+            Ok(result) => read_discovered(&result)?,
+            Err(RequestError::Server(error)) => judge(&error)?,
+            Err(RequestError::Protocol(_)) => Verdict::Legacy,
+            Err(RequestError::Lost(reason) | RequestError::NotSent(reason)) => return Err(ConnectError::Unreachable(reason)),
+        };
+        match verdict {
+            Verdict::Modern(greeting) => return Ok(Some(*greeting)),
+            Verdict::Legacy => return Ok(None),
+            Verdict::AskIn(wanted) => revision = wanted,
+        }
     }
+    Err(ConnectError::Protocol(format!("it refuses revision {revision}, which it says it speaks")))
 }
 
 async fn initialize(shared: &Shared) -> Result<Greeting, ConnectError> {

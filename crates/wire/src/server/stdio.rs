@@ -18,7 +18,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::{AbortHandle, JoinSet},
 };
 use toolcrib_json::Json;
@@ -42,7 +42,8 @@ pub async fn serve<S: Service>(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (pipe, waiting) = mpsc::channel(MAX_WAITING);
-    let mut writer = tokio::spawn(write_all(waiting, output));
+    let (close, closing) = oneshot::channel();
+    let mut writer = tokio::spawn(write_all(waiting, output, closing));
     let mut lines = LineReader::new(input, limits.max_message_bytes);
     let mut door =
         Door { service, caller, limits, pipe, session: None, in_flight: Arc::default(), tasks: JoinSet::new(), listening: Vec::new() };
@@ -71,14 +72,20 @@ pub async fn serve<S: Service>(
         _ = tokio::time::timeout(DRAIN, drained) => {}
         _ = &mut writer => return ended,
     }
-    drop(door);
-    // The writer ends by itself once the last sender is gone, and has nothing to report.
+    // Others may hold the session, and with it the pipe: the writer is told to write what waits and end.
+    let _ = close.send(());
     let _ = writer.await;
     ended
 }
 
-async fn write_all(mut waiting: mpsc::Receiver<Json>, mut output: impl AsyncWrite + Unpin) {
-    while let Some(message) = waiting.recv().await {
+async fn write_all(mut waiting: mpsc::Receiver<Json>, mut output: impl AsyncWrite + Unpin, mut closing: oneshot::Receiver<()>) {
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = waiting.recv() => message,
+            _ = &mut closing => return,
+        };
+        let Some(message) = message else { return };
         if lines::write(&mut output, message.as_bytes()).await.is_err() {
             return;
         }

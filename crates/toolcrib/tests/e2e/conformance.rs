@@ -1,0 +1,95 @@
+//! The official conformance suite: our own example server, and our client side through the command line.
+
+use crate::support::{Folder, Running, node, peers, toolcrib};
+use std::{path::PathBuf, process::Command};
+
+/// The example beside the binary under test; Cargo builds it with the tests.
+fn example() -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_BIN_EXE_toolcrib")).parent().unwrap().join("examples/conformance");
+    assert!(path.exists(), "{} is missing: run the tests with `cargo nextest run --workspace` or `make test`", path.display());
+    path
+}
+
+fn suite(arguments: &[&str]) -> (bool, String) {
+    let results = Folder::new();
+    let suite = peers().join("node_modules/@modelcontextprotocol/conformance/dist/index.js");
+    let output = Command::new(node()).arg(suite).args(arguments).args(["-o"]).arg(results.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said)
+}
+
+fn check_server(revision: &str, scenarios: usize) {
+    let mut command = Command::new(example());
+    command.args(["--listen", "127.0.0.1:0"]);
+    let mut server = Running::start(command);
+    let url = server.wait_to_say("serves MCP at ");
+    let (is_conformant, said) = suite(&["server", "--url", &url, "--requirements", revision]);
+    assert!(is_conformant, "{said}");
+    let summary = said.split("=== SUMMARY ===").nth(1).unwrap_or_else(|| panic!("no summary: {said}"));
+    let passed = summary.lines().filter(|line| line.starts_with('✓')).count();
+    assert!(passed >= scenarios, "{passed} of {scenarios} scenarios passed: {summary}");
+}
+
+#[test]
+fn our_server_conforms_to_2025_11_25() {
+    check_server("2025-11-25", 30);
+}
+
+#[test]
+fn our_server_conforms_to_2026_07_28() {
+    check_server("2026-07-28", 37);
+}
+
+/// Our client side: the suite is the server, and Toolcrib calls it as one behind its own gate.
+#[test]
+fn our_client_side_conforms() {
+    let folder = Folder::new();
+    let driver = folder.path().join("driver.py");
+    std::fs::write(&driver, DRIVER).unwrap();
+    let command = format!("python3 {} {}", driver.display(), toolcrib().get_program().display());
+    for (scenario, revision) in [
+        ("initialize", "2025-11-25"),
+        ("tools_call", "2025-11-25"),
+        ("sse-retry", "2025-11-25"),
+        ("tools_call", "2026-07-28"),
+        ("request-metadata", "2026-07-28"),
+        ("http-standard-headers", "2026-07-28"),
+        ("http-custom-headers", "2026-07-28"),
+        ("http-invalid-tool-headers", "2026-07-28"),
+        ("json-schema-ref-no-deref", "2026-07-28"),
+    ] {
+        let (is_conformant, said) = suite(&["client", "--command", &command, "--scenario", scenario, "--spec-version", revision]);
+        assert!(is_conformant, "{scenario} of {revision}: {said}");
+    }
+}
+
+/// Puts the suite's server behind Toolcrib and calls every tool that it has, with the arguments that the suite asks for.
+const DRIVER: &str = r#"
+import json, os, subprocess, sys, tempfile
+
+toolcrib, url = sys.argv[1], sys.argv[2]
+folder = tempfile.mkdtemp()
+config = os.path.join(folder, "mcp-config.yaml")
+with open(config, "w") as file:
+    json.dump({"mcpServers": {"suite": {"url": url}}, "claude": {"mcp": {"prefix": "never"}}}, file)
+
+def run(*arguments):
+    done = subprocess.run([toolcrib, *arguments, "--config", config], capture_output=True, text=True)
+    sys.stderr.write(done.stderr)
+    return done.stdout
+
+wanted = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}").get("toolCalls")
+if wanted:
+    calls = [(call["name"], call.get("arguments", {})) for call in wanted]
+else:
+    tools = json.loads(run("list", "tools", "--json"))["tools"]
+    samples = {"string": "sample", "number": 5, "integer": 5, "boolean": True, "object": {}, "array": []}
+    own = ("calculator", "analyze_text")
+    calls = []
+    for tool in tools:
+        if tool["name"] not in own:
+            properties = tool.get("inputSchema", {}).get("properties", {})
+            calls.append((tool["name"], {key: samples.get(schema.get("type"), "sample") for key, schema in properties.items()}))
+for name, arguments in calls:
+    print(run("call", name, "--args", json.dumps(arguments), "--json"))
+"#;

@@ -1,0 +1,83 @@
+"""A server for tests, of the legacy era, over stdio, on the standard library alone.
+
+Tools: echo; hang, which never answers; pid; die, which ends the process without an answer; grow, which adds a tool and
+says so; spawn, which starts a grandchild that ignores every polite signal and outlives its parent.
+With --modern it speaks 2026-07-28 instead. With --stubborn it ignores SIGTERM and the end of its input.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+MODERN = "--modern" in sys.argv
+TOOLS = ["echo", "hang", "pid", "die", "grow", "spawn"]
+LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
+
+
+def say(message):
+    sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def text(value):
+    # A number as nobody would write it, and members that nobody knows: both must arrive as they are.
+    return {"content": [{"type": "text", "text": str(value), "x-unknown": 1.50}], "x-extra": {"z": 1, "a": 2}}
+
+
+def call(params):
+    name, arguments = params["name"], params.get("arguments", {})
+    if name == "echo":
+        return text(arguments.get("text", ""))
+    if name == "pid":
+        return text(os.getpid())
+    if name == "die":
+        sys.stderr.write("last words\n")
+        sys.stderr.flush()
+        os._exit(3)
+    if name == "grow":
+        TOOLS.append("grown")
+        say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        return text("grown")
+    if name == "spawn":
+        stubborn = "import signal,time\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(600)"
+        child = subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return text(child.pid)
+    return None
+
+
+def answer(method, params):
+    if method == "initialize" and not MODERN:
+        return {"protocolVersion": "2025-06-18", "capabilities": {"tools": {"listChanged": True}}, "serverInfo": {"name": "scripted", "version": "1"}}
+    if method == "server/discover" and MODERN:
+        return {"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "public"}
+    if method == "tools/list":
+        return {"tools": [{"name": name, "inputSchema": LOUD, "x-unknown": [1]} for name in TOOLS]}
+    if method == "tools/call":
+        return call(params)
+    raise LookupError(method)
+
+
+def main():
+    if "--stubborn" in sys.argv:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "id" not in message:
+            continue
+        try:
+            result = answer(message["method"], message.get("params", {}))
+        except LookupError as error:
+            say({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": f"unknown method {error}"}})
+            continue
+        if result is not None:
+            if MODERN:
+                result.setdefault("resultType", "complete")
+            say({"jsonrpc": "2.0", "id": message["id"], "result": result})
+    while "--stubborn" in sys.argv:
+        time.sleep(60)
+
+
+main()
