@@ -1,7 +1,7 @@
 //! A server behind a URL, by Streamable HTTP.
 
 use super::{
-    Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, answer_request, cancelled, initialize_params, is_modern_error,
+    Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, Verdict, answer_request, cancelled, initialize_params, judge,
     listen_params, notification, prepare, read_discovered, read_initialized,
 };
 use crate::{

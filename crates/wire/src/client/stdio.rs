@@ -2,7 +2,7 @@
 //! clients never meet, and a late, unknown or doubled answer finds nobody.
 
 use super::{
-    Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, answer_request, cancelled, initialize_params, is_modern_error,
+    Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, Verdict, answer_request, cancelled, initialize_params, judge,
     listen_params, notification, prepare, read_discovered, read_initialized,
 };
 use crate::{
