@@ -55,7 +55,10 @@ impl Arguments {
     fn check(&self, arguments: &Json) -> Result<(), CallError> {
         let Self::Schema(schema) = self else { return Ok(()) };
         let value = arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
-        if schema.is_valid(&value) { Ok(()) } else { Err(CallError::InvalidArguments(faults(schema, &value))) }
+        if schema.is_valid(&value) || without_nulls(&value).is_some_and(|value| schema.is_valid(&value)) {
+            return Ok(());
+        }
+        Err(CallError::InvalidArguments(faults(schema, &value)))
     }
 }
 
@@ -72,6 +75,14 @@ pub(crate) fn check(permitted: Permitted, max_argument_bytes: usize) -> Result<C
         tool.arguments().check(&call.arguments)?;
     }
     Ok(Checked { permitted })
+}
+
+/// The arguments less those that are null, if there are such: models write null where they mean that there is none.
+fn without_nulls(value: &Value) -> Option<Value> {
+    let members = value.as_object()?;
+    let given: Map<String, Value> =
+        members.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone())).collect();
+    (given.len() < members.len()).then_some(Value::Object(given))
 }
 
 fn accepts_any_object(schema: &Value) -> bool {
@@ -137,6 +148,8 @@ mod tests {
             check(&schema, r#"{"n": 1, "tags": ["a", "c"]}"#).unwrap_err(),
             r#"invalid arguments: /tags/1: it is not one of "a" or "b" (found a string)"#
         );
+        assert_eq!(check(&schema, r#"{"n": 1, "tags": null}"#), Ok(()), "null means that there is none");
+        assert!(check(&schema, r#"{"n": null}"#).is_err());
         assert!(check(&schema, r#"{"n": 1, "n": 2}"#).unwrap_err().contains("appears twice"));
     }
 

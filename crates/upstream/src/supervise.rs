@@ -220,25 +220,29 @@ impl Life {
         let greeting = connection.greeting();
         self.known_era = Some(greeting.revision.era());
         tracing::info!(server = %self.definition.name, revision = %greeting.revision, "connected");
-        let listing = tokio::time::timeout(self.definition.start_timeout, self.offer(&connection)).await;
-        match listing {
-            Ok(Ok(())) => {}
-            Ok(Err(reason)) => return format!("it cannot list what it has: {reason}"),
-            Err(_) => return format!("it did not list what it has within {} s", self.definition.start_timeout.as_secs()),
-        }
-        self.status.send_replace(Status::Ready(Arc::clone(&connection)));
-        let ended = async {
-            let reason = connection.closed().await;
-            match slot.as_mut() {
-                Some(child) => child.ended().await,
-                None => reason,
+        let stay = async {
+            match tokio::time::timeout(self.definition.start_timeout, self.offer(&connection)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => return format!("it cannot list what it has: {reason}"),
+                Err(_) => return format!("it did not list what it has within {} s", self.definition.start_timeout.as_secs()),
+            }
+            self.status.send_replace(Status::Ready(Arc::clone(&connection)));
+            let ended = async {
+                let reason = connection.closed().await;
+                match slot.as_mut() {
+                    Some(child) => child.ended().await,
+                    None => reason,
+                }
+            };
+            tokio::select! {
+                reason = ended => reason,
+                never = self.keep_listed(&connection) => never,
             }
         };
+        // Listening begins before listing, so that no change falls into the gap.
         tokio::select! {
-            reason = ended => reason,
-            // Neither of these ends by itself.
-            () = connection.listen() => String::new(),
-            () = self.keep_listed(&connection) => String::new(),
+            reason = stay => reason,
+            never = connection.listen() => never,
         }
     }
 
@@ -274,7 +278,7 @@ impl Life {
     }
 
     /// Lists anew whenever the server says that something changed. What was known stays if that fails.
-    async fn keep_listed(&self, connection: &Connection) {
+    async fn keep_listed(&self, connection: &Connection) -> String {
         loop {
             self.changes.0.notified().await;
             tokio::time::sleep(SETTLE).await;

@@ -147,9 +147,9 @@ impl Connection {
         Err(RequestError::Protocol(format!("{method} has no last page")))
     }
 
-    /// Keeps listening for changes until the future is dropped; it never completes. What is heard goes to the audience of
+    /// Keeps listening for changes until the future is dropped; it never completes, whatever type it is asked for. What is heard goes to the audience of
     /// the connection.
-    pub async fn listen(&self) {
+    pub async fn listen<T>(&self) -> T {
         match self {
             Self::Stdio(connection) => connection.listen().await,
             Self::Http(connection) => connection.listen().await,

@@ -14,14 +14,16 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::Client;
 use std::{
+    collections::HashMap,
     error::Error as _,
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
+use tokio::sync::oneshot;
 use toolcrib_json::Json;
 
 /// How often a stream that broke off is resumed before the answer is given up.
@@ -58,6 +60,9 @@ struct Inner {
     audience: Arc<dyn Audience>,
     next_id: AtomicI64,
     session: ArcSwapOption<HeaderValue>,
+    /// Requests whose answer is read from a stream. Some servers send it on another stream of the session than the one that
+    /// was opened, or resumed, for it.
+    elsewhere: Mutex<HashMap<i64, oneshot::Sender<Response>>>,
 }
 
 /// What an answer to a POST turned out to be.
@@ -77,7 +82,15 @@ impl Connection {
     /// [`ConnectError`].
     pub async fn open(endpoint: Endpoint, client: ClientInfo, audience: Arc<dyn Audience>) -> Result<Self, ConnectError> {
         let http = http_client(&endpoint).map_err(|error| ConnectError::Unreachable(describe(&error)))?;
-        let inner = Inner { http, endpoint, client, audience, next_id: AtomicI64::new(1), session: ArcSwapOption::empty() };
+        let inner = Inner {
+            http,
+            endpoint,
+            client,
+            audience,
+            next_id: AtomicI64::new(1),
+            session: ArcSwapOption::empty(),
+            elsewhere: Mutex::default(),
+        };
         let inner = Arc::new(inner);
         let greeting = match inner.discover().await? {
             Some(greeting) => greeting,
@@ -103,7 +116,7 @@ impl Connection {
         }
     }
 
-    pub(super) async fn listen(&self) {
+    pub(super) async fn listen<T>(&self) -> T {
         loop {
             let ended = match self.greeting.revision.era() {
                 Era::Modern => {
@@ -220,7 +233,14 @@ impl Inner {
         let text = Message::Request(request).to_json();
         let response = match self.post(&text, method, name.as_deref(), &outgoing.headers, revision).await? {
             Answered::Whole(text) => self.take(&text, id, outgoing, revision)?,
-            Answered::Stream(stream) => Some(self.read_answer(stream, id, outgoing, revision).await?),
+            Answered::Stream(stream) => {
+                let elsewhere = self.expect_elsewhere(id);
+                tokio::select! {
+                    biased;
+                    response = self.read_answer(stream, id, outgoing, revision) => Some(response?),
+                    Some(response) = elsewhere.answer() => Some(response),
+                }
+            }
             Answered::Nothing => None,
         };
         let response = response.ok_or_else(|| RequestError::Protocol("it gave no answer to a request".into()))?;
@@ -361,7 +381,15 @@ impl Inner {
     fn take(&self, text: &Bytes, id: i64, outgoing: &Outgoing, revision: Option<Revision>) -> Result<Option<Response>, RequestError> {
         match Message::parse(text).map_err(|fault| RequestError::Protocol(fault.error.to_string()))? {
             Message::Response(response) if response.id == Some(Id::Number(id)) || response.id.is_none() => Ok(Some(response)),
-            Message::Response(_) => Ok(None),
+            Message::Response(response) => {
+                let expected = match response.id {
+                    Some(Id::Number(other)) => self.lock().remove(&other),
+                    _ => None,
+                };
+                // Whoever asked may have its answer already.
+                let _ = expected.map(|expected| expected.send(response));
+                Ok(None)
+            }
             Message::Notification(notification) => {
                 let is_ours = matches!(notification.method.as_ref(), method::PROGRESS | method::LOG);
                 match &outgoing.audience {
@@ -375,6 +403,16 @@ impl Inner {
                 Ok(None)
             }
         }
+    }
+
+    fn expect_elsewhere(&self, id: i64) -> Elsewhere<'_> {
+        let (sender, answer) = oneshot::channel();
+        self.lock().insert(id, sender);
+        Elsewhere { inner: self, id, answer: Some(answer) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, oneshot::Sender<Response>>> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers a request of a legacy server, beside the stream that it came on.
@@ -401,6 +439,25 @@ impl Inner {
         // No request of ours has this id, so nothing on this stream is taken for an answer.
         const NONE: i64 = 0;
         self.read_until_answer(&mut stream, &mut place, NONE, &nobody, Some(revision)).await.map(|_| ())
+    }
+}
+
+/// An answer that may come on another stream. Dropped, it is no longer expected.
+struct Elsewhere<'a> {
+    inner: &'a Inner,
+    id: i64,
+    answer: Option<oneshot::Receiver<Response>>,
+}
+
+impl Elsewhere<'_> {
+    async fn answer(mut self) -> Option<Response> {
+        self.answer.take()?.await.ok()
+    }
+}
+
+impl Drop for Elsewhere<'_> {
+    fn drop(&mut self) {
+        self.inner.lock().remove(&self.id);
     }
 }
 

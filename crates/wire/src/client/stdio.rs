@@ -107,7 +107,7 @@ impl Connection {
         self.shared.request(method, outgoing, Some(self.greeting.revision)).await
     }
 
-    pub(super) async fn listen(&self) {
+    pub(super) async fn listen<T>(&self) -> T {
         if self.greeting.revision.era() == Era::Modern {
             let outgoing = Outgoing { params: Some(listen_params()), ..Outgoing::default() };
             // A server that does not do this, or ends it, has no more to tell.
