@@ -1,0 +1,28 @@
+# The two commands of the README, and what CI does. Needs Rust, Node.js and Python; installs the rest itself.
+
+CONFIG ?= examples/mcp-config.yaml
+
+.PHONY: run test peers check bench
+
+# Serves the ready tools and the servers of the config on http://127.0.0.1:3001/mcp.
+run:
+	cargo run --release -- serve --config $(CONFIG)
+
+# All tests, with the real clients and servers that they talk to.
+test: peers
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --no-fail-fast; else cargo test --workspace --no-fail-fast --lib --bins --tests --examples; fi
+	cargo test --workspace --doc
+
+# Installs those clients and servers into target/peers, once.
+peers:
+	sh tests/peers/setup.sh
+
+# What must hold besides the tests: formatting, lints, documentation, and dependencies where cargo-deny is installed.
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; else echo "cargo-deny is not installed: dependencies are not checked" >&2; fi
+
+bench:
+	cargo bench -p toolcrib-bench
