@@ -4,6 +4,8 @@
 //! cargo run --example conformance -- --listen 127.0.0.1:3002
 //! ```
 
+#![expect(clippy::print_stderr, reason = "a person, or the suite, waits for the address")]
+
 use serde_json::{Value, json};
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 use toolcrib::{

@@ -1,6 +1,6 @@
 """A server for tests, of the legacy era, over stdio, on the standard library alone.
 
-Tools: echo; hang, which never answers; pid; die, which ends the process without an answer; grow, which adds a tool and
+Tools: echo; hang, which never answers, and slow, which takes its time, each saying on standard error that it has begun; pid; die, which ends the process without an answer; grow, which adds a tool and
 says so; spawn, which starts a grandchild that ignores every polite signal and outlives its parent.
 With --modern it speaks 2026-07-28 instead. With --stubborn it ignores SIGTERM and the end of its input.
 """
@@ -13,7 +13,7 @@ import sys
 import time
 
 MODERN = "--modern" in sys.argv
-TOOLS = ["echo", "hang", "pid", "die", "grow", "spawn"]
+TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn"]
 LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
 
 
@@ -31,6 +31,13 @@ def call(params):
     name, arguments = params["name"], params.get("arguments", {})
     if name == "echo":
         return text(arguments.get("text", ""))
+    if name in ("hang", "slow"):
+        sys.stderr.write(f"{name} has begun\n")
+        sys.stderr.flush()
+        if name == "hang":
+            return None
+        time.sleep(2)
+        return text("done at last")
     if name == "pid":
         return text(os.getpid())
     if name == "die":
@@ -45,7 +52,7 @@ def call(params):
         stubborn = "import signal,time\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(600)"
         child = subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return text(child.pid)
-    return None
+    raise LookupError(name)
 
 
 def answer(method, params):

@@ -157,9 +157,11 @@ fn error_object(error: &CallError, era: Era) -> ErrorObject {
     }
 }
 
-/// Codes that speak of the connection to another server, not of the call: they would mislead our client.
+/// Codes that speak of the connection to another server or of its knowledge of methods, not of the call: they would mislead
+/// our client about us.
 fn is_reserved(code: i64) -> bool {
-    (-32099..=-32000).contains(&code) && code != code::LEGACY_RESOURCE_NOT_FOUND
+    let is_of_connection = (-32099..=-32000).contains(&code) && code != code::LEGACY_RESOURCE_NOT_FOUND;
+    is_of_connection || matches!(code, code::METHOD_NOT_FOUND | code::INVALID_REQUEST | code::PARSE_ERROR)
 }
 
 #[cfg(test)]
@@ -195,6 +197,7 @@ mod tests {
         let refused = |code| CallError::Refused { code, message: "no".into(), data: None };
         assert_eq!(code(&refused(-32602), Kind::Tool, Era::Modern), -32602);
         assert_eq!(code(&refused(4711), Kind::Prompt, Era::Modern), 4711);
+        assert_eq!(code(&refused(-32601), Kind::Tool, Era::Modern), -32603, "it is not our method that is unknown");
         assert_eq!(code(&refused(-32020), Kind::Tool, Era::Modern), -32603, "another server's protocol errors are not ours");
     }
 

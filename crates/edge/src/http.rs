@@ -91,7 +91,8 @@ impl Door {
         self.mcp.sessions().close_streams();
     }
 
-    fn router(&self) -> Router {
+    /// The routes, for whoever serves them otherwise than by [`serve`].
+    pub fn router(&self) -> Router {
         self.router.clone()
     }
 }

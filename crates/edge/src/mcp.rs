@@ -75,7 +75,7 @@ impl Mcp {
     pub(crate) fn tell(session: &Session, change: &toolcrib_contract::Change) {
         let (method, params) = listen::notification(change);
         match change {
-            toolcrib_contract::Change::Resource(uri) if !session.subscriptions().contains(&**uri) => {}
+            toolcrib_contract::Change::Resource(uri) if !session.is_subscribed(uri) => {}
             _ => session.notify(method, params),
         }
     }
@@ -140,10 +140,10 @@ impl Mcp {
     fn subscribe(&self, exchange: &Exchange<WireCaller>, is_on: bool) -> Answer {
         let uri = required_string(exchange.params.as_ref(), "uri")?;
         let session = exchange.session.as_ref().ok_or_else(|| ErrorObject::method_not_found(&exchange.method))?;
-        if is_on {
-            session.subscriptions().insert(uri);
-        } else {
-            session.subscriptions().remove(&uri);
+        if !is_on {
+            session.unsubscribe(&uri);
+        } else if !session.subscribe(uri) {
+            return Err(ErrorObject::invalid_params("this session has too many subscriptions: end some first"));
         }
         Ok(Json::empty_object())
     }
@@ -221,8 +221,21 @@ fn capabilities() -> Json {
         .finish()
 }
 
+/// The longest name or URI that anything is called by.
+const MAX_NAME_BYTES: usize = 8 * 1024;
+
 fn required_string(params: Option<&Members>, key: &str) -> Result<String, ErrorObject> {
-    params.and_then(|params| params.string(key)).ok_or_else(|| ErrorObject::invalid_params(format!("params.{key} is needed, a string")))
+    let text = params
+        .and_then(|params| params.string(key))
+        .ok_or_else(|| ErrorObject::invalid_params(format!("params.{key} is needed, a string")))?;
+    bounded(text, key)
+}
+
+fn bounded(text: String, what: &str) -> Result<String, ErrorObject> {
+    if text.len() > MAX_NAME_BYTES {
+        return Err(ErrorObject::invalid_params(format!("params.{what} is longer than {MAX_NAME_BYTES} bytes")));
+    }
+    Ok(text)
 }
 
 fn arguments(params: Option<&Members>) -> Result<Json, ErrorObject> {
@@ -257,7 +270,7 @@ fn completion_call(params: Option<&Members>) -> Result<Call, ErrorObject> {
         Some("ref/resource") => (Kind::TemplateCompletion, reference.string("uri")),
         _ => return Err(invalid("params.ref.type must be \"ref/prompt\" or \"ref/resource\"")),
     };
-    let name = name.ok_or_else(|| invalid("params.ref must name a prompt or a resource template"))?.into();
+    let name = bounded(name.ok_or_else(|| invalid("params.ref must name a prompt or a resource template"))?, "ref")?.into();
     let argument = members.get("argument").filter(Json::is_object).ok_or_else(|| invalid("params.argument must be an object"))?;
     let arguments = Json::object().with("argument", &argument).with_some("context", members.get("context").as_ref()).finish();
     Ok(Call { kind, name, arguments, params: params.cloned() })

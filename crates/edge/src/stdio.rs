@@ -12,6 +12,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
 };
+use toolcrib_contract::Change;
 use toolcrib_gate::{Caller, Gate};
 use toolcrib_wire::server::{Limits, Session, stdio};
 
@@ -55,7 +56,14 @@ impl Door {
                             Mcp::tell(session, &change);
                         }
                     }
-                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                    // What exactly was missed is not known: every list may have changed.
+                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
+                        if let Some(session) = &*session.lock().unwrap_or_else(PoisonError::into_inner) {
+                            for change in [Change::Tools, Change::Prompts, Change::Resources] {
+                                Mcp::tell(session, &change);
+                            }
+                        }
+                    }
                     Err(tokio::sync::broadcast::error::RecvError::Closed) => std::future::pending().await,
                 }
             }

@@ -334,9 +334,12 @@ fn is_match(entry: &Entry, uri: &str) -> bool {
 }
 
 fn differs(now: &BTreeMap<String, Arc<Entry>>, before: &BTreeMap<String, Arc<Entry>>) -> bool {
-    // A server that restarts publishes the same definitions again: that is no change to tell anybody.
-    let is_same_text = |a: &Entry, b: &Entry| a.foreign().is_some() && a.foreign() == b.foreign();
-    let is_same =
-        |(a, b): ((&String, &Arc<Entry>), (&String, &Arc<Entry>))| a.0 == b.0 && (Arc::ptr_eq(a.1, b.1) || is_same_text(a.1, b.1));
-    now.len() != before.len() || !now.iter().zip(before).all(is_same)
+    let is_same = |(name, entry): (&String, &Arc<Entry>)| before.get(name).is_some_and(|earlier| is_alike(entry, earlier));
+    now.len() != before.len() || !now.iter().all(is_same)
+}
+
+/// Whether two entries look the same to a client. A server that restarts publishes the same definitions again: that is no
+/// change to tell anybody.
+fn is_alike(a: &Arc<Entry>, b: &Arc<Entry>) -> bool {
+    Arc::ptr_eq(a, b) || (a.foreign().is_some() && a.foreign() == b.foreign())
 }

@@ -44,7 +44,7 @@ pub struct Config {
     /// Calls running at once in each source: our own tools together, and each server by itself, so that one that hangs
     /// takes no place from the others. Default 5.
     pub max_concurrent: usize,
-    /// Calls that may wait for a place, for each source; more are refused as overloaded. Default 1,024.
+    /// Calls that may wait for a place, for each source; more are refused as overloaded. Default 256.
     pub max_queued: usize,
     /// The largest output passed on, in bytes. Default 8 MiB.
     pub max_output_bytes: usize,
@@ -57,7 +57,7 @@ impl Default for Config {
         Self {
             timeout: Duration::from_secs(30),
             max_concurrent: 5,
-            max_queued: 1024,
+            max_queued: 256,
             max_output_bytes: 8 << 20,
             max_argument_bytes: 1 << 20,
         }

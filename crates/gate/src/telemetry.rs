@@ -21,12 +21,18 @@ pub(crate) fn open(audit: Arc<dyn AuditLog>, arrived: &Arrived) -> Open {
         caller: caller.id().clone(),
         door,
         kind: call.kind,
-        name: call.name.as_ref().into(),
+        name: shortened(&call.name).into(),
         outcome: Outcome::Abandoned,
         duration: std::time::Duration::ZERO,
         argument_bytes: call.arguments.size_bytes(),
     };
     Open { audit, record: Some(record), started: Instant::now() }
+}
+
+/// A record must not grow with what a client chose to call.
+fn shortened(name: &str) -> &str {
+    const MAX_BYTES: usize = 512;
+    &name[..name.floor_char_boundary(MAX_BYTES)]
 }
 
 impl Open {

@@ -2,16 +2,21 @@
 //!
 //! Schemas are compiled once, when a source is published. They never fetch a `$ref`, and their patterns run in linear time.
 
+mod weight;
+
 use crate::{Permitted, catalogue::Entry, resilience::Places};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
 use std::{fmt::Write, sync::Arc};
 use toolcrib_contract::{CallError, Json};
+use toolcrib_json::{DEFAULT_MAX_DEPTH, check_depth};
 
 /// The most faults that one answer lists: enough to mend a call, not a flood.
 const MAX_FAULTS: usize = 5;
 /// The largest schema that is compiled.
 const MAX_SCHEMA_BYTES: usize = 256 * 1024;
+/// The deepest arguments for a schema that refers to itself: each level may then make more work than the one before.
+const MAX_RECURSIVE_DEPTH: usize = 16;
 
 /// A call whose arguments fit. Only this can be executed.
 #[derive(Debug)]
@@ -35,8 +40,8 @@ pub struct SchemaFault(String);
 pub(crate) enum Arguments {
     /// Nothing: any object will do, and is passed on unread.
     AnyObject,
-    /// A schema.
-    Schema(Box<Validator>),
+    /// A schema, and how deep the arguments may nest.
+    Schema { validator: Box<Validator>, max_depth: usize },
 }
 
 impl Arguments {
@@ -48,22 +53,29 @@ impl Arguments {
         if accepts_any_object(&schema) {
             return Ok(Self::AnyObject);
         }
+        let weight = weight::weigh(&schema).map_err(SchemaFault)?;
+        let max_depth = if weight.is_recursive { MAX_RECURSIVE_DEPTH } else { DEFAULT_MAX_DEPTH };
         let compiled = jsonschema::options().with_pattern_options(PatternOptions::regex()).build(&schema);
-        compiled.map(|validator| Self::Schema(Box::new(validator))).map_err(|error| SchemaFault(error.to_string()))
+        compiled.map(|validator| Self::Schema { validator: Box::new(validator), max_depth }).map_err(|error| SchemaFault(error.to_string()))
     }
 
-    fn check(&self, arguments: &Json) -> Result<(), CallError> {
-        let Self::Schema(schema) = self else { return Ok(()) };
+    /// Checks the arguments, and gives them as they are to go on: what is judged is what the tool gets.
+    fn check(&self, arguments: &Json) -> Result<Option<Json>, CallError> {
+        let Self::Schema { validator: schema, max_depth } = self else { return Ok(None) };
+        check_depth(arguments.as_bytes(), *max_depth).map_err(|error| CallError::InvalidArguments(error.to_string()))?;
         let value = arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
-        if schema.is_valid(&value) || without_nulls(&value).is_some_and(|value| schema.is_valid(&value)) {
-            return Ok(());
+        if schema.is_valid(&value) {
+            return Ok(None);
+        }
+        if let Some(given) = without_nulls(&value).filter(|given| schema.is_valid(given)) {
+            return Ok(Some(Json::from(&given)));
         }
         Err(CallError::InvalidArguments(faults(schema, &value)))
     }
 }
 
-pub(crate) fn check(permitted: Permitted, max_argument_bytes: usize) -> Result<Checked, CallError> {
-    let Permitted { call, entry, .. } = &permitted;
+pub(crate) fn check(mut permitted: Permitted, max_argument_bytes: usize) -> Result<Checked, CallError> {
+    let Permitted { call, entry, .. } = &mut permitted;
     let size = call.arguments.size_bytes();
     if size > max_argument_bytes {
         return Err(CallError::InvalidArguments(format!("{size} bytes are more than the limit of {max_argument_bytes}")));
@@ -71,8 +83,12 @@ pub(crate) fn check(permitted: Permitted, max_argument_bytes: usize) -> Result<C
     if !call.arguments.is_object() {
         return Err(CallError::InvalidArguments(format!("the arguments must be an object, not {}", call.arguments.kind())));
     }
-    if let Entry::Tool(tool) = &**entry {
-        tool.arguments().check(&call.arguments)?;
+    if let Entry::Tool(tool) = &**entry
+        && let Some(mended) = tool.arguments().check(&call.arguments)?
+    {
+        let params = call.params.as_ref().map(|params| params.edit(&[("arguments", Some(mended.clone()))]));
+        call.params = params.map(|params| params.members().expect("an object stays one"));
+        call.arguments = mended;
     }
     Ok(Checked { permitted })
 }
@@ -132,7 +148,7 @@ mod tests {
 
     fn check(schema: &Value, arguments: &str) -> Result<(), String> {
         let arguments = Json::parse(arguments.to_owned()).unwrap();
-        Arguments::compile(&Json::from(schema)).unwrap().check(&arguments).map_err(|error| error.to_string())
+        Arguments::compile(&Json::from(schema)).unwrap().check(&arguments).map(|mended| drop(mended)).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::fmt;
 /// The deepest nesting that [`Json::parse`] accepts unless told otherwise.
 ///
 /// It is serde_json's own recursion limit, so that text accepted here never fails later for its depth alone.
-pub const DEFAULT_MAX_DEPTH: usize = 128;
+pub const DEFAULT_MAX_DEPTH: usize = 127;
 
 /// A piece of JSON text, well formed and kept byte for byte.
 ///
@@ -198,6 +198,12 @@ impl Json {
     /// Takes text that is known to be JSON by the way it was written.
     fn trusted(text: Bytes) -> Self {
         Self(text)
+    }
+
+    /// The same text in a buffer of its own, for a small piece that is kept while the large text around it goes.
+    #[must_use]
+    pub fn unshared(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
     }
 
     /// The text.

@@ -33,6 +33,8 @@ pub(crate) fn assemble(settings: Settings) -> Result<Assembled, SchemaFault> {
     let mut upstreams = Vec::with_capacity(settings.servers.len());
     for definition in settings.servers {
         let Some(guard) = &guard else { break };
+        // Who comes first in the config keeps a name that two claim, whoever connects first.
+        crib.gate().publish(Source::new(&definition.name));
         let (upstream, life) = Upstream::new(definition, client.clone(), Arc::clone(guard), Arc::clone(&publish), stop.subscribe());
         lives.spawn(life);
         upstreams.push(upstream);

@@ -81,7 +81,8 @@ type Done = Result<(), Failure>;
 /// Runs the command that the arguments of the process ask for.
 pub fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
-    observe::start(if matches!(command, Command::Serve(_)) { LevelFilter::INFO } else { LevelFilter::WARN });
+    let level = if matches!(command, Command::Serve(_)) { LevelFilter::INFO } else { LevelFilter::WARN };
+    observe::start(level, &environment(observe::VARIABLE).unwrap_or_default());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::failed(format_args!("cannot start: {error}"))),
@@ -117,6 +118,11 @@ fn print(text: impl fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is where the binary reads the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The settings of a config file; those of an empty one where there is none.
 fn settings(config: Option<&PathBuf>) -> Result<settings::Settings, Failure> {
     let default = PathBuf::from(settings::DEFAULT_FILE);
@@ -125,5 +131,5 @@ fn settings(config: Option<&PathBuf>) -> Result<settings::Settings, Failure> {
         None if default.exists() => &default,
         None => return Ok(settings::Settings::default()),
     };
-    settings::read(file, &|name| std::env::var(name).ok()).map_err(Failure::usage)
+    settings::read(file, &environment).map_err(Failure::usage)
 }

@@ -7,9 +7,8 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 pub(crate) const VARIABLE: &str = "TOOLCRIB_LOG";
 
 /// Starts to log. A wrong filter is reported and the default used: a log must not keep anybody from working.
-pub(crate) fn start(default: LevelFilter) {
-    let wanted = std::env::var(VARIABLE).unwrap_or_default();
-    let (filter, fault) = match EnvFilter::builder().with_default_directive(default.into()).parse(&wanted) {
+pub(crate) fn start(default: LevelFilter, wanted: &str) {
+    let (filter, fault) = match EnvFilter::builder().with_default_directive(default.into()).parse(wanted) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::default().add_directive(default.into()), Some(error)),
     };

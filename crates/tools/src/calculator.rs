@@ -36,10 +36,10 @@ pub(crate) struct Calculator;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Args {
-    /// The expression, e.g. "0.1 + 0.2", "200 + 10%", "5 km / 25 min to km/h", "2^100 mod 7", "x^2 + 1". Operators
-    /// + - * / ^ ! % mod, comparisons, and/or/xor, << >>; functions such as sqrt, ln, log(x, base), sin, round(x, places),
-    /// gcd, nCr, mean, if(c, a, b); constants pi, e, tau, phi; "to" converts units or notation ("255 to hex"); ";"
-    /// separates statements, "x = 3" assigns.
+    /// The expression, e.g. "0.1 + 0.2", "200 + 10%", "5 km / 25 min to km/h", "2^100 mod 7", "x^2 + 1". Operators: + - * /
+    /// ^ ! % mod, comparisons, and/or/xor, << >>. Functions: sqrt, ln, log(x, base), sin, round(x, places), gcd, nCr, mean,
+    /// if(c, a, b) and more. Constants: pi, e, tau, phi. "to" converts units or notation ("255 to hex"); ";" separates
+    /// statements, "x = 3" assigns.
     expression: String,
     /// Values of variables: numbers, or expressions as text.
     #[serde(default)]

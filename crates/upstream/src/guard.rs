@@ -53,7 +53,7 @@ impl Guard {
         shell.args(["-c", SCRIPT, "toolcrib-guard"]).process_group(0).env_clear().env("PATH", "/usr/bin:/bin");
         let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let mut pipe = child.stdin.take().ok_or_else(|| std::io::Error::other("the shell has no standard input"))?;
-        // Unbounded, since each line stands for a process that was started or ended, and is read at once.
+        #[expect(clippy::disallowed_methods, reason = "each line stands for a process that was started or ended, and is read at once")]
         let (tell, mut told) = mpsc::unbounded_channel::<String>();
         // A thread of its own: it must also write when the runtime is busy or going down.
         std::thread::Builder::new().name("guard".into()).spawn(move || {

@@ -64,7 +64,7 @@ mod tests {
         assert_ne!(one, two);
         assert_eq!(one.len(), MAX_NAME);
         assert_eq!(one, name("a_tool_whose_name_goes_on_and_on_1"));
-        assert_eq!(one, "a-server-with-a-long-name__a_tool_whose__3d7bdd4d");
+        assert_eq!(one, "a-server-with-a-long-name__a_tool_whose__228357aa");
     }
 
     #[test]

@@ -26,8 +26,15 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 const SUSTAINED: Duration = Duration::from_secs(60);
 /// How long to gather changes before listing anew: servers announce many at once.
 const SETTLE: Duration = Duration::from_millis(100);
+/// The least time between two listings.
+const REST: Duration = Duration::from_secs(1);
+/// How long a child that closed its pipe may take to end.
+const GRACE: Duration = Duration::from_secs(1);
 /// The most items of one list.
 const MAX_ITEMS: usize = 10_000;
+
+/// Something to call, and what completes its arguments.
+pub type Completed<S> = (S, Arc<dyn Callable>, Arc<dyn Callable>);
 
 /// What a server offers, named as it is to be called here.
 #[derive(Default)]
@@ -37,9 +44,9 @@ pub struct Offer {
     /// Resources.
     pub resources: Vec<(ResourceSpec, Arc<dyn Callable>)>,
     /// Resource templates, with what completes their variables.
-    pub templates: Vec<(TemplateSpec, Arc<dyn Callable>, Arc<dyn Callable>)>,
+    pub templates: Vec<Completed<TemplateSpec>>,
     /// Prompts, with what completes their arguments.
-    pub prompts: Vec<(PromptSpec, Arc<dyn Callable>, Arc<dyn Callable>)>,
+    pub prompts: Vec<Completed<PromptSpec>>,
     /// Tools that are left out, with the reasons.
     pub left_out: Vec<(String, String)>,
 }
@@ -75,7 +82,6 @@ pub(crate) struct Link {
 impl Upstream {
     /// Takes a server under supervision. The future that comes with it is its life: to be spawned by whoever joins it,
     /// and over once `shutdown` turns true and the server has been stopped.
-    #[must_use]
     pub fn new(
         definition: Definition,
         client: ClientInfo,
@@ -158,6 +164,7 @@ struct Life {
     publish: Publish,
     status: watch::Sender<Status>,
     changes: Arc<Changes>,
+    /// The era to try, if it is known or guessed.
     known_era: Option<Era>,
 }
 
@@ -173,8 +180,15 @@ impl Life {
                 reason = self.connected(&mut child) => Some(reason),
                 () = raised(&mut shutdown) => None,
             };
+            let was_ready = matches!(*self.status.borrow(), Status::Ready(_));
             self.part(child, reason.as_deref()).await;
             let Some(reason) = reason else { return };
+            if was_ready {
+                reported.clear();
+            } else {
+                // A server may have changed its era, and one that cannot bear the question is not asked it twice.
+                self.known_era = if self.known_era.is_none() { Some(Era::Legacy) } else { None };
+            }
             if started.elapsed() > SUSTAINED {
                 backoff = MIN_BACKOFF;
             }
@@ -230,7 +244,8 @@ impl Life {
             let ended = async {
                 let reason = connection.closed().await;
                 match slot.as_mut() {
-                    Some(child) => child.ended().await,
+                    // One that closed its output and stays is of no more use.
+                    Some(child) => tokio::time::timeout(GRACE, child.ended()).await.unwrap_or(reason),
                     None => reason,
                 }
             };
@@ -282,9 +297,12 @@ impl Life {
         loop {
             self.changes.0.notified().await;
             tokio::time::sleep(SETTLE).await;
-            if let Err(reason) = self.offer(connection).await {
+            let offered = tokio::time::timeout(self.definition.start_timeout, self.offer(connection)).await;
+            if let Err(reason) = offered.unwrap_or_else(|_| Err("no answer in time".into())) {
                 tracing::warn!(server = %self.definition.name, "its lists changed but cannot be read, the earlier ones stay: {reason}");
             }
+            // Whoever announces changes without end is not listed without end.
+            tokio::time::sleep(REST).await;
         }
     }
 
@@ -373,7 +391,7 @@ impl Listing<'_> {
         Some((spec, self.remote(What::Resource)))
     }
 
-    fn template(&self, item: &Json) -> Option<(TemplateSpec, Arc<dyn Callable>, Arc<dyn Callable>)> {
+    fn template(&self, item: &Json) -> Option<Completed<TemplateSpec>> {
         let members = item.members().ok()?;
         let uri_template = members.string("uriTemplate")?;
         let reference = Json::object().with_str("type", "ref/resource").with_str("uri", &uri_template).finish();
@@ -387,7 +405,7 @@ impl Listing<'_> {
         Some((spec, self.remote(What::Resource), self.remote(What::Completion { reference })))
     }
 
-    fn prompt(&self, item: &Json) -> Option<(PromptSpec, Arc<dyn Callable>, Arc<dyn Callable>)> {
+    fn prompt(&self, item: &Json) -> Option<Completed<PromptSpec>> {
         let members = item.members().ok()?;
         let theirs = members.string("name")?;
         let name = self.definition.prefix.name(&self.definition.name, &theirs);

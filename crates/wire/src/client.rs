@@ -95,6 +95,9 @@ pub enum ConnectError {
     Protocol(String),
 }
 
+/// The most bytes of one list, all its pages together.
+const MAX_LIST_BYTES: usize = 32 << 20;
+
 impl Connection {
     /// What the server said about itself.
     #[must_use]
@@ -126,6 +129,7 @@ impl Connection {
     pub async fn list(&self, method: &str, key: &str, max_items: usize) -> Result<Vec<Json>, RequestError> {
         let mut items: Vec<Json> = Vec::new();
         let mut cursor: Option<Json> = None;
+        let mut size_bytes = 0;
         for _ in 0..=max_items {
             let params =
                 cursor.as_ref().map(|cursor| Json::object().with("cursor", cursor).finish().members().expect("an object was written"));
@@ -133,6 +137,10 @@ impl Connection {
             let broken = |error: &dyn fmt::Display| RequestError::Protocol(format!("the result of {method}: {error}"));
             let members = result.members().map_err(|error| broken(&error))?;
             let list = members.get(key).ok_or_else(|| broken(&format_args!("it has no {key:?}")))?;
+            size_bytes += list.size_bytes();
+            if size_bytes > MAX_LIST_BYTES {
+                return Err(broken(&format_args!("more than {MAX_LIST_BYTES} bytes")));
+            }
             items.extend(list.elements().map_err(|error| broken(&error))?);
             if items.len() > max_items {
                 return Err(broken(&format_args!("more than {max_items} items")));

@@ -308,7 +308,9 @@ impl Envelope<'_> {
             Some(_) => return fault("the member \"params\" must be an object"),
             None => None,
         };
-        match (self.method, self.result, self.error) {
+        // Some servers write both members and null for the one that is none.
+        let error = self.error.filter(|error| self.result.is_none() || error.get() != "null");
+        match (self.method, self.result, error) {
             (Some(method), None, None) => match (self.id, id) {
                 (None, _) => Ok(Message::Notification(Notification { method: method.into(), params })),
                 (Some(_), Some(id)) => Ok(Message::Request(Request { id, method: method.into(), params })),

@@ -23,8 +23,8 @@ use tokio::{
 pub struct Bounds {
     /// Connections at once; further ones wait to be accepted. Default 4,096.
     pub max_connections: usize,
-    /// How long a client may take over the headers of a request, and how long an idle connection stays. Default 60 s for
-    /// the first request and between requests, as one and the same timer.
+    /// How long a client may take over the headers of a request, the wait for its next request on a kept connection
+    /// included: hyper has one timer for both. Default 15 s.
     pub header_timeout: Duration,
     /// How long calls in flight may finish once the door shuts. Default 25 s.
     pub drain: Duration,
@@ -32,7 +32,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { max_connections: 4096, header_timeout: Duration::from_secs(10), drain: Duration::from_secs(25) }
+        Self { max_connections: 4096, header_timeout: Duration::from_secs(15), drain: Duration::from_secs(25) }
     }
 }
 

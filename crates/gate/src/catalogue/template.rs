@@ -49,15 +49,17 @@ impl Pattern {
     }
 }
 
-/// All places that can be reached from `starts` over at least `least` characters that are allowed.
+/// All places that can be reached from `starts` (sorted) over at least `least` characters that are allowed, in order.
 fn reach(uri: &str, starts: &[usize], is_allowed: impl Fn(char) -> bool, least: usize) -> Vec<usize> {
     let mut reached = Vec::new();
+    let mut starts = starts.iter().copied().peekable();
+    // How many characters the longest run up to here has.
     let mut run: Option<usize> = None;
     for (place, character) in uri.char_indices().map(|(place, c)| (place, Some(c))).chain([(uri.len(), None)]) {
-        if run.is_some_and(|steps| steps >= least) || (least == 0 && starts.contains(&place)) {
+        let is_start = starts.next_if_eq(&place).is_some();
+        if run.is_some_and(|steps| steps >= least) || (least == 0 && is_start) {
             reached.push(place);
         }
-        let is_start = starts.contains(&place);
         run = match character {
             Some(c) if (run.is_some() || is_start) && is_allowed(c) => Some(run.map_or(1, |steps| steps + 1)),
             _ => None,

@@ -1,6 +1,6 @@
 //! `toolcrib check`.
 
-use super::{Done, Failure, print};
+use super::{Done, Failure, environment, print};
 use crate::{
     exit,
     settings::{self, SettingsError},
@@ -22,7 +22,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> Done {
-        let read = settings::read(&self.file, &|name| std::env::var(name).ok());
+        let read = settings::read(&self.file, &environment);
         match read {
             Ok(settings) => {
                 let names: Vec<&str> = settings.servers.iter().map(|server| &*server.name).collect();

@@ -1,8 +1,8 @@
 //! Starting and ending.
 
-use crate::support::{Folder, Http, Running, Server, scripted, toolcrib};
+use crate::support::{Folder, Http, Running, Server, client, legacy, modern, scripted, text_of, toolcrib};
 use serde_json::json;
-use std::{thread, time::Duration};
+use std::thread;
 
 #[test]
 fn a_start_says_where_it_listens_and_how_to_connect() {
@@ -33,37 +33,37 @@ fn an_address_in_use_is_named() {
 
 #[test]
 fn calls_in_flight_are_answered_before_we_end() {
-    let mut server = Server::with(&json!({
-        "mcpServers": {"everything": {"command": crate::support::peers().join("node_modules/.bin/mcp-server-everything")}},
-    }));
-    server.wait_for_tool("everything__trigger-long-running-operation");
+    let mut server = Server::start(&json!({"s": scripted(&[])}));
+    server.wait_for_tool("s__slow");
     let url = server.url.clone();
-    let calling = thread::spawn(move || {
-        let params = json!({"name": "everything__trigger-long-running-operation", "arguments": {"duration": 3, "steps": 3}});
-        Http::new(&url).modern("tools/call", params)
-    });
-    thread::sleep(Duration::from_secs(1));
+    let calling = thread::spawn(move || text_of(&Http::new(&url).modern("tools/call", json!({"name": "s__slow"})).json()));
+    server.process.wait_to_say("slow has begun");
     server.process.signal("-TERM");
-    let reply = calling.join().unwrap();
-    assert!(reply.body.contains("completed"), "{reply:?}");
+    assert_eq!(calling.join().unwrap().unwrap(), "done at last");
     assert!(server.process.wait().success());
 }
 
 #[test]
 fn open_streams_do_not_hold_up_the_end() {
     let mut server = Server::start(&json!({}));
-    let session = Http::session(&server.url, "2025-11-25");
-    let modern_url = server.url.clone();
-    let legacy_stream =
-        thread::spawn(move || session.without("accept").header("accept", "text/event-stream").send(reqwest::Method::GET, None));
-    let modern_stream =
-        thread::spawn(move || Http::new(&modern_url).modern("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})));
-    thread::sleep(Duration::from_millis(500));
-    server.process.signal("-INT");
+    let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let session = Http::new(&server.url).post(legacy(1, "initialize", hello)).header("mcp-session-id").to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        // A stream is open once its headers are here.
+        let stream =
+            client().get(&server.url).header("mcp-session-id", session).header("accept", "text/event-stream").send().await.unwrap();
+        let listen = modern(7, "subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})).to_string();
+        let headers =
+            [("content-type", "application/json"), ("mcp-protocol-version", "2026-07-28"), ("mcp-method", "subscriptions/listen")];
+        let request = headers.iter().fold(client().post(&server.url), |request, (name, value)| request.header(*name, *value));
+        let listening = request.body(listen).send().await.unwrap();
+        server.process.signal("-INT");
+        assert_eq!(stream.text().await.unwrap(), "", "nothing was to be told");
+        let told = listening.text().await.unwrap();
+        assert!(told.contains("notifications/subscriptions/acknowledged") && told.contains(r#""resultType":"complete""#), "{told}");
+    });
     assert!(server.process.wait().success());
-    assert_eq!(legacy_stream.join().unwrap().status, 200);
-    let events = modern_stream.join().unwrap().events();
-    assert_eq!(events.last().unwrap()["result"]["resultType"], "complete", "a listening client is told that we end: {events:?}");
 }
 
 #[test]
@@ -73,17 +73,17 @@ fn a_second_signal_ends_at_once() {
     let url = server.url.clone();
     let hanging = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let body = crate::support::modern(1, "tools/call", json!({"name": "s__hang"})).to_string();
+        let body = modern(1, "tools/call", json!({"name": "s__hang"})).to_string();
         let headers = [
             ("content-type", "application/json"),
             ("mcp-protocol-version", "2026-07-28"),
             ("mcp-method", "tools/call"),
             ("mcp-name", "s__hang"),
         ];
-        let request = headers.iter().fold(crate::support::client().post(url), |request, (name, value)| request.header(*name, *value));
+        let request = headers.iter().fold(client().post(url), |request, (name, value)| request.header(*name, *value));
         runtime.block_on(request.body(body).send()).is_err()
     });
-    thread::sleep(Duration::from_millis(500));
+    server.process.wait_to_say("hang has begun");
     server.process.signal("-INT");
     server.process.wait_to_say("press Ctrl-C again");
     server.process.signal("-INT");

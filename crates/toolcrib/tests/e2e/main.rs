@@ -2,6 +2,9 @@
 //!
 //! One test binary, a module for each behaviour. What the tests talk to is installed by `tests/peers/setup.sh`.
 
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "in a test, what goes wrong ends it, and may be said")]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests find their peers by a variable"))]
+
 mod cli;
 mod conformance;
 mod lifecycle;

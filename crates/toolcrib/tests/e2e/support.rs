@@ -172,6 +172,8 @@ impl Server {
         let folder = Folder::new();
         let mut command = toolcrib();
         command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(folder.config(config)).current_dir(folder.path());
+        // What children say on standard error is logged at this level; tests wait for it.
+        command.env("TOOLCRIB_LOG", "info,toolcrib_upstream=debug");
         let mut process = Running::start(command);
         let url = process.wait_to_say("serves MCP at ");
         Self { process, url, _folder: folder }

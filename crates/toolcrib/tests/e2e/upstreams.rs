@@ -141,12 +141,13 @@ fn a_child_that_dies_in_mid_call_is_told_of_and_brought_back() {
 
 #[test]
 fn a_child_killed_from_outside_in_mid_call_ends_only_that_call() {
-    let server = Server::start(&json!({"s": scripted(&[])}));
+    let mut server = Server::start(&json!({"s": scripted(&[])}));
     server.wait_for_tool("s__hang");
     let pid = server.call("s__pid", json!({})).unwrap();
+    let url = server.url.clone();
     thread::scope(|scope| {
-        let hanging = scope.spawn(|| server.call("s__hang", json!({})));
-        thread::sleep(Duration::from_millis(300));
+        let hanging = scope.spawn(move || text_of(&Http::new(&url).modern("tools/call", json!({"name": "s__hang"})).json()));
+        server.process.wait_to_say("hang has begun");
         assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
         let error = hanging.join().unwrap().unwrap_err();
         assert!(error.contains("outcome is unknown"), "{error}");

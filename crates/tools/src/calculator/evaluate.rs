@@ -34,7 +34,7 @@ impl Angle {
         }
     }
 
-    pub(super) fn to_radians(self, value: &Real, budget: &mut Budget) -> Result<Real, Fault> {
+    pub(super) fn in_radians(self, value: &Real, budget: &mut Budget) -> Result<Real, Fault> {
         match (self.half_turn(), value) {
             // What has a degree sign, or is a multiple of π, is in radians already.
             (None, _) | (_, Real::Pi(_)) => Ok(value.clone()),
@@ -42,7 +42,7 @@ impl Angle {
         }
     }
 
-    pub(super) fn from_radians(self, value: &Real, budget: &mut Budget) -> Result<Real, Fault> {
+    pub(super) fn in_own_measure(self, value: &Real, budget: &mut Budget) -> Result<Real, Fault> {
         match self.half_turn() {
             None => Ok(value.clone()),
             Some(half) => value.div(&Real::Pi(RBig::from_parts(IBig::ONE, half.unsigned_abs())), budget),

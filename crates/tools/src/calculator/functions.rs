@@ -132,11 +132,11 @@ pub(super) fn apply(name: &str, x: &[Real], angle: Angle, budget: &mut Budget) -
         "log10" => log(first, &Real::integer(10), budget),
         "log2" => log(first, &Real::integer(2), budget),
         "log" => log(first, x.get(1).unwrap_or(&Real::integer(10)), budget),
-        "sin" | "cos" | "tan" | "sec" | "csc" | "cot" => trigonometric(name, &angle.to_radians(first, budget)?, budget),
+        "sin" | "cos" | "tan" | "sec" | "csc" | "cot" => trigonometric(name, &angle.in_radians(first, budget)?, budget),
         "asin" | "acos" | "atan" | "arcsin" | "arccos" | "arctan" => {
-            angle.from_radians(&inverse(name.trim_start_matches("arc").trim_start_matches('a'), first, budget)?, budget)
+            angle.in_own_measure(&inverse(name.trim_start_matches("arc").trim_start_matches('a'), first, budget)?, budget)
         }
-        "atan2" => angle.from_radians(&atan2(first, &x[1], budget)?, budget),
+        "atan2" => angle.in_own_measure(&atan2(first, &x[1], budget)?, budget),
         "sinh" | "cosh" | "tanh" | "asinh" | "acosh" | "atanh" => hyperbolic(name, first, budget),
         "floor" => rounded(first, |value| value.floor()),
         "ceil" => rounded(first, |value| value.ceil()),
@@ -177,7 +177,7 @@ pub(super) fn apply(name: &str, x: &[Real], angle: Angle, budget: &mut Budget) -
         "isprime" => is_prime(first, budget),
         "re" | "conj" => Ok(first.clone()),
         "im" => Ok(Real::zero()),
-        "arg" => angle.from_radians(&if first.is_negative() { Real::Pi(RBig::ONE) } else { Real::zero() }, budget),
+        "arg" => angle.in_own_measure(&if first.is_negative() { Real::Pi(RBig::ONE) } else { Real::zero() }, budget),
         _ => Err(Fault::new(Class::UnknownIdentifier, format!("unknown function {name:?}"))),
     }
 }

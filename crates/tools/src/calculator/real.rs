@@ -200,7 +200,7 @@ impl Real {
 
     /// The root, exact if there is an exact one.
     pub(super) fn root(&self, degree: usize, budget: &mut Budget) -> Result<Self, Fault> {
-        if self.is_negative() && degree % 2 == 0 {
+        if self.is_negative() && degree.is_multiple_of(2) {
             return Err(Fault::domain("a negative number has no real root of even degree"));
         }
         budget.spend(4096)?;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Era, ErrorObject, Revision, headers,
-    message::{Id, Message, Request, Response},
+    message::{Id, Message, Notification, Request, Response},
     method, sse,
 };
 use arc_swap::ArcSwapOption;
@@ -23,13 +23,15 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use toolcrib_json::Json;
 
 /// How often a stream that broke off is resumed before the answer is given up.
 const MAX_RESUMPTIONS: usize = 5;
 /// How long to wait before resuming, unless the server says so itself.
 const RESUME_AFTER: Duration = Duration::from_secs(1);
+/// Messages without an answer that may be under way at once.
+const MAX_ASIDE: usize = 64;
 /// How long to wait before listening again.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -49,7 +51,7 @@ pub struct Endpoint {
 /// A connection over HTTP. It has no end of its own: each request stands for itself.
 #[derive(Debug)]
 pub struct Connection {
-    inner: Arc<Inner>,
+    inner: Inner,
     greeting: Greeting,
 }
 
@@ -60,6 +62,10 @@ struct Inner {
     audience: Arc<dyn Audience>,
     next_id: AtomicI64,
     session: ArcSwapOption<HeaderValue>,
+    /// Held while a session is being renewed.
+    renewing: tokio::sync::Mutex<()>,
+    /// Messages without an answer that are under way.
+    aside: Arc<Semaphore>,
     /// Requests whose answer is read from a stream. Some servers send it on another stream of the session than the one that
     /// was opened, or resumed, for it.
     elsewhere: Mutex<HashMap<i64, oneshot::Sender<Response>>>,
@@ -89,9 +95,10 @@ impl Connection {
             audience,
             next_id: AtomicI64::new(1),
             session: ArcSwapOption::empty(),
+            renewing: tokio::sync::Mutex::default(),
+            aside: Arc::new(Semaphore::new(MAX_ASIDE)),
             elsewhere: Mutex::default(),
         };
-        let inner = Arc::new(inner);
         let greeting = match inner.discover().await? {
             Some(greeting) => greeting,
             None => inner.initialize().await?,
@@ -107,8 +114,7 @@ impl Connection {
         let revision = self.greeting.revision;
         let used = self.inner.session.load_full();
         match self.inner.request(method, &outgoing, Some(revision)).await {
-            // The server forgot our session before it looked at the request: open another, once.
-            Err(Failure::Status(StatusCode::NOT_FOUND, _)) if used.is_some() => {
+            Err(failure) if used.is_some() && failure.tells_of_lost_session() => {
                 self.inner.renew(used).await?;
                 self.inner.request(method, &outgoing, Some(revision)).await.map_err(Failure::into_error)
             }
@@ -118,19 +124,38 @@ impl Connection {
 
     pub(super) async fn listen<T>(&self) -> T {
         loop {
+            let used = self.inner.session.load_full();
             let ended = match self.greeting.revision.era() {
                 Era::Modern => {
                     let outgoing = Outgoing { params: Some(listen_params()), ..Outgoing::default() };
-                    self.request(method::LISTEN, outgoing).await.map(|_| ())
+                    self.inner.request(method::LISTEN, &outgoing, Some(self.greeting.revision)).await.map(|_| ())
                 }
                 Era::Legacy => self.inner.listen_to_session(self.greeting.revision).await,
             };
-            if let Err(RequestError::Server(_) | RequestError::Protocol(_)) = ended {
+            match ended {
                 // The server has no such stream: it will not tell of changes.
-                return std::future::pending().await;
+                Err(Failure::Status(StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED | StatusCode::BAD_REQUEST, _))
+                | Err(Failure::Error(RequestError::Server(_))) => return std::future::pending().await,
+                Err(Failure::Status(StatusCode::NOT_FOUND, _)) if used.is_none() => return std::future::pending().await,
+                Err(Failure::Status(StatusCode::NOT_FOUND, _)) => {
+                    if let Err(error) = self.inner.renew(used).await {
+                        tracing::debug!(%error, "listening waits for the server");
+                    }
+                }
+                _ => {}
             }
             tokio::time::sleep(LISTEN_AGAIN_AFTER).await;
+            // What changed in between was not heard of: that is as if everything had.
+            for changed in [method::TOOLS_CHANGED, method::RESOURCES_CHANGED, method::PROMPTS_CHANGED] {
+                self.inner.audience.hear(Notification { method: changed.into(), params: None });
+            }
         }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.inner.leave(self.greeting.revision);
     }
 }
 
@@ -141,6 +166,16 @@ enum Failure {
 }
 
 impl Failure {
+    /// Whether the server forgot our session before it looked at the request. The specification says 404; some answer 400
+    /// with an error of their own.
+    fn tells_of_lost_session(&self) -> bool {
+        match self {
+            Self::Status(StatusCode::NOT_FOUND, _) => true,
+            Self::Status(StatusCode::BAD_REQUEST, error) => error.as_ref().is_none_or(|error| matches!(error.code, -32000 | -32001)),
+            _ => false,
+        }
+    }
+
     fn into_error(self) -> RequestError {
         match self {
             Self::Status(_, Some(error)) => RequestError::Server(error),
@@ -186,7 +221,6 @@ impl Inner {
     }
 
     async fn initialize(&self) -> Result<Greeting, ConnectError> {
-        self.session.store(None);
         let outgoing = Outgoing { params: Some(initialize_params(&self.client)), ..Outgoing::default() };
         let result = self.request(method::INITIALIZE, &outgoing, None).await.map_err(|failure| match failure {
             Failure::Status(status, _) if matches!(status.as_u16(), 401 | 403) => ConnectError::Unauthorized(status.as_u16()),
@@ -203,8 +237,9 @@ impl Inner {
         Ok(greeting)
     }
 
-    /// Opens a new session unless somebody else has done so since `used` was current.
+    /// Opens a new session unless somebody else has done so since `used` was current. One at a time.
     async fn renew(&self, used: Option<Arc<HeaderValue>>) -> Result<(), RequestError> {
+        let _turn = self.renewing.lock().await;
         let is_current = match (self.session.load_full(), used) {
             (Some(now), Some(used)) => Arc::ptr_eq(&now, &used),
             _ => true,
@@ -213,6 +248,17 @@ impl Inner {
             self.initialize().await.map_err(|error| RequestError::NotSent(format!("the session ended and no new one opens: {error}")))?;
         }
         Ok(())
+    }
+
+    /// Tells a legacy server that our session is over, without waiting.
+    fn leave(&self, revision: Revision) {
+        if self.session.load().is_some() && tokio::runtime::Handle::try_current().is_ok() {
+            let request = self.http.delete(&self.endpoint.url).headers(self.headers(Some(revision))).timeout(Duration::from_secs(5));
+            tokio::spawn(async move {
+                // A server that does not end sessions, or is gone, is left all the same.
+                let _ = request.send().await;
+            });
+        }
     }
 
     async fn request(&self, method: &str, outgoing: &Outgoing, revision: Option<Revision>) -> Result<Json, Failure> {
@@ -294,7 +340,8 @@ impl Inner {
         if let Some(revision) = revision {
             headers.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(revision.date()));
         }
-        if revision.is_none_or(|revision| revision.era() == Era::Legacy)
+        // `initialize`, which has no revision yet, opens a session and is in none.
+        if revision.is_some_and(|revision| revision.era() == Era::Legacy)
             && let Some(session) = self.session.load_full()
         {
             headers.insert(headers::SESSION_ID, HeaderValue::clone(&session));
@@ -328,18 +375,36 @@ impl Inner {
         revision: Option<Revision>,
     ) -> Result<Response, RequestError> {
         let mut place = Place::default();
-        for _ in 0..=MAX_RESUMPTIONS {
+        let mut in_vain = 0;
+        loop {
+            place.is_moved = false;
             let broken = match self.read_until_answer(&mut stream, &mut place, id, outgoing, revision).await {
                 Ok(Some(response)) => return Ok(response),
                 Ok(None) => "the stream ended before the answer".to_owned(),
                 Err(RequestError::Lost(reason)) => reason,
                 Err(other) => return Err(other),
             };
-            let Some(last) = place.last_event.clone() else { return Err(RequestError::Lost(broken)) };
+            // A server may close the stream on purpose, so that we ask again later: as long as it says something, we do.
+            in_vain = if place.is_moved { 0 } else { in_vain + 1 };
+            let is_resumable = revision.is_none_or(|revision| revision.era() == Era::Legacy) && in_vain <= MAX_RESUMPTIONS;
+            let Some(last) = place.last_event.clone().filter(|_| is_resumable) else { return Err(RequestError::Lost(broken)) };
             tokio::time::sleep(place.retry.unwrap_or(RESUME_AFTER)).await;
-            stream = self.resume(Some(&last), revision).await?;
+            stream = self.resume_patiently(&last, revision).await?;
         }
-        Err(RequestError::Lost("the stream broke off again and again".into()))
+    }
+
+    /// Opens a stream again, even if that takes some attempts.
+    async fn resume_patiently(&self, last: &str, revision: Option<Revision>) -> Result<reqwest::Response, RequestError> {
+        let mut attempts = 1;
+        loop {
+            match self.resume(Some(last), revision).await {
+                Ok(stream) => return Ok(stream),
+                Err(Failure::Error(RequestError::Lost(_))) if attempts < MAX_RESUMPTIONS => attempts += 1,
+                Err(Failure::Status(status, _)) if status.is_server_error() && attempts < MAX_RESUMPTIONS => attempts += 1,
+                Err(failure) => return Err(RequestError::Lost(format!("the stream could not be resumed: {}", failure.into_error()))),
+            }
+            tokio::time::sleep(RESUME_AFTER).await;
+        }
     }
 
     async fn read_until_answer(
@@ -364,17 +429,13 @@ impl Inner {
         Ok(None)
     }
 
-    async fn resume(&self, last_event: Option<&str>, revision: Option<Revision>) -> Result<reqwest::Response, RequestError> {
+    async fn resume(&self, last_event: Option<&str>, revision: Option<Revision>) -> Result<reqwest::Response, Failure> {
         let mut request = self.http.get(&self.endpoint.url).headers(self.headers(revision)).header(header::ACCEPT, "text/event-stream");
         if let Some(last_event) = last_event {
             request = request.header(headers::LAST_EVENT_ID, last_event);
         }
         let response = request.send().await.map_err(|error| lost(&error))?;
-        match response.status() {
-            status if status.is_success() => Ok(response),
-            status if status.is_server_error() => Err(RequestError::Lost(format!("the stream could not be resumed: {status}"))),
-            status => Err(RequestError::Protocol(format!("the stream could not be opened: {status}"))),
-        }
+        if response.status().is_success() { Ok(response) } else { Err(Failure::Status(response.status(), None)) }
     }
 
     /// Takes one message: the response to our request is returned, everything else goes where it belongs.
@@ -425,20 +486,24 @@ impl Inner {
         let request = self.http.post(&self.endpoint.url).headers(self.headers(revision)).body(text.clone().into_bytes());
         let request =
             request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json, text/event-stream");
+        // A server that floods us with requests gets answers to so many at once.
+        let Ok(place) = Arc::clone(&self.aside).try_acquire_owned() else { return };
         tokio::spawn(async move {
+            let _place = place;
             if let Err(error) = request.timeout(Duration::from_secs(10)).send().await {
                 tracing::debug!(error = %describe(&error), "a message to a server was lost");
             }
         });
     }
 
-    async fn listen_to_session(&self, revision: Revision) -> Result<(), RequestError> {
+    async fn listen_to_session(&self, revision: Revision) -> Result<(), Failure> {
         let mut stream = self.resume(None, Some(revision)).await?;
         let mut place = Place::default();
         let nobody = Outgoing::default();
         // No request of ours has this id, so nothing on this stream is taken for an answer.
         const NONE: i64 = 0;
-        self.read_until_answer(&mut stream, &mut place, NONE, &nobody, Some(revision)).await.map(|_| ())
+        self.read_until_answer(&mut stream, &mut place, NONE, &nobody, Some(revision)).await?;
+        Ok(())
     }
 }
 
@@ -464,12 +529,15 @@ impl Drop for Elsewhere<'_> {
 /// Where a stream can be resumed.
 #[derive(Default)]
 struct Place {
+    /// Whether anything came since this was last reset.
+    is_moved: bool,
     last_event: Option<String>,
     retry: Option<Duration>,
 }
 
 impl Place {
     fn note(&mut self, event: &sse::Event) {
+        self.is_moved = true;
         if event.id.is_some() {
             self.last_event.clone_from(&event.id);
         }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Era, ErrorObject, Revision,
     lines::{Line, LineReader},
-    message::{Id, Message, Notification, Response},
+    message::{Fault, Id, Incoming, Message, Notification, Response, code},
     method,
 };
 use bytes::Bytes;
@@ -88,7 +88,7 @@ impl Connection {
             audience,
             ended: watch::Sender::new(None),
         });
-        tokio::spawn(write_all(waiting, input));
+        tokio::spawn(write_all(Arc::clone(&shared), waiting, input));
         tokio::spawn(read_all(Arc::clone(&shared), LineReader::new(output, max_message_bytes)));
         let greeting = greet(&shared, known).await?;
         Ok(Self { shared, greeting, out: Mutex::new(Some(out)) })
@@ -186,6 +186,10 @@ impl Shared {
         let (answer, receiver) = oneshot::channel();
         self.lock().insert(id, Waiting { answer, audience: outgoing.audience });
         let pending = Pending { shared: self, id };
+        // The end clears all that wait; whoever comes after it would wait for ever.
+        if let Some(reason) = self.ended.borrow().clone() {
+            return Err(RequestError::NotSent(reason));
+        }
         self.say(Message::Request(request).to_json()).await?;
         let Ok(answer) = receiver.await else { return Err(RequestError::Lost(self.ended().await)) };
         drop(pending);
@@ -241,6 +245,26 @@ impl Shared {
         self.lock().get(&id)?.audience.clone()
     }
 
+    /// A line that is no message. Old servers print to standard output what belongs into a log; that is no reason to leave
+    /// them. But an answer that cannot be understood is the end of its request.
+    fn misheard(&self, fault: &Fault) {
+        tracing::debug!(error = %fault.error, "a server wrote a line that is no message");
+        if let Some(Id::Number(id)) = fault.id
+            && let Some(waiting) = self.lock().remove(&id)
+        {
+            // Whoever asked may have given up in the meantime.
+            let _ = waiting.answer.send(Err(unreadable(&fault.error.message)));
+        }
+    }
+
+    fn fail_all(&self, reason: &str) {
+        tracing::warn!("{reason}; all requests in flight fail");
+        for (_, waiting) in self.lock().drain() {
+            // Whoever asked may have given up in the meantime.
+            let _ = waiting.answer.send(Err(unreadable(reason)));
+        }
+    }
+
     fn end(&self, reason: String) {
         self.ended.send_if_modified(|ended| {
             let is_first = ended.is_none();
@@ -260,15 +284,23 @@ impl Drop for Pending<'_> {
     }
 }
 
+fn unreadable(reason: &str) -> ErrorObject {
+    ErrorObject::new(code::INTERNAL_ERROR, format!("the answer cannot be read: {reason}"))
+}
+
 async fn read_all(shared: Arc<Shared>, mut lines: LineReader<impl AsyncRead + Unpin>) {
     let reason = loop {
         match lines.next().await {
-            Ok(Some(Line::Text(text))) => match Message::parse(&text) {
-                Ok(message) => shared.hear(message),
-                // Old servers print to standard output what belongs into a log; that is no reason to leave them.
-                Err(fault) => tracing::debug!(error = %fault.error, "a server wrote a line that is no message"),
+            Ok(Some(Line::Text(text))) => match Incoming::parse(&text) {
+                Ok(Incoming::One(message)) => shared.hear(message),
+                Ok(Incoming::Batch(items)) => items.into_iter().for_each(|item| match item {
+                    Ok(message) => shared.hear(message),
+                    Err(fault) => shared.misheard(&fault),
+                }),
+                Err(fault) => shared.misheard(&fault),
             },
-            Ok(Some(Line::TooLong)) => tracing::warn!("a server wrote a line beyond the limit; it was skipped"),
+            // Whose answer it was cannot be told: nobody may wait for it in vain.
+            Ok(Some(Line::TooLong)) => shared.fail_all("the server wrote a message beyond the limit"),
             Ok(None) => break "the server closed its output".to_owned(),
             Err(error) => break format!("the pipe broke: {error}"),
         }
@@ -277,7 +309,7 @@ async fn read_all(shared: Arc<Shared>, mut lines: LineReader<impl AsyncRead + Un
 }
 
 /// Writes what waits, as much as there is in one go.
-async fn write_all(mut waiting: mpsc::Receiver<Json>, mut input: impl AsyncWrite + Unpin) {
+async fn write_all(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Json>, mut input: impl AsyncWrite + Unpin) {
     const AT_ONCE: usize = 64;
     let mut messages = Vec::with_capacity(AT_ONCE);
     let mut text = Vec::new();
@@ -287,7 +319,7 @@ async fn write_all(mut waiting: mpsc::Receiver<Json>, mut input: impl AsyncWrite
             append_line(&mut text, &message.into_bytes());
         }
         if input.write_all(&text).await.is_err() || input.flush().await.is_err() {
-            // The reading side finds out why.
+            shared.end("the server closed its input".to_owned());
             return;
         }
     }

@@ -16,6 +16,8 @@ use toolcrib_json::Json;
 /// The most messages that wait for a client that does not read. Further notifications are dropped: they inform, they
 /// never decide.
 const MAX_WAITING: usize = 256;
+/// And the most bytes.
+const MAX_WAITING_BYTES: usize = 4 << 20;
 
 /// Says things to the client that made a request, before the answer: notifications in both eras, questions in the
 /// legacy one.
@@ -125,10 +127,16 @@ impl Drop for Question<'_> {
     }
 }
 
+#[derive(Debug, Default)]
+struct Backlog {
+    messages: VecDeque<Json>,
+    size_bytes: usize,
+}
+
 /// Messages of one request on their way into its stream.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    waiting: Mutex<VecDeque<Json>>,
+    waiting: Mutex<Backlog>,
     is_open: AtomicBool,
     reader: AtomicWaker,
 }
@@ -145,9 +153,11 @@ impl Outbox {
         }
         let has_room = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let has_room = waiting.len() < MAX_WAITING;
+            let size_bytes = waiting.size_bytes + message.size_bytes();
+            let has_room = waiting.messages.len() < MAX_WAITING && size_bytes <= MAX_WAITING_BYTES;
             if has_room {
-                waiting.push_back(message);
+                waiting.size_bytes = size_bytes;
+                waiting.messages.push_back(message);
             }
             has_room
         };
@@ -161,7 +171,10 @@ impl Outbox {
     }
 
     pub(crate) fn take(&self) -> Option<Json> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = waiting.messages.pop_front()?;
+        waiting.size_bytes -= message.size_bytes();
+        Some(message)
     }
 
     pub(crate) fn close(&self) {

@@ -32,6 +32,8 @@ use tokio::sync::Semaphore;
 use toolcrib_json::{Json, Members};
 
 type Reply = http::Response<Body>;
+/// A request that its era has nothing against, and where messages about it go.
+type Checked<C> = (Exchange<C>, Arc<Outbox>);
 type BoxedAnswer = Pin<Box<dyn Future<Output = Option<Json>> + Send>>;
 
 /// Serves MCP over HTTP. One per door; share it behind an `Arc`.
@@ -40,6 +42,8 @@ pub struct HttpServer<S> {
     service: Arc<S>,
     limits: Limits,
     sessions: Sessions,
+    /// Bodies that are being read.
+    reading: Semaphore,
     in_flight: Arc<Semaphore>,
 }
 
@@ -54,7 +58,8 @@ impl<S: Service> HttpServer<S> {
     /// A server that lets `service` answer.
     #[must_use]
     pub fn new(service: Arc<S>, limits: Limits) -> Self {
-        Self { service, sessions: Sessions::new(limits.clone()), in_flight: Arc::new(Semaphore::new(limits.max_in_flight)), limits }
+        let places = || Semaphore::new(limits.max_in_flight);
+        Self { service, sessions: Sessions::new(limits.clone()), reading: places(), in_flight: Arc::new(places()), limits }
     }
 
     /// The legacy sessions that are open.
@@ -84,13 +89,17 @@ impl<S: Service> HttpServer<S> {
     {
         check_content_type(&parts.headers)?;
         let takes_stream = check_accept(&parts.headers)?;
-        let permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| overloaded(self.limits.max_in_flight))?;
-        let text = self.read_body(&parts.headers, body).await?;
+        let text = {
+            let _reading = self.reading.try_acquire().map_err(|_| overloaded(self.limits.max_in_flight))?;
+            self.read_body(&parts.headers, body).await?
+        };
+        // What wants no answer (a cancellation, the answer to a question) needs no place among those that do.
+        let permit = || Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| overloaded(self.limits.max_in_flight));
         let session = self.session_of(&parts.headers, &caller)?;
         match Incoming::parse(&text).map_err(Refusal::from)? {
             Incoming::One(Message::Request(request)) => {
                 let (exchange, outbox) = self.exchange(&parts.headers, request, session, caller, takes_stream)?;
-                let running = self.start(exchange, outbox, permit)?;
+                let running = self.start(exchange, outbox, permit()?)?;
                 Ok(running.reply(self.limits.keep_alive).await)
             }
             Incoming::One(message) => self.accept(message, session.as_ref(), &parts.headers),
@@ -101,7 +110,7 @@ impl<S: Service> HttpServer<S> {
                         "batches exist only in sessions of revision 2025-03-26: send one message per request",
                     )
                 })?;
-                let running = self.start_batch(items, &session, &caller, takes_stream, permit)?;
+                let running = self.start_batch(items, &session, &caller, takes_stream, permit()?)?;
                 Ok(match running {
                     Some(running) => running.reply(self.limits.keep_alive).await,
                     None => accepted(),
@@ -169,7 +178,7 @@ impl<S: Service> HttpServer<S> {
         session: Option<Arc<Session>>,
         caller: S::Caller,
         takes_stream: bool,
-    ) -> Result<(Exchange<S::Caller>, Arc<Outbox>), Refusal> {
+    ) -> Result<Checked<S::Caller>, Refusal> {
         let id = request.id.clone();
         self.checked(headers, request, session, caller, takes_stream).map_err(|(status, error)| Refusal { status, id: Some(id), error })
     }
@@ -181,7 +190,7 @@ impl<S: Service> HttpServer<S> {
         session: Option<Arc<Session>>,
         caller: S::Caller,
         takes_stream: bool,
-    ) -> Result<(Exchange<S::Caller>, Arc<Outbox>), (StatusCode, ErrorObject)> {
+    ) -> Result<Checked<S::Caller>, (StatusCode, ErrorObject)> {
         let bad = |error| (StatusCode::BAD_REQUEST, error);
         let params = read_params(&request).map_err(bad)?;
         let meta = Meta::of(params.as_ref()).map_err(bad)?;

@@ -23,6 +23,11 @@ use tokio::{
 };
 use toolcrib_json::{Json, Members};
 
+/// What one session may be subscribed to.
+const MAX_SUBSCRIPTIONS: usize = 1_000;
+/// The largest capabilities that a client may declare; they are kept with the session.
+const MAX_CAPABILITIES_BYTES: usize = 16 * 1024;
+
 /// What one legacy client and we agreed on, and what it left with us.
 #[derive(Debug)]
 pub struct Session {
@@ -94,8 +99,28 @@ impl Session {
         &self.capabilities
     }
 
-    /// The resources that the client subscribed to.
-    pub fn subscriptions(&self) -> MutexGuard<'_, HashSet<String>> {
+    /// Subscribes to a resource. Returns false when the session has too many subscriptions already.
+    pub fn subscribe(&self, uri: String) -> bool {
+        let mut subscriptions = self.subscriptions();
+        let has_room = subscriptions.len() < MAX_SUBSCRIPTIONS || subscriptions.contains(&uri);
+        if has_room {
+            subscriptions.insert(uri);
+        }
+        has_room
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&self, uri: &str) {
+        self.subscriptions().remove(uri);
+    }
+
+    /// Whether the session is subscribed to a resource.
+    #[must_use]
+    pub fn is_subscribed(&self, uri: &str) -> bool {
+        self.subscriptions().contains(uri)
+    }
+
+    fn subscriptions(&self) -> MutexGuard<'_, HashSet<String>> {
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -182,9 +207,13 @@ impl Session {
         self.last_used_ms.store(elapsed_ms, Ordering::Relaxed);
     }
 
-    fn is_idle(&self, limits: &Limits) -> bool {
+    fn silent_for(&self) -> std::time::Duration {
         let last_used = self.started + std::time::Duration::from_millis(self.last_used_ms.load(Ordering::Relaxed));
-        self.busy.load(Ordering::Relaxed) == 0 && last_used.elapsed() > limits.session_idle
+        last_used.elapsed()
+    }
+
+    fn is_idle(&self, limits: &Limits) -> bool {
+        self.busy.load(Ordering::Relaxed) == 0 && self.silent_for() > limits.session_idle
     }
 }
 
@@ -233,14 +262,17 @@ impl Sessions {
         Self { limits, by_id: RwLock::default() }
     }
 
-    /// Opens a session. When all places are taken, idle sessions make room; busy ones never do.
+    /// Opens a session. When all places are taken, the one that has been silent longest makes room; a busy one never does.
     pub(super) fn open(&self, principal: &str, revision: Revision, capabilities: Json) -> Result<Arc<Session>, TooManySessions> {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         if by_id.len() >= self.limits.max_sessions {
             by_id.retain(|_, session| !session.is_idle(&self.limits));
         }
         if by_id.len() >= self.limits.max_sessions {
-            return Err(TooManySessions { limit: self.limits.max_sessions });
+            // Most clients leave without a word: who has been silent longest is most likely gone.
+            let unused = by_id.values().filter(|session| session.busy.load(Ordering::Relaxed) == 0);
+            let longest = unused.max_by_key(|session| session.silent_for()).map(|session| session.id.clone());
+            by_id.remove(&longest.ok_or(TooManySessions { limit: self.limits.max_sessions })?);
         }
         let id = random_id();
         let session = Arc::new(Session::new(id.clone(), principal, revision, capabilities, Outlet::Stream(Arc::new(EventStream::new(0)))));
@@ -306,10 +338,12 @@ pub(super) fn negotiate(params: Option<&Members>) -> Result<(Revision, Json), Er
     let asked = params.and_then(|params| params.string("protocolVersion"));
     let asked = asked.ok_or_else(|| ErrorObject::invalid_params("initialize needs params.protocolVersion, a string"))?;
     let capabilities = params.and_then(|params| params.get("capabilities")).unwrap_or_else(Json::empty_object);
-    if !capabilities.is_object() {
-        return Err(ErrorObject::invalid_params("params.capabilities must be an object"));
+    if !capabilities.is_object() || capabilities.size_bytes() > MAX_CAPABILITIES_BYTES {
+        return Err(ErrorObject::invalid_params(format!(
+            "params.capabilities must be an object of at most {MAX_CAPABILITIES_BYTES} bytes"
+        )));
     }
-    Ok((Revision::negotiate(&asked), capabilities))
+    Ok((Revision::negotiate(&asked), capabilities.unshared()))
 }
 
 /// The request that `notifications/cancelled` is about.

@@ -27,6 +27,8 @@ use toolcrib_json::Json;
 const MAX_WAITING: usize = 1024;
 /// How long calls in flight may finish once the input has ended.
 const DRAIN: Duration = Duration::from_secs(25);
+/// How long a client may take to read what waits for it at the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Serves one client until its input ends or `shutdown` completes, then lets calls in flight finish.
 ///
@@ -52,10 +54,16 @@ pub async fn serve<S: Service>(
         tokio::select! {
             line = lines.next() => match line {
                 Ok(Some(line)) => {
-                    let was_open = door.session.is_some();
-                    door.line(line).await;
-                    if let (false, Some(session)) = (was_open, &door.session) {
-                        on_session(session);
+                    let before = door.session.clone();
+                    tokio::select! {
+                        () = door.line(line) => {}
+                        // A client that does not read must not keep us.
+                        () = &mut shutdown => break Ok(()),
+                    }
+                    match (&before, &door.session) {
+                        (Some(before), Some(now)) if Arc::ptr_eq(before, now) => {}
+                        (_, Some(now)) => on_session(now),
+                        (_, None) => {}
                     }
                 }
                 Ok(None) => break Ok(()),
@@ -74,7 +82,9 @@ pub async fn serve<S: Service>(
     }
     // Others may hold the session, and with it the pipe: the writer is told to write what waits and end.
     let _ = close.send(());
-    let _ = writer.await;
+    if tokio::time::timeout(LAST_WORDS, &mut writer).await.is_err() {
+        writer.abort();
+    }
     ended
 }
 
@@ -170,10 +180,7 @@ impl<S: Service> Door<S> {
             return Err(ErrorObject::new(code::INVALID_REQUEST, "a request with this id is still being answered"));
         }
         if self.tasks.len() >= self.limits.max_in_flight {
-            return Err(ErrorObject::new(
-                code::INTERNAL_ERROR,
-                format!("overloaded: {} requests are being answered", self.limits.max_in_flight),
-            ));
+            return Err(self.overloaded());
         }
         let (service, pipe, in_flight) = (Arc::clone(&self.service), self.pipe.clone(), Arc::clone(&self.in_flight));
         let task_id = id.clone();
@@ -230,7 +237,8 @@ impl<S: Service> Door<S> {
                 Ok(Message::Request(request)) => {
                     let id = request.id.clone();
                     match self.exchange(request) {
-                        Ok(exchange) => exchanges.push(exchange),
+                        Ok(exchange) if self.tasks.len() + exchanges.len() < self.limits.max_in_flight => exchanges.push(exchange),
+                        Ok(_) => ready.push(Response { id: Some(id), outcome: Err(self.overloaded()) }.to_json()),
                         Err(error) => ready.push(Response { id: Some(id), outcome: Err(error) }.to_json()),
                     }
                 }
@@ -254,6 +262,10 @@ impl<S: Service> Door<S> {
             ready.extend(calls.join_all().await);
             let _ = pipe.send(Json::array(ready)).await;
         });
+    }
+
+    fn overloaded(&self) -> ErrorObject {
+        ErrorObject::new(code::INTERNAL_ERROR, format!("overloaded: {} requests are being answered", self.limits.max_in_flight))
     }
 
     async fn say(&self, response: Response) {

@@ -13,6 +13,8 @@ use toolcrib_json::Json;
 pub(super) const MAX_KEPT_STREAMS: usize = 32;
 /// How many events of one stream stay resumable. The oldest make room.
 const MAX_KEPT_EVENTS: usize = 256;
+/// And how many bytes of them, the newest event apart.
+const MAX_KEPT_BYTES: usize = 4 << 20;
 
 /// One stream of events, written by us and read by at most one connection at a time.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ struct State {
     /// The sequence number of the first kept event.
     first: u64,
     events: VecDeque<Json>,
+    size_bytes: usize,
     /// The highest sequence number that a connection got.
     sent: u64,
     is_finished: bool,
@@ -78,11 +81,14 @@ impl EventStream {
         if state.is_finished {
             return;
         }
-        if state.events.len() >= MAX_KEPT_EVENTS {
-            state.events.pop_front();
-            state.first += 1;
-        }
+        state.size_bytes += message.size_bytes();
         state.events.push_back(message);
+        while state.events.len() > MAX_KEPT_EVENTS || (state.size_bytes > MAX_KEPT_BYTES && state.events.len() > 1) {
+            if let Some(oldest) = state.events.pop_front() {
+                state.size_bytes -= oldest.size_bytes();
+                state.first += 1;
+            }
+        }
         wake(state);
     }
 
@@ -96,7 +102,7 @@ impl EventStream {
     pub(super) fn read_after(&self, sequence: u64) -> Cursor {
         let mut state = self.lock();
         state.reader += 1;
-        let cursor = Cursor { reader: state.reader, next: sequence + 1 };
+        let cursor = Cursor { reader: state.reader, next: sequence.saturating_add(1) };
         wake(state);
         cursor
     }
@@ -114,7 +120,7 @@ impl EventStream {
             return Poll::Ready(None);
         }
         cursor.next = cursor.next.max(state.first);
-        let index = usize::try_from(cursor.next - state.first).unwrap_or(usize::MAX);
+        let index = usize::try_from(cursor.next.saturating_sub(state.first)).unwrap_or(usize::MAX);
         if let Some(message) = state.events.get(index) {
             let id = EventId { stream: self.number, sequence: cursor.next };
             let event = sse::event(Some(&id.to_text()), message.as_bytes());
