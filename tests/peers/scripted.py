@@ -1,8 +1,9 @@
 """A server for tests, of the legacy era, over stdio, on the standard library alone.
 
 Tools: echo; hang, which never answers, and slow, which takes its time, each saying on standard error that it has begun; pid; die, which ends the process without an answer; grow, which adds a tool and
-says so; spawn, which starts a grandchild that ignores every polite signal and outlives its parent.
-With --modern it speaks 2026-07-28 instead. With --stubborn it ignores SIGTERM and the end of its input.
+says so; spawn, which starts a grandchild that ignores every polite signal and outlives its parent; flood, which answers with nine million
+bytes; mute and deaf, which close standard output or input and stay.
+With --proud it leaves when it is asked anything before initialize, as some old servers do. With --modern it speaks 2026-07-28 instead. With --stubborn it ignores SIGTERM and the end of its input.
 """
 
 import json
@@ -13,7 +14,7 @@ import sys
 import time
 
 MODERN = "--modern" in sys.argv
-TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn"]
+TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf"]
 LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
 
 
@@ -52,16 +53,30 @@ def call(params):
         stubborn = "import signal,time\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(600)"
         child = subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return text(child.pid)
+    if name == "flood":
+        return text("x" * 9_000_000)
+    if name == "mute":
+        os.close(1)
+        time.sleep(600)
+    if name == "deaf":
+        os.close(0)
+        say({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "deaf"}})
+        time.sleep(600)
     raise LookupError(name)
 
 
 def answer(method, params):
     if method == "initialize" and not MODERN:
         return {"protocolVersion": "2025-06-18", "capabilities": {"tools": {"listChanged": True}}, "serverInfo": {"name": "scripted", "version": "1"}}
+    if method == "server/discover" and "--proud" in sys.argv:
+        sys.exit(1)
     if method == "server/discover" and MODERN:
         return {"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "public"}
     if method == "tools/list":
-        return {"tools": [{"name": name, "inputSchema": LOUD, "x-unknown": [1]} for name in TOOLS]}
+        tools = [{"name": name, "inputSchema": LOUD, "x-unknown": [1]} for name in TOOLS]
+        if "SCRIPTED_SCHEMA" in os.environ:
+            tools.append({"name": "hostile", "inputSchema": json.loads(os.environ["SCRIPTED_SCHEMA"])})
+        return {"tools": tools}
     if method == "tools/call":
         return call(params)
     raise LookupError(method)

@@ -95,6 +95,22 @@ fn wrong_messages_get_the_codes_of_json_rpc() {
     assert_eq!(http().modern("ping", json!({})).code(), -32601, "ping is gone in 2026-07-28");
 }
 
+#[test]
+fn names_and_uris_are_bounded() {
+    let server = server();
+    let session = Http::session(&server.url, "2025-11-25");
+    let long = "x".repeat(9_000);
+    for (method, params) in [
+        ("tools/call", json!({"name": long})),
+        ("prompts/get", json!({"name": long})),
+        ("resources/read", json!({"uri": long})),
+        ("resources/subscribe", json!({"uri": long})),
+    ] {
+        let reply = session.post(legacy(1, method, params));
+        assert!(reply.json()["error"]["message"].as_str().unwrap().contains("longer than 8192 bytes"), "{reply:?}");
+    }
+}
+
 /// Other readers take names loosely: what we pass over, they might act upon (CVE-2026-27896, GHSA-q382-vc8q-7jhj).
 #[test]
 fn a_parameter_that_looks_like_another_is_refused() {

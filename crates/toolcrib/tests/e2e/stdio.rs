@@ -108,6 +108,25 @@ fn a_slow_call_holds_up_nobody_and_can_be_cancelled() {
 }
 
 #[test]
+fn a_client_that_does_not_read_does_not_keep_us() {
+    let mut pipe = Pipe::open(&json!({}));
+    let list = modern(1, "tools/list", json!({})).to_string();
+    let mut input = pipe.input.take().unwrap();
+    // Far more answers than a pipe holds; the writer is left behind when the pipe to us is full, too.
+    let writing = std::thread::spawn(move || (0..5_000).try_for_each(|_| writeln!(input, "{list}")).is_err());
+    // Its first answers fill the pipe: then it is certain that the rest cannot be written.
+    wait_for("a full pipe", || (unread(&pipe.output) >= 32 * 1024).then_some(()));
+    pipe.process.signal("-TERM");
+    assert!(pipe.process.wait().code().is_some());
+    writing.join().unwrap();
+}
+
+/// How many bytes wait in a pipe.
+fn unread(output: &BufReader<ChildStdout>) -> usize {
+    usize::try_from(rustix::io::ioctl_fionread(output.get_ref()).unwrap()).unwrap()
+}
+
+#[test]
 fn at_the_end_of_the_input_calls_in_flight_are_answered() {
     let mut pipe = Pipe::open(&json!({}));
     for id in 1..=20 {

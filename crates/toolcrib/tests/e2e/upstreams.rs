@@ -155,6 +155,86 @@ fn a_child_killed_from_outside_in_mid_call_ends_only_that_call() {
 }
 
 #[test]
+fn an_answer_beyond_the_limit_ends_its_call_at_once() {
+    let server = Server::start(&json!({"s": scripted(&[])}));
+    server.wait_for_tool("s__flood");
+    let error = server.call("s__flood", json!({})).unwrap_err();
+    assert!(error.contains("beyond the limit"), "{error}");
+    assert!(server.call("s__pid", json!({})).is_ok(), "the server itself is as well as before");
+}
+
+#[test]
+fn a_child_that_closes_a_pipe_and_stays_is_replaced() {
+    let server = Server::start(&json!({"s": scripted(&[])}));
+    for tool in ["mute", "deaf"] {
+        server.wait_for_tool("s__pid");
+        let first = wait_for("the server", || server.call("s__pid", json!({})).ok());
+        let url = server.url.clone();
+        let tool = format!("s__{tool}");
+        // A deaf one is found out when something is written to it.
+        let called = thread::spawn(move || text_of(&Http::new(&url).modern("tools/call", json!({"name": tool})).json()));
+        let second = wait_for("another process", || server.call("s__pid", json!({})).ok().filter(|pid| *pid != first));
+        assert!(!is_running(&first), "{first} is replaced by {second} and gone");
+        called.join().unwrap().unwrap_err();
+    }
+}
+
+#[test]
+fn a_server_that_cannot_bear_the_question_for_its_era_is_connected_all_the_same() {
+    let server = Server::start(&json!({"proud": scripted(&["--proud"])}));
+    server.wait_for_tool("proud__echo");
+    assert_eq!(server.call("proud__echo", json!({"text": "well"})).unwrap(), "well");
+}
+
+#[test]
+fn a_server_behind_http_that_was_started_anew_is_called_in_a_new_session() {
+    let port = free_port();
+    let start = || {
+        let mut command = Command::new(peers().join("node_modules/.bin/mcp-server-everything"));
+        command.arg("streamableHttp").env("PORT", port.to_string());
+        let mut upstream = Running::start(command);
+        upstream.wait_to_say("listening on port");
+        upstream
+    };
+    let upstream = start();
+    let server = Server::start(&json!({"remote": {"url": format!("http://127.0.0.1:{port}/mcp")}}));
+    server.wait_for_tool("remote__echo");
+    server.call("remote__echo", json!({"message": "before"})).unwrap();
+    drop(upstream);
+    server.call("remote__echo", json!({"message": "meanwhile"})).unwrap_err();
+    let _upstream = start();
+    let url = server.url.clone();
+    let calls: Vec<_> = (0..5)
+        .map(|_| {
+            let url = url.clone();
+            thread::spawn(move || {
+                text_of(&Http::new(&url).modern("tools/call", json!({"name": "remote__echo", "arguments": {"message": "after"}})).json())
+            })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.join().unwrap().unwrap(), "Echo: after");
+    }
+}
+
+#[test]
+fn a_tool_whose_schema_would_take_for_ever_is_left_out() {
+    let mut tower: Value = json!({"a40": {"type": "object"}});
+    for level in 0..40 {
+        let next = json!({"$ref": format!("#/$defs/a{}", level + 1)});
+        tower[format!("a{level}")] = json!({"allOf": [next, next]});
+    }
+    let schema = json!({"$ref": "#/$defs/a0", "$defs": tower}).to_string();
+    let server = Server::start(
+        &json!({"s": {"command": "python3", "args": [crate::support::repository().join("tests/peers/scripted.py")], "env": {"SCRIPTED_SCHEMA": schema}}}),
+    );
+    server.wait_for_tool("s__echo");
+    assert!(!server.tools().contains(&"s__hostile".to_owned()));
+    let mut process = server.process;
+    assert!(process.wait_to_say("left out: ").contains("subschemas would apply"));
+}
+
+#[test]
 fn servers_that_fail_or_hang_delay_nobody() {
     let begun = Instant::now();
     let server = Server::start(&json!({

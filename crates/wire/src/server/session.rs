@@ -350,3 +350,44 @@ pub(super) fn negotiate(params: Option<&Members>) -> Result<(Revision, Json), Er
 pub(super) fn cancelled_id(notification: &Notification) -> Option<Id> {
     Id::from_json(&notification.params.as_ref()?.members().ok()?.get("requestId")?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_all_places_are_taken_the_longest_silent_session_makes_room_and_a_busy_one_never_does() {
+        let sessions = Sessions::new(Limits { max_sessions: 2, ..Limits::default() });
+        let open = || sessions.open("anna", Revision::V2025_11_25, Json::empty_object());
+        let (first, second) = (open().unwrap(), open().unwrap());
+        let busy = first.occupy();
+        let third = open().unwrap();
+        assert!(sessions.find(first.id(), "anna").is_some() && sessions.find(third.id(), "anna").is_some());
+        assert!(sessions.find(second.id(), "anna").is_none());
+        let also_busy = third.occupy();
+        assert_eq!(open().unwrap_err().to_string(), "too many sessions: 2 are open");
+        drop((busy, also_busy));
+        assert!(open().is_ok());
+    }
+
+    #[test]
+    fn a_session_is_found_only_by_the_caller_who_opened_it() {
+        let sessions = Sessions::new(Limits::default());
+        let session = sessions.open("anna", Revision::V2025_11_25, Json::empty_object()).unwrap();
+        assert!(sessions.find(session.id(), "anna").is_some());
+        assert!(sessions.find(session.id(), "bert").is_none());
+        sessions.close(session.id());
+        assert!(sessions.find(session.id(), "anna").is_none());
+    }
+
+    #[test]
+    fn subscriptions_are_bounded() {
+        let sessions = Sessions::new(Limits::default());
+        let session = sessions.open("anna", Revision::V2025_11_25, Json::empty_object()).unwrap();
+        assert!((0..MAX_SUBSCRIPTIONS).all(|number| session.subscribe(format!("x://{number}"))));
+        assert!(!session.subscribe("x://another".into()));
+        assert!(session.subscribe("x://0".into()), "what is subscribed already is no more");
+        session.unsubscribe("x://0");
+        assert!(session.subscribe("x://another".into()));
+    }
+}
