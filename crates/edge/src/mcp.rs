@@ -142,6 +142,10 @@ impl Mcp {
         let session = exchange.session.as_ref().ok_or_else(|| ErrorObject::method_not_found(&exchange.method))?;
         if !is_on {
             session.unsubscribe(&uri);
+        } else if !self.gate.visible_to(&exchange.caller.0).catalogue().announces(&uri) {
+            return Err(ErrorObject::invalid_params(format!(
+                "no changes are announced of {uri}: it is unknown, or its server's changes are not passed on"
+            )));
         } else if !session.subscribe(uri) {
             return Err(ErrorObject::invalid_params("this session has too many subscriptions: end some first"));
         }

@@ -297,6 +297,13 @@ impl Catalogue {
         self.templates.values().filter_map(|entry| if let Entry::Template(template) = &**entry { Some(&template.spec) } else { None })
     }
 
+    /// Whether changes of the resource with this URI are announced: of our own they are, those of other servers are not
+    /// passed on yet.
+    #[must_use]
+    pub fn announces(&self, uri: &str) -> bool {
+        self.find(Kind::Resource, uri).is_some_and(|entry| entry.foreign().is_none())
+    }
+
     /// The prompts, by name.
     pub fn prompts(&self) -> impl Iterator<Item = &PromptSpec> {
         self.prompts.values().filter_map(|entry| if let Entry::Prompt(prompt) = &**entry { Some(&prompt.spec) } else { None })

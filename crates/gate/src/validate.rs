@@ -148,7 +148,7 @@ mod tests {
 
     fn check(schema: &Value, arguments: &str) -> Result<(), String> {
         let arguments = Json::parse(arguments.to_owned()).unwrap();
-        Arguments::compile(&Json::from(schema)).unwrap().check(&arguments).map(|mended| drop(mended)).map_err(|error| error.to_string())
+        Arguments::compile(&Json::from(schema)).unwrap().check(&arguments).map(drop).map_err(|error| error.to_string())
     }
 
     #[test]

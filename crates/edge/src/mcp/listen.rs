@@ -2,7 +2,7 @@
 
 use super::{Mcp, WireCaller};
 use crate::{answer::Answer, raised};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use tokio::sync::broadcast::error::RecvError;
 use toolcrib_contract::{Change, Json};
 use toolcrib_wire::{Era, ErrorObject, meta::SUBSCRIPTION_ID, method, server::Exchange};
@@ -13,7 +13,7 @@ struct Filter {
     tools: bool,
     prompts: bool,
     resources: bool,
-    uris: Option<HashSet<String>>,
+    uris: Option<BTreeSet<String>>,
 }
 
 impl Filter {
@@ -31,6 +31,18 @@ impl Filter {
             resources: flag("resourcesListChanged")?,
             uris: uris.transpose().map_err(|_| invalid(".resourceSubscriptions must be an array of strings"))?,
         })
+    }
+
+    /// The filter as it is honoured, in the words of the protocol.
+    fn accepted(&self) -> Json {
+        let flag = |is_on: bool| is_on.then(|| Json::of(&true).expect("true has a JSON form"));
+        let uris = self.uris.as_ref().map(|uris| Json::of(uris).expect("strings have a JSON form"));
+        Json::object()
+            .with_some("toolsListChanged", flag(self.tools).as_ref())
+            .with_some("promptsListChanged", flag(self.prompts).as_ref())
+            .with_some("resourcesListChanged", flag(self.resources).as_ref())
+            .with_some("resourceSubscriptions", uris.as_ref())
+            .finish()
     }
 
     fn wants(&self, change: &Change) -> bool {
@@ -54,11 +66,17 @@ impl Mcp {
     pub(super) async fn listen(&self, exchange: &Exchange<WireCaller>) -> Answer {
         let wanted = exchange.params.as_ref().and_then(|params| params.get("notifications"));
         let wanted = wanted.ok_or_else(|| ErrorObject::invalid_params("subscriptions/listen needs params.notifications, an object"))?;
-        let filter = Filter::read(&wanted)?;
+        let mut filter = Filter::read(&wanted)?;
+        let visible = self.gate.visible_to(&exchange.caller.0);
+        if let Some(uris) = &mut filter.uris {
+            uris.retain(|uri| visible.catalogue().announces(uri));
+        }
         let mut changes = self.gate.changes();
         let mut shutdown = self.shutdown.clone();
         let meta = Json::object().with(SUBSCRIPTION_ID, &exchange.id.to_json()).finish();
-        exchange.channel.notify(method::ACKNOWLEDGED, Json::object().with("_meta", &meta).with("notifications", &wanted).finish());
+        exchange
+            .channel
+            .notify(method::ACKNOWLEDGED, Json::object().with("_meta", &meta).with("notifications", &filter.accepted()).finish());
         let tell = |change: &Change| {
             let (method, params) = notification(change);
             let params = params.unwrap_or_else(Json::empty_object);

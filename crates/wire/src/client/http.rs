@@ -51,7 +51,7 @@ pub struct Endpoint {
 /// A connection over HTTP. It has no end of its own: each request stands for itself.
 #[derive(Debug)]
 pub struct Connection {
-    inner: Inner,
+    inner: Box<Inner>,
     greeting: Greeting,
 }
 
@@ -103,7 +103,7 @@ impl Connection {
             Some(greeting) => greeting,
             None => inner.initialize().await?,
         };
-        Ok(Self { inner, greeting })
+        Ok(Self { inner: Box::new(inner), greeting })
     }
 
     pub(super) fn greeting(&self) -> &Greeting {

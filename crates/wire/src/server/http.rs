@@ -1,9 +1,9 @@
 //! Streamable HTTP, served: both eras on one path.
 //!
 //! A call is answered as plain `application/json`; only when something must be said before the result does the answer
-//! become a stream of events. No task is spawned for a call: it runs inside its connection, so a modern client that
-//! closes the connection has cancelled it. In a legacy session, where closing does not cancel and streams can be
-//! resumed, an answer that has become a stream goes on in a task of its own.
+//! become a stream of events. No task is spawned for a plain call: it runs inside its connection, and ends with it. Once
+//! the answer is a stream, it goes on in a task of its own. A modern client that closes the stream cancels it; in a legacy
+//! session closing does not cancel, and the stream can be resumed.
 //!
 //! `Origin` and `Host` are the business of the door in front of this.
 
@@ -23,7 +23,7 @@ use crate::{
     meta::{self, Meta},
     method,
 };
-use body::Running;
+use body::{Held, Running};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -357,7 +357,7 @@ impl<S: Service> HttpServer<S> {
             Refusal::new(StatusCode::NOT_FOUND, ErrorObject::new(code::INVALID_REQUEST, "the stream to resume is no longer kept"))
         })?;
         let cursor = place.map_or_else(|| stream.read_unsent(), |place| stream.read_after(place.sequence));
-        Ok(streaming(Body::stream(stream, cursor, session.occupy(), None, self.limits.keep_alive), Some(&session)))
+        Ok(streaming(Body::stream(stream, cursor, Held::Session(session.occupy()), None, self.limits.keep_alive), Some(&session)))
     }
 
     fn delete(&self, headers: &HeaderMap, caller: &S::Caller) -> Result<Reply, Refusal> {

@@ -1,4 +1,5 @@
-//! Streams of a legacy session: numbered events, kept for a while so that a client that lost its connection can resume.
+//! Streams of events, bounded in number and size. Those of a legacy session are numbered and kept for a while, so that a
+//! client that lost its connection can resume.
 
 use crate::sse;
 use bytes::Bytes;
@@ -20,6 +21,8 @@ const MAX_KEPT_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct EventStream {
     number: u64,
+    /// Whether events have ids to resume from.
+    is_resumable: bool,
     state: Mutex<State>,
 }
 
@@ -65,7 +68,12 @@ pub(super) struct Cursor {
 impl EventStream {
     pub(super) fn new(number: u64) -> Self {
         // Events count from 1: the place before the first, 0, is what a priming event names.
-        Self { number, state: Mutex::new(State { first: 1, ..State::default() }) }
+        Self { number, is_resumable: true, state: Mutex::new(State { first: 1, ..State::default() }) }
+    }
+
+    /// A stream of no session, for one connection only.
+    pub(super) fn passing() -> Self {
+        Self { is_resumable: false, ..Self::new(0) }
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -123,7 +131,7 @@ impl EventStream {
         let index = usize::try_from(cursor.next.saturating_sub(state.first)).unwrap_or(usize::MAX);
         if let Some(message) = state.events.get(index) {
             let id = EventId { stream: self.number, sequence: cursor.next };
-            let event = sse::event(Some(&id.to_text()), message.as_bytes());
+            let event = sse::event(self.is_resumable.then(|| id.to_text()).as_deref(), message.as_bytes());
             state.sent = state.sent.max(cursor.next);
             cursor.next += 1;
             return Poll::Ready(Some(event));

@@ -1,4 +1,4 @@
-//! Answers on their way out: whole, or as a stream that the answer itself drives.
+//! Answers on their way out: whole, or as a stream.
 
 use super::{BoxedAnswer, Reply, plain, streaming};
 use crate::{
@@ -25,7 +25,10 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::{
+    task::AbortHandle,
+    time::{Interval, MissedTickBehavior},
+};
 use toolcrib_json::Json;
 
 /// The HTTP status that an answer asks for once it is there.
@@ -89,10 +92,7 @@ impl Running {
             First::Answer(Some(text)) => plain(self.status.get(), text, self.opened.as_ref()),
             // Cancelled: the client wants no answer, but HTTP must give some.
             First::Answer(None) => super::accepted(),
-            First::Message(message) => match self.session.take() {
-                None => streaming(Body::exchange(self, message, keep_alive), None),
-                Some(session) => self.detach(&session, message, keep_alive),
-            },
+            First::Message(message) => self.stream(message, keep_alive),
         }
     }
 
@@ -122,31 +122,36 @@ impl Running {
         }
     }
 
-    /// Lets the request go on in a task, writing into a stream of the session that outlives the connection.
-    fn detach(mut self, session: &Arc<Session>, message: Json, keep_alive: Duration) -> Reply {
-        let stream = session.open_stream();
+    /// Lets the request go on in a task that writes into a stream, so that its deadline runs even if the client does not
+    /// read. The stream of a session outlives the connection and can be resumed; a modern one ends with it, and the task too.
+    fn stream(mut self, message: Json, keep_alive: Duration) -> Reply {
+        let session = self.session.take();
+        let stream = session.as_ref().map_or_else(|| Arc::new(EventStream::passing()), |session| session.open_stream());
         stream.push(message);
-        // Clients before 2025-11-25 take an event without data for a broken message.
-        let priming = (session.revision() >= Revision::V2025_11_25)
-            .then(|| sse::priming(&EventId { stream: stream.number(), sequence: 0 }.to_text(), None));
         let cursor = stream.read_after(0);
-        let body = Body::stream(Arc::clone(&stream), cursor, session.occupy(), priming, keep_alive);
-        let reply = streaming(body, Some(session));
-        tokio::spawn(async move {
-            loop {
-                match poll_fn(|cx| self.poll_next(cx)).await {
-                    Next::Message(message) => stream.push(message),
-                    Next::Answer(answer) => {
-                        if let Some(answer) = answer {
-                            stream.push(answer);
-                        }
-                        stream.finish();
-                        return;
+        // Clients before 2025-11-25 take an event without data for a broken message.
+        let is_primed = session.as_ref().is_some_and(|session| session.revision() >= Revision::V2025_11_25);
+        let priming = is_primed.then(|| sse::priming(&EventId { stream: stream.number(), sequence: 0 }.to_text(), None));
+        let task = tokio::spawn(self.write_into(Arc::clone(&stream)));
+        let held = match &session {
+            Some(session) => Held::Session(session.occupy()),
+            None => Held::Task(AbortOnDrop(task.abort_handle())),
+        };
+        streaming(Body::stream(stream, cursor, held, priming, keep_alive), session.as_ref())
+    }
+
+    async fn write_into(mut self, stream: Arc<EventStream>) {
+        loop {
+            match poll_fn(|cx| self.poll_next(cx)).await {
+                Next::Message(message) => stream.push(message),
+                Next::Answer(answer) => {
+                    if let Some(answer) = answer {
+                        stream.push(answer);
                     }
+                    return stream.finish();
                 }
             }
-        });
-        reply
+        }
     }
 }
 
@@ -179,8 +184,24 @@ pub struct Body(Kind);
 
 enum Kind {
     Whole(Option<Bytes>),
-    Exchange { running: Option<Box<Running>>, first: Option<Json>, keep_alive: Interval },
-    Stream { stream: Arc<EventStream>, cursor: Cursor, _busy: Busy, first: Option<Bytes>, keep_alive: Interval },
+    Stream { stream: Arc<EventStream>, cursor: Cursor, _held: Held, first: Option<Bytes>, keep_alive: Interval },
+}
+
+/// What lives as long as somebody reads a stream.
+#[expect(dead_code, reason = "held for what happens when it is dropped")]
+pub(super) enum Held {
+    /// The session, which is then not idle.
+    Session(Busy),
+    /// The request itself: a modern client that closes its stream has cancelled it.
+    Task(AbortOnDrop),
+}
+
+pub(super) struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Body {
@@ -192,31 +213,13 @@ impl Body {
         Self(Kind::Whole(Some(bytes)))
     }
 
-    fn exchange(running: Running, first: Json, keep_alive: Duration) -> Self {
-        Self(Kind::Exchange { running: Some(Box::new(running)), first: Some(first), keep_alive: every(keep_alive) })
-    }
-
-    pub(super) fn stream(stream: Arc<EventStream>, cursor: Cursor, busy: Busy, first: Option<Bytes>, keep_alive: Duration) -> Self {
-        Self(Kind::Stream { stream, cursor, _busy: busy, first, keep_alive: every(keep_alive) })
+    pub(super) fn stream(stream: Arc<EventStream>, cursor: Cursor, held: Held, first: Option<Bytes>, keep_alive: Duration) -> Self {
+        Self(Kind::Stream { stream, cursor, _held: held, first, keep_alive: every(keep_alive) })
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         match &mut self.0 {
             Kind::Whole(bytes) => Poll::Ready(bytes.take()),
-            Kind::Exchange { running, first, keep_alive } => {
-                if let Some(message) = first.take() {
-                    return Poll::Ready(Some(sse::event(None, message.as_bytes())));
-                }
-                let Some(call) = running else { return Poll::Ready(None) };
-                match call.poll_next(cx) {
-                    Poll::Ready(Next::Message(message)) => Poll::Ready(Some(sse::event(None, message.as_bytes()))),
-                    Poll::Ready(Next::Answer(answer)) => {
-                        *running = None;
-                        Poll::Ready(answer.map(|text| sse::event(None, text.as_bytes())))
-                    }
-                    Poll::Pending => keep_alive.poll_tick(cx).map(|_| Some(sse::KEEP_ALIVE)),
-                }
-            }
             Kind::Stream { stream, cursor, first, keep_alive, .. } => {
                 if let Some(bytes) = first.take() {
                     return Poll::Ready(Some(bytes));
@@ -245,7 +248,7 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Kind::Whole(None) | Kind::Exchange { running: None, .. })
+        matches!(&self.0, Kind::Whole(None))
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
@@ -260,7 +263,6 @@ impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match &self.0 {
             Kind::Whole(_) => "Body(whole)",
-            Kind::Exchange { .. } => "Body(exchange)",
             Kind::Stream { .. } => "Body(stream)",
         })
     }
