@@ -10,8 +10,8 @@ run:
 
 # All tests, with the real clients and servers that they talk to.
 test: peers
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --no-fail-fast; else cargo test --workspace --no-fail-fast --lib --bins --tests --examples; fi
 	cargo test --workspace --doc
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --no-fail-fast; else cargo test --workspace --no-fail-fast --lib --bins --tests --examples; fi
 
 # Installs those clients and servers into target/peers, once.
 peers:

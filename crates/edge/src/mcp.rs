@@ -8,7 +8,7 @@ mod state;
 use crate::answer::{Answer, Answers, cacheable};
 use back::Back;
 use lists::Lists;
-use state::StateSeal;
+use state::{StateOwner, StateSeal};
 use std::sync::Arc;
 use tokio::sync::watch;
 use toolcrib_contract::{Call, CallError, Json, Kind, LogLevel, Members};
@@ -99,30 +99,26 @@ impl Mcp {
     async fn call(&self, call: Call, exchange: Exchange<WireCaller>) -> Answer {
         let era = exchange.revision.era();
         let kind = call.kind;
-        let digest = state::digest(&exchange.method, &call);
-        let subject = Arc::clone(&exchange.caller.0.id().subject);
-        let answered =
-            if era == Era::Modern { self.answered(exchange.params.as_ref(), &subject, &digest)? } else { state::Answered::default() };
+        let owner = StateOwner::of(&exchange.caller.0.id().subject, &call);
+        let answered = if era == Era::Modern { self.answered(exchange.params.as_ref(), &owner)? } else { state::Answered::default() };
         let back = Arc::new(Back::new(Arc::clone(&self.gate), &exchange, answered.clone()));
         let arrived = Arrived { caller: exchange.caller.0, call, door: self.door, back };
         match self.gate.call(arrived).await {
             Ok(reply) => self.answers.reply(reply, kind, era),
-            Err(CallError::NeedsInput(questions)) => {
-                Ok(self.answers.input_required(&questions, &self.seal.seal(&subject, &digest, &answered)))
-            }
+            Err(CallError::NeedsInput(questions)) => Ok(self.answers.input_required(&questions, &self.seal.seal(&owner, &answered))),
             Err(error) => self.answers.error(&error, kind, era),
         }
     }
 
     /// The answers that a repeated modern call brings along.
-    fn answered(&self, params: Option<&Members>, subject: &str, digest: &str) -> Result<state::Answered, ErrorObject> {
+    fn answered(&self, params: Option<&Members>, owner: &StateOwner) -> Result<state::Answered, ErrorObject> {
         let Some(params) = params else { return Ok(state::Answered::default()) };
         let mut answered = match params.get("requestState") {
             None => state::Answered::default(),
             Some(_) => {
                 let sealed =
                     params.string("requestState").ok_or_else(|| ErrorObject::invalid_params("params.requestState must be a string"))?;
-                self.seal.open(subject, digest, &sealed).map_err(|error| ErrorObject::invalid_params(error.to_string()))?
+                self.seal.open(owner, &sealed).map_err(|error| ErrorObject::invalid_params(error.to_string()))?
             }
         };
         if let Some(responses) = params.get("inputResponses") {

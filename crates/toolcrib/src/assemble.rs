@@ -22,8 +22,11 @@ pub(crate) struct Assembled {
 
 /// Puts everything together and starts the other servers in the background.
 pub(crate) fn assemble(settings: Settings) -> Result<Assembled, SchemaFault> {
-    let builder =
-        Crib::builder("toolcrib", env!("CARGO_PKG_VERSION")).title("Toolcrib").instructions(INSTRUCTIONS).gate_config(settings.gate);
+    let builder = Crib::builder("toolcrib", env!("CARGO_PKG_VERSION"))
+        .title("Toolcrib")
+        .instructions(INSTRUCTIONS)
+        .gate_config(settings.gate)
+        .door_limits(settings.doors);
     let crib = ready_tools(builder)?.build();
     let stop = watch::Sender::new(false);
     let mut lives = JoinSet::new();

@@ -176,6 +176,13 @@ impl Builder {
         self
     }
 
+    /// Sets the bounds of the doors: messages, requests in flight, sessions.
+    #[must_use]
+    pub fn door_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Sets who keeps the records of calls.
     #[must_use]
     pub fn audit(mut self, audit: Arc<dyn AuditLog>) -> Self {

@@ -50,4 +50,5 @@ pub use toolcrib_contract::{
     Annotations, Answers, CallContext, CallError, Callable, Category, Change, Content, Input, Json, LogLevel, Output, PromptArgument,
     PromptSpec, Question, ResourceSpec, Spec, TemplateSpec, Tool, ToolOutput, callable, output,
 };
-pub use toolcrib_gate::SchemaFault;
+pub use toolcrib_gate::{Config as GateConfig, SchemaFault};
+pub use toolcrib_wire::server::Limits as DoorLimits;

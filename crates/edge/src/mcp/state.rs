@@ -3,13 +3,14 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use std::{
     collections::BTreeMap,
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use toolcrib_contract::{Call, Json};
+use toolcrib_contract::{Call, Json, Kind};
 
 /// How long a client may take to answer.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -34,27 +35,27 @@ impl StateSeal {
         Self { key }
     }
 
-    pub(super) fn seal(&self, subject: &str, digest: &str, answered: &Answered) -> String {
-        self.seal_until(subject, digest, answered, now() + LIFETIME)
+    pub(super) fn seal(&self, owner: &StateOwner, answered: &Answered) -> String {
+        self.seal_until(owner, answered, now() + LIFETIME)
     }
 
-    fn seal_until(&self, subject: &str, digest: &str, answered: &Answered, expires: Duration) -> String {
+    fn seal_until(&self, owner: &StateOwner, answered: &Answered, expires: Duration) -> String {
         let answers = answered.iter().fold(Json::object(), |object, (name, answer)| object.with(name, answer)).finish();
         let expires = Json::of(&expires.as_secs()).expect("a number has a JSON form");
         let payload = Json::object().with("expires", &expires).with("answers", &answers).finish();
-        let tag = self.mac(subject, digest, payload.as_bytes()).finalize().into_bytes();
+        let tag = self.mac(owner, payload.as_bytes()).finalize().into_bytes();
         format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(payload.as_bytes()), BASE64_URL_SAFE_NO_PAD.encode(tag))
     }
 
-    pub(super) fn open(&self, subject: &str, digest: &str, sealed: &str) -> Result<Answered, BadState> {
-        self.opened(subject, digest, sealed).ok_or(BadState)
+    pub(super) fn open(&self, owner: &StateOwner, sealed: &str) -> Result<Answered, BadState> {
+        self.opened(owner, sealed).ok_or(BadState)
     }
 
-    fn opened(&self, subject: &str, digest: &str, sealed: &str) -> Option<Answered> {
+    fn opened(&self, owner: &StateOwner, sealed: &str) -> Option<Answered> {
         let (payload, tag) = sealed.split_once('.')?;
         let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?;
         let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).ok()?;
-        self.mac(subject, digest, &payload).verify_slice(&tag).ok()?;
+        self.mac(owner, &payload).verify_slice(&tag).ok()?;
         let members = Json::parse(payload).ok()?.members().ok()?;
         let expires: u64 = members.get("expires")?.read().ok()?;
         if now() > Duration::from_secs(expires) {
@@ -64,10 +65,11 @@ impl StateSeal {
         Some(answers.iter().map(|(name, answer)| (name.to_owned(), answer)).collect())
     }
 
-    /// Caller and call are part of what is authenticated, each with its length, so that no two pairs read alike.
-    fn mac(&self, subject: &str, digest: &str, payload: &[u8]) -> Hmac<Sha256> {
+    /// Caller and call are part of what is authenticated, each with its length, so that no two read alike.
+    fn mac(&self, owner: &StateOwner, payload: &[u8]) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
-        for part in [subject.as_bytes(), digest.as_bytes(), payload] {
+        let StateOwner { subject, kind, name, arguments } = owner;
+        for part in [subject.as_bytes(), kind.to_string().as_bytes(), name.as_bytes(), arguments.as_bytes(), payload] {
             mac.update(&part.len().to_be_bytes());
             mac.update(part);
         }
@@ -75,14 +77,19 @@ impl StateSeal {
     }
 }
 
-/// What makes a call this call: the method, the name and the arguments.
-pub(super) fn digest(method: &str, call: &Call) -> String {
-    let mut hash = Sha256::new();
-    for part in [method.as_bytes(), call.name.as_bytes(), call.arguments.as_bytes()] {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
+/// Whose state it is: who called, and what makes a call this call.
+#[derive(Debug, Clone)]
+pub(super) struct StateOwner {
+    subject: Arc<str>,
+    kind: Kind,
+    name: Box<str>,
+    arguments: Json,
+}
+
+impl StateOwner {
+    pub(super) fn of(subject: &Arc<str>, call: &Call) -> Self {
+        Self { subject: Arc::clone(subject), kind: call.kind, name: call.name.clone(), arguments: call.arguments.clone() }
     }
-    BASE64_URL_SAFE_NO_PAD.encode(hash.finalize())
 }
 
 fn now() -> Duration {
@@ -102,18 +109,20 @@ mod tests {
     #[test]
     fn a_state_serves_its_caller_its_call_and_its_time_only() {
         let seal = StateSeal::new();
+        let owner = |subject: &str, arguments: &'static str| {
+            let call = Call::tool("t", Json::parse(arguments).unwrap());
+            StateOwner::of(&Arc::from(subject), &call)
+        };
+        let (annas, other_call) = (owner("anna", r#"{"a":1}"#), owner("anna", r#"{"a":2}"#));
         let answered = Answered::from([("a".to_owned(), Json::parse(r#"{"action":"accept"}"#).unwrap())]);
-        let sealed = seal.seal("anna", "call-1", &answered);
-        assert_eq!(seal.open("anna", "call-1", &sealed), Ok(answered.clone()));
-        assert_eq!(seal.open("bert", "call-1", &sealed), Err(BadState));
-        assert_eq!(seal.open("anna", "call-2", &sealed), Err(BadState));
-        assert_eq!(StateSeal::new().open("anna", "call-1", &sealed), Err(BadState));
-        assert_eq!(
-            seal.open("anna", "call-1", &seal.seal_until("anna", "call-1", &answered, now() - Duration::from_secs(5))),
-            Err(BadState)
-        );
+        let sealed = seal.seal(&annas, &answered);
+        assert_eq!(seal.open(&annas, &sealed), Ok(answered.clone()));
+        assert_eq!(seal.open(&owner("bert", r#"{"a":1}"#), &sealed), Err(BadState));
+        assert_eq!(seal.open(&other_call, &sealed), Err(BadState));
+        assert_eq!(StateSeal::new().open(&annas, &sealed), Err(BadState));
+        assert_eq!(seal.open(&annas, &seal.seal_until(&annas, &answered, now() - Duration::from_secs(5))), Err(BadState));
         for forged in ["", ".", "e30.", &sealed[1..], &format!("{sealed}x"), &sealed.replace('.', "A.")] {
-            assert_eq!(seal.open("anna", "call-1", forged), Err(BadState), "{forged}");
+            assert_eq!(seal.open(&annas, forged), Err(BadState), "{forged}");
         }
     }
 }

@@ -5,10 +5,10 @@ use super::{
     document::{Faults, Spanned},
     raw::{Server, Written},
 };
-use std::{ffi::OsString, sync::Arc, time::Duration};
+use std::{ffi::OsString, ops::RangeInclusive, sync::Arc, time::Duration};
 use toolcrib_gate::Config;
 use toolcrib_upstream::{Definition, Prefix, Transport, definition::Command};
-use toolcrib_wire::client::http::Endpoint;
+use toolcrib_wire::{client::http::Endpoint, server::Limits as DoorLimits};
 
 /// How long a server may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -16,6 +16,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_TIMEOUT_SECS: f64 = 86_400.0;
 /// The largest message accepted from another server.
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
+/// The largest limit of bytes that makes sense: a gibibyte.
+const MAX_BYTES: usize = 1 << 30;
 /// Separates a server's name from a tool's, so no server's name may hold it.
 const SEPARATOR: &str = "__";
 
@@ -53,15 +55,28 @@ const INHERITED: &[&str] = &[
 pub struct Settings {
     /// The bounds of the gate.
     pub gate: Config,
+    /// The bounds of the doors.
+    pub doors: DoorLimits,
     /// The other servers.
     pub servers: Vec<Definition>,
 }
 
 pub(super) fn check(written: Written, lookup: Lookup<'_>, faults: &mut Faults) -> Settings {
     let defaults = Config::default();
+    let limits = &written.limits;
     let gate = Config {
         timeout: seconds(written.timeout_secs.as_ref(), faults).unwrap_or(defaults.timeout),
-        max_concurrent: at_least_one(written.max_concurrent_tools.as_ref(), faults).unwrap_or(defaults.max_concurrent),
+        max_concurrent: within(written.max_concurrent_tools.as_ref(), 1..=10_000, faults).unwrap_or(defaults.max_concurrent),
+        max_queued: within(limits.max_queued_calls.as_ref(), 0..=100_000, faults).unwrap_or(defaults.max_queued),
+        max_output_bytes: within(limits.max_output_bytes.as_ref(), 1..=MAX_BYTES, faults).unwrap_or(defaults.max_output_bytes),
+        max_argument_bytes: within(limits.max_argument_bytes.as_ref(), 1..=MAX_BYTES, faults).unwrap_or(defaults.max_argument_bytes),
+    };
+    let defaults = DoorLimits::default();
+    let doors = DoorLimits {
+        max_message_bytes: within(limits.max_message_bytes.as_ref(), 1024..=MAX_BYTES, faults).unwrap_or(defaults.max_message_bytes),
+        max_in_flight: within(limits.max_requests_in_flight.as_ref(), 1..=1_000_000, faults).unwrap_or(defaults.max_in_flight),
+        max_sessions: within(limits.max_sessions.as_ref(), 1..=1_000_000, faults).unwrap_or(defaults.max_sessions),
+        session_idle: seconds(limits.session_idle_secs.as_ref(), faults).unwrap_or(defaults.session_idle),
         ..defaults
     };
     let prefix = prefix(written.prefix.as_ref(), faults).unwrap_or_default();
@@ -80,7 +95,7 @@ pub(super) fn check(written: Written, lookup: Lookup<'_>, faults: &mut Faults) -
     if written.enabled.is_some_and(|enabled| !enabled.value) {
         servers.clear();
     }
-    Settings { gate, servers }
+    Settings { gate, doors, servers }
 }
 
 fn define(server: &Server, default_prefix: Prefix, lookup: Lookup<'_>, faults: &mut Faults) -> Option<Definition> {
@@ -224,11 +239,11 @@ fn seconds(written: Option<&Spanned<f64>>, faults: &mut Faults) -> Option<Durati
     None
 }
 
-fn at_least_one(written: Option<&Spanned<usize>>, faults: &mut Faults) -> Option<usize> {
+fn within(written: Option<&Spanned<usize>>, allowed: RangeInclusive<usize>, faults: &mut Faults) -> Option<usize> {
     let written = written?;
-    if (1..=10_000).contains(&written.value) {
+    if allowed.contains(&written.value) {
         return Some(written.value);
     }
-    faults.add(written.fault(format!("expected a number from 1 to 10000, found {}", written.value)));
+    faults.add(written.fault(format!("expected a number from {} to {}, found {}", allowed.start(), allowed.end(), written.value)));
     None
 }

@@ -16,6 +16,19 @@ pub(super) struct Written {
     pub(super) timeout_secs: Option<Spanned<f64>>,
     pub(super) max_concurrent_tools: Option<Spanned<usize>>,
     pub(super) prefix: Option<Spanned<String>>,
+    pub(super) limits: Limits,
+}
+
+/// The block `limits`.
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    pub(super) max_message_bytes: Option<Spanned<usize>>,
+    pub(super) max_argument_bytes: Option<Spanned<usize>>,
+    pub(super) max_output_bytes: Option<Spanned<usize>>,
+    pub(super) max_requests_in_flight: Option<Spanned<usize>>,
+    pub(super) max_queued_calls: Option<Spanned<usize>>,
+    pub(super) max_sessions: Option<Spanned<usize>>,
+    pub(super) session_idle_secs: Option<Spanned<f64>>,
 }
 
 /// One entry of `mcpServers`.
@@ -39,7 +52,9 @@ pub(super) struct Server {
     pub(super) prefix: Option<Spanned<String>>,
 }
 
-const TOP: &[&str] = &["mcpServers", "claude"];
+const TOP: &[&str] = &["mcpServers", "claude", "limits"];
+const LIMITS: &[&str] =
+    &["maxMessageBytes", "maxArgumentBytes", "maxOutputBytes", "maxRequestsInFlight", "maxQueuedCalls", "maxSessions", "sessionIdle"];
 const CLAUDE: &[&str] = &["mcp"];
 const MCP: &[&str] = &["enabled", "configFile", "timeout", "maxConcurrentTools", "prefix"];
 const SERVER: &[&str] =
@@ -54,6 +69,7 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
         match key.as_str() {
             "mcpServers" => written.servers = reader.servers(&node, file),
             "claude" => reader.claude(&node, &mut written),
+            "limits" => written.limits = reader.limits(&node),
             _ => reader.faults.add(node.unknown(&key, TOP)),
         }
     }
@@ -86,6 +102,30 @@ impl Reader<'_> {
                 _ => self.faults.add(node.unknown(&key, MCP)),
             }
         }
+    }
+
+    fn limits(&mut self, node: &Node<'_>) -> Limits {
+        let mut limits = Limits::default();
+        for (key, node) in node.entries(self.faults) {
+            let slot = match key.as_str() {
+                "maxMessageBytes" => &mut limits.max_message_bytes,
+                "maxArgumentBytes" => &mut limits.max_argument_bytes,
+                "maxOutputBytes" => &mut limits.max_output_bytes,
+                "maxRequestsInFlight" => &mut limits.max_requests_in_flight,
+                "maxQueuedCalls" => &mut limits.max_queued_calls,
+                "maxSessions" => &mut limits.max_sessions,
+                "sessionIdle" => {
+                    limits.session_idle_secs = node.scalar("a number of seconds", self.faults);
+                    continue;
+                }
+                _ => {
+                    self.faults.add(node.unknown(&key, LIMITS));
+                    continue;
+                }
+            };
+            *slot = node.scalar("a whole number", self.faults);
+        }
+        limits
     }
 
     /// A list whose items have a `name`, or a mapping of names, as other tools write it.

@@ -121,7 +121,7 @@ extra: 1
             "16: claude.mcp.timeout: expected a number of seconds, found \"soon\"",
             "17: claude.mcp.maxConcurrentTools: expected a number from 1 to 10000, found 0",
             "18: claude.mcp.enabeld: unknown key; did you mean \"enabled\"?",
-            "19: extra: unknown key; known are mcpServers, claude",
+            "19: extra: unknown key; known are mcpServers, claude, limits",
         ]
     );
 }
@@ -150,6 +150,22 @@ fn servers_may_stand_in_a_file_of_their_own() {
     let file = folder.write("mcp-config.yaml", "claude:\n  mcp:\n    configFile: none.json\n");
     let error = read(&file, &lookup).unwrap_err().to_string();
     assert!(error.contains("mcp-config.yaml:3: claude.mcp.configFile: cannot read"), "{error}");
+}
+
+#[test]
+fn limits_are_settings() {
+    let text = "limits: { maxMessageBytes: 65536, maxArgumentBytes: 1000, maxOutputBytes: 2000, maxRequestsInFlight: 7, maxQueuedCalls: 0, maxSessions: 3, sessionIdle: 60 }";
+    let Settings { gate, doors, .. } = read_text("a.yaml", text).unwrap();
+    assert_eq!((gate.max_argument_bytes, gate.max_output_bytes, gate.max_queued), (1000, 2000, 0));
+    assert_eq!((doors.max_message_bytes, doors.max_in_flight, doors.max_sessions, doors.session_idle.as_secs()), (65_536, 7, 3, 60));
+    assert_eq!(
+        faults("limits: { maxSessions: 0, maxMessageByte: 5, sessionIdle: -1 }"),
+        [
+            "1: limits.maxMessageByte: unknown key; did you mean \"maxMessageBytes\"?",
+            "1: limits.maxSessions: expected a number from 1 to 1000000, found 0",
+            "1: limits.sessionIdle: expected more than 0 and at most 86400 seconds, found -1",
+        ]
+    );
 }
 
 #[test]

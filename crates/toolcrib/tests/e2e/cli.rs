@@ -1,6 +1,6 @@
 //! The command line: what it prints, and what it exits with.
 
-use crate::support::{Folder, Server, scripted, toolcrib};
+use crate::support::{Folder, Server, everything, scripted, toolcrib};
 use serde_json::{Value, json};
 use std::process::Output;
 
@@ -102,8 +102,7 @@ fn a_config_is_checked_without_starting_anything() {
 
 #[test]
 fn a_resource_is_read() {
-    let everything = json!({"everything": {"command": crate::support::peers().join("node_modules/.bin/mcp-server-everything")}});
-    let shell = Shell::with(&everything);
+    let shell = Shell::with(&json!({"everything": everything()}));
     let (out, _) = shell.check(&["read", "demo://resource/dynamic/text/7"], 0);
     assert!(out.contains("Resource 7"), "{out}");
     let (_, err) = shell.check(&["read", "demo://nothing"], 1);

@@ -43,6 +43,15 @@ pub(crate) fn python(major: u8) -> PathBuf {
     peers().join(format!("python-{major}/bin/python"))
 }
 
+/// The reference server.
+pub(crate) fn everything_script() -> PathBuf {
+    peers().join("node_modules/@modelcontextprotocol/server-everything/dist/index.js")
+}
+
+pub(crate) fn everything() -> Value {
+    json!({"command": node(), "args": [everything_script()]})
+}
+
 /// The scripted server, with its flags.
 pub(crate) fn scripted(flags: &[&str]) -> Value {
     let script = repository().join("tests/peers/scripted.py");

@@ -1,6 +1,6 @@
 //! Other servers behind ours: real ones and misbehaving ones.
 
-use crate::support::{Http, Running, Server, is_running, legacy, peers, scripted, text_of, wait_for};
+use crate::support::{Http, Running, Server, everything, everything_script, is_running, legacy, node, peers, scripted, text_of, wait_for};
 use serde_json::{Value, json};
 use std::{
     process::Command,
@@ -15,7 +15,7 @@ fn real_servers_are_called_through_us() {
     git(&["init", "-q"]);
     let bin = |path: &str| json!({"command": peers().join(path)});
     let server = Server::start(&json!({
-        "everything": bin("node_modules/.bin/mcp-server-everything"),
+        "everything": everything(),
         "time": bin("python-1/bin/mcp-server-time"),
         "git": bin("python-1/bin/mcp-server-git"),
     }));
@@ -43,7 +43,7 @@ fn real_servers_are_called_through_us() {
 
 #[test]
 fn progress_of_another_server_reaches_the_client_of_either_era() {
-    let server = Server::start(&json!({"everything": {"command": peers().join("node_modules/.bin/mcp-server-everything")}}));
+    let server = Server::start(&json!({"everything": everything()}));
     server.wait_for_tool("everything__trigger-long-running-operation");
     let params = json!({"name": "everything__trigger-long-running-operation", "arguments": {"duration": 1, "steps": 4}, "_meta": {"progressToken": "p-1"}});
     for reply in [
@@ -65,9 +65,9 @@ fn progress_of_another_server_reaches_the_client_of_either_era() {
 #[test]
 fn a_server_behind_http_is_called_through_us() {
     let port = free_port();
-    let mut command = Command::new(peers().join("node_modules/.bin/mcp-server-everything"));
+    let mut command = Command::new(node());
     let mut upstream = Running::start({
-        command.arg("streamableHttp").env("PORT", port.to_string());
+        command.args([everything_script(), "streamableHttp".into()]).env("PORT", port.to_string());
         command
     });
     upstream.wait_to_say("listening on port");
@@ -190,8 +190,8 @@ fn a_server_that_cannot_bear_the_question_for_its_era_is_connected_all_the_same(
 fn a_server_behind_http_that_was_started_anew_is_called_in_a_new_session() {
     let port = free_port();
     let start = || {
-        let mut command = Command::new(peers().join("node_modules/.bin/mcp-server-everything"));
-        command.arg("streamableHttp").env("PORT", port.to_string());
+        let mut command = Command::new(node());
+        command.args([everything_script(), "streamableHttp".into()]).env("PORT", port.to_string());
         let mut upstream = Running::start(command);
         upstream.wait_to_say("listening on port");
         upstream
