@@ -60,16 +60,9 @@ pub(super) struct Running {
     status: Arc<Status>,
 }
 
-/// What comes first of a running request.
-enum First {
-    /// Its answer: nothing was said before.
-    Answer(Option<Json>),
-    /// A message in mid-call.
-    Message(Json),
-}
-
-/// What comes next of a running request whose answer has become a stream.
+/// What comes next of a running request.
 enum Next {
+    /// A message in mid-call.
     Message(Json),
     /// The answer, and with it the end; `None` if the request was cancelled.
     Answer(Option<Json>),
@@ -88,19 +81,11 @@ impl Running {
 
     /// Waits until it is clear whether the answer is plain or a stream, and gives it that form.
     pub(super) async fn reply(mut self, keep_alive: Duration) -> Reply {
-        match poll_fn(|cx| self.poll_first(cx)).await {
-            First::Answer(Some(text)) => plain(self.status.get(), text, self.opened.as_ref()),
+        match poll_fn(|cx| self.poll_next(cx)).await {
+            Next::Answer(Some(text)) => plain(self.status.get(), text, self.opened.as_ref()),
             // Cancelled: the client wants no answer, but HTTP must give some.
-            First::Answer(None) => super::accepted(),
-            First::Message(message) => self.stream(message, keep_alive),
-        }
-    }
-
-    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<First> {
-        match self.poll_next(cx) {
-            Poll::Ready(Next::Message(message)) => Poll::Ready(First::Message(message)),
-            Poll::Ready(Next::Answer(answer)) => Poll::Ready(First::Answer(answer)),
-            Poll::Pending => Poll::Pending,
+            Next::Answer(None) => super::accepted(),
+            Next::Message(message) => self.stream(message, keep_alive),
         }
     }
 
@@ -141,17 +126,22 @@ impl Running {
     }
 
     async fn write_into(mut self, stream: Arc<EventStream>) {
+        // However this ends, nobody is to wait for more.
+        let _finish = FinishOnDrop(Arc::clone(&stream));
         loop {
             match poll_fn(|cx| self.poll_next(cx)).await {
                 Next::Message(message) => stream.push(message),
-                Next::Answer(answer) => {
-                    if let Some(answer) = answer {
-                        stream.push(answer);
-                    }
-                    return stream.finish();
-                }
+                Next::Answer(answer) => return answer.into_iter().for_each(|answer| stream.push(answer)),
             }
         }
+    }
+}
+
+struct FinishOnDrop(Arc<EventStream>);
+
+impl Drop for FinishOnDrop {
+    fn drop(&mut self) {
+        self.0.finish();
     }
 }
 
