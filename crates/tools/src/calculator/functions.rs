@@ -79,8 +79,31 @@ const FUNCTIONS: &[(&str, usize, usize)] = &[
 ];
 const MANY: usize = 1_000;
 
-pub(super) fn is_function(name: &str) -> bool {
-    FUNCTIONS.iter().any(|(known, ..)| *known == name)
+/// Other names of functions, as other calculators have them.
+const ALIASES: &[(&str, &str)] = &[
+    ("average", "mean"),
+    ("std", "stdev"),
+    ("stddev", "stdev"),
+    ("var", "variance"),
+    ("prod", "product"),
+    ("ceiling", "ceil"),
+    ("sgn", "sign"),
+    ("fact", "factorial"),
+    ("choose", "nCr"),
+    ("binomial", "nCr"),
+    ("ncr", "nCr"),
+    ("npr", "nPr"),
+    ("nthroot", "root"),
+    ("lg", "log10"),
+    ("lb", "log2"),
+    ("cosec", "csc"),
+    ("fibonacci", "fib"),
+];
+
+/// The one name by which a function is known from here on, if there is such a function.
+pub(super) fn canonical(name: &str) -> Option<&'static str> {
+    let meant = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, meant)| meant);
+    FUNCTIONS.iter().map(|(known, ..)| *known).find(|known| *known == meant)
 }
 
 /// The known name that was probably meant.

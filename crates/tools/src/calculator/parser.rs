@@ -222,10 +222,12 @@ impl Parser<'_> {
     }
 
     fn named(&mut self, name: String, column: usize) -> Result<NodeId, Fault> {
-        if self.is_sign(0, "(") && functions::is_function(&name) {
+        if self.is_sign(0, "(")
+            && let Some(function) = functions::canonical(&name)
+        {
             self.at += 1;
             let arguments = self.arguments()?;
-            return self.node(Node::Call(name, arguments), column);
+            return self.node(Node::Call(function.into(), arguments), column);
         }
         // Some units have two words.
         if let Some(Token::Name(second)) = self.token(0) {
@@ -281,7 +283,30 @@ impl Parser<'_> {
                 self.binary(sign, left, least, column)
             }
             Token::Name(_) => self.implicit(left, least, column),
+            Token::Number(_) if IMPLICIT >= least && self.is_quantity(left) && self.is_unit(1) => {
+                // "5 ft 3 in" is one length in two units.
+                let rest = self.expression(IMPLICIT)?;
+                self.node(Node::Binary("+", left, rest), column).map(Some)
+            }
+            // Whoever began this operand sees whether the number has a place after it.
+            Token::Number(_) if least > 0 => Ok(None),
             Token::Number(_) => Err(self.unexpected()),
+        }
+    }
+
+    fn is_unit(&self, ahead: usize) -> bool {
+        matches!(self.token(ahead), Some(Token::Name(name)) if units::find(name).is_some())
+    }
+
+    /// Whether a node is a number with a unit, or a sum of such.
+    fn is_quantity(&self, id: NodeId) -> bool {
+        match &self.program.nodes[id].0 {
+            Node::Binary("*", number, unit) => {
+                let is_number = matches!(self.program.nodes[*number].0, Node::Number(_));
+                is_number && matches!(&self.program.nodes[*unit].0, Node::Name(name) if units::find(name).is_some())
+            }
+            Node::Binary("+", _, last) => self.is_quantity(*last),
+            _ => false,
         }
     }
 
@@ -354,7 +379,7 @@ impl Parser<'_> {
                 _ => break,
             };
             // `180 deg to rad / pi` divides the result: only a unit belongs to the target.
-            if !matches!(self.token(1), Some(Token::Name(name)) if units::find(name).is_some()) {
+            if !self.is_unit(1) {
                 break;
             }
             self.at += 1;

@@ -77,6 +77,7 @@ fn numbers_are_exact_as_long_as_they_can_be() {
         ("tan(-pi/4)", "-1"),
         ("2 asin(1) / pi", "1"),
         ("round(2.675, 2)", "2.68"),
+        ("average(1, 2) + choose(5, 2) + lb(8)", "14.5"),
         ("round(-2.5)", "-3"),
         ("mean(1, 2, 4)", "2.33333333333333333333333333333"),
     ] {
@@ -174,6 +175,10 @@ fn quantities_carry_their_units() {
     check("20 degC to degF", "68", "degF");
     check("90 deg to rad", "1.57079632679489661923132169164", "rad");
     check("12 in in cm", "30.48", "cm");
+    check("5 ft 3 in to cm", "160.02", "cm");
+    check("1 h 30 min 30 s to s", "5430", "s");
+    check("2 * (1 m 50 cm) to m", "3", "m");
+    check("1 year to months", "12", "months");
     for expression in ["1 kg + 1 m", "3 s to m", "2^(1 m)", "sqrt(2 s)"] {
         check_error(expression, Class::UnitMismatch);
     }
@@ -189,6 +194,8 @@ fn faults_have_a_class_and_a_place() {
         ("3)", Class::Syntax),
         ("1.2.3", Class::Syntax),
         ("3 4", Class::Syntax),
+        ("3 m 4", Class::Syntax),
+        ("5 ft 3 kg", Class::UnitMismatch),
         ("0b12", Class::Syntax),
         ("1 = 2", Class::Syntax),
         ("__import__('os').system('id')", Class::Syntax),

@@ -79,6 +79,7 @@ const UNITS: &[(&[&str], &str, Dimension, Prefixes)] = {
         (&["h", "hr", "hrs", "hour", "hours"], "3600", TIME, None),
         (&["d", "day", "days"], "86400", TIME, None),
         (&["week", "weeks"], "604800", TIME, None),
+        (&["month", "months"], "2629800", TIME, None),
         (&["year", "years"], "31557600", TIME, None),
         (&["A"], "1", CURRENT, Symbol),
         (&["ampere", "amperes", "amp", "amps"], "1", CURRENT, Word),
