@@ -3,6 +3,7 @@
 Tools: echo; hang, which never answers, and slow, which takes its time, each saying on standard error that it has begun; pid; die, which ends the process without an answer; grow, which adds a tool and
 says so; spawn, which starts a grandchild that ignores every polite signal and outlives its parent; flood, which answers with nine million
 bytes; mute and deaf, which close standard output or input and stay.
+steps reports progress three times before it answers.
 With --proud it leaves when it is asked anything before initialize, as some old servers do. With --modern it speaks 2026-07-28 instead. With --stubborn it ignores SIGTERM and the end of its input.
 """
 
@@ -14,7 +15,7 @@ import sys
 import time
 
 MODERN = "--modern" in sys.argv
-TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf"]
+TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps"]
 LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
 
 
@@ -53,6 +54,12 @@ def call(params):
         stubborn = "import signal,time\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\ntime.sleep(600)"
         child = subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return text(child.pid)
+    if name == "steps":
+        for done in (1, 2, 3):
+            progress = {"progressToken": params.get("_meta", {}).get("progressToken"), "progress": done, "total": 3}
+            say({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress})
+            time.sleep(0.2)
+        return text("all steps done")
     if name == "flood":
         return text("x" * 9_000_000)
     if name == "mute":

@@ -63,6 +63,51 @@ fn progress_of_another_server_reaches_the_client_of_either_era() {
 }
 
 #[test]
+fn a_stream_that_broke_off_is_resumed_where_it_stopped() {
+    let server = Server::start(&json!({"s": scripted(&[])}));
+    server.wait_for_tool("s__steps");
+    let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let session = Http::new(&server.url).post(legacy(0, "initialize", hello)).header("mcp-session-id").to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (seen, last) = runtime.block_on(async {
+        let body = legacy(1, "tools/call", json!({"name": "s__steps", "_meta": {"progressToken": 7}}));
+        let request =
+            crate::support::client().post(&server.url).header("mcp-session-id", &session).header("content-type", "application/json");
+        let mut stream = request.header("accept", "application/json, text/event-stream").body(body).send().await.unwrap();
+        let mut text = String::new();
+        while !text.contains("\"progress\":1") || !text.ends_with("\n\n") {
+            text += std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap();
+        }
+        // The connection breaks here: in a session that cancels nothing.
+        let last = text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap().to_owned();
+        (text.matches("notifications/progress").count(), last)
+    });
+    let resuming = Http::new(&server.url).without("accept").header("accept", "text/event-stream").header("mcp-session-id", &session);
+    let rest = resuming.header("last-event-id", &last).send(reqwest::Method::GET, None).events();
+    let (answer, progress) = rest.split_last().unwrap();
+    assert_eq!(text_of(answer).unwrap(), "all steps done");
+    assert_eq!(seen + progress.len(), 3, "nothing is missing and nothing comes twice: {rest:?}");
+    let strange =
+        Http::new(&server.url).header("mcp-session-id", &session).header("last-event-id", "99-1").send(reqwest::Method::GET, None);
+    assert_eq!(strange.status, 404);
+}
+
+#[test]
+fn a_legacy_client_cancels_its_call_by_a_message() {
+    let mut server = Server::start(&json!({"s": scripted(&[])}));
+    server.wait_for_tool("s__hang");
+    let session = Http::session(&server.url, "2025-11-25");
+    thread::scope(|scope| {
+        let hanging = scope.spawn(|| session.post(legacy(5, "tools/call", json!({"name": "s__hang"}))));
+        server.process.wait_to_say("hang has begun");
+        let cancelled = session.post(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":5}}"#);
+        assert_eq!(cancelled.status, 202);
+        let reply = hanging.join().unwrap();
+        assert_eq!((reply.status, reply.body.as_str()), (202, ""), "it gets no answer");
+    });
+}
+
+#[test]
 fn a_server_behind_http_is_called_through_us() {
     let port = free_port();
     let mut command = Command::new(node());
