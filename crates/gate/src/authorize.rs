@@ -35,7 +35,13 @@ impl Visible {
 pub(crate) fn permit(catalogue: &Catalogue, Arrived { caller, call, back, .. }: Arrived) -> Result<Permitted, CallError> {
     match catalogue.find(call.kind, &call.name) {
         Some(entry) => Ok(Permitted { call, entry, caller, back }),
-        None => Err(CallError::NotFound { kind: call.kind, name: call.name }),
+        None => Err(match catalogue.awaited(&call.name) {
+            Some(server) => CallError::Unavailable {
+                server: Arc::clone(server),
+                reason: "it has not connected yet, so its tools are not known; the log of Toolcrib says why".into(),
+            },
+            None => CallError::NotFound { kind: call.kind, name: call.name },
+        }),
     }
 }
 

@@ -126,6 +126,10 @@ impl Source {
         self.prompts.push(Arc::new(Entry::Prompt(Prompt { spec, run: Runnable::new(callable, completer) })));
     }
 
+    fn is_empty(&self) -> bool {
+        [&self.tools, &self.resources, &self.templates, &self.prompts].into_iter().all(Vec::is_empty)
+    }
+
     pub(crate) fn with_places(mut self, places: Arc<Places>) -> Self {
         let lists = [&mut self.tools, &mut self.resources, &mut self.templates, &mut self.prompts];
         for entry in lists.into_iter().flatten() {
@@ -235,6 +239,8 @@ pub struct Catalogue {
     resources: BTreeMap<String, Arc<Entry>>,
     templates: BTreeMap<String, Arc<Entry>>,
     prompts: BTreeMap<String, Arc<Entry>>,
+    /// Sources that have offered nothing so far.
+    silent: Vec<Arc<str>>,
 }
 
 impl Catalogue {
@@ -264,7 +270,14 @@ impl Catalogue {
         let resources = merge(Kind::Resource, |source| &source.resources);
         let templates = merge(Kind::TemplateCompletion, |source| &source.templates);
         let prompts = merge(Kind::Prompt, |source| &source.prompts);
-        (Self { generation, tools, resources, templates, prompts }, clashes)
+        let silent = sources.iter().filter(|source| source.is_empty()).map(|source| Arc::clone(&source.name)).collect();
+        (Self { generation, tools, resources, templates, prompts, silent }, clashes)
+    }
+
+    /// The source that would have a thing of this name, if it had offered anything yet.
+    pub(crate) fn awaited(&self, name: &str) -> Option<&Arc<str>> {
+        let is_before = |source: &Arc<str>| name.strip_prefix(&**source).is_some_and(|rest| rest.starts_with("__"));
+        self.silent.iter().find(|source| is_before(source))
     }
 
     /// Grows with every change.

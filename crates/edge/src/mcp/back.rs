@@ -81,7 +81,6 @@ impl BackChannel for Back {
             }
             *last = done;
         }
-        let number = |value: f64| Json::of(&value).expect("a number has a JSON form");
         let params = Json::object()
             .with("progressToken", token)
             .with("progress", &number(done))
@@ -119,6 +118,13 @@ impl BackChannel for Back {
     fn wants_progress(&self) -> bool {
         self.progress_token.is_some()
     }
+}
+
+/// A whole number without a fraction, as it most likely came.
+fn number(value: f64) -> Json {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let written = if value.fract() == 0.0 && value.abs() < EXACT { Json::of(&(value as i64)) } else { Json::of(&value) };
+    written.expect("a number has a JSON form")
 }
 
 /// Modern clients hear nothing unless the request asks for it; legacy ones set a level for their session.

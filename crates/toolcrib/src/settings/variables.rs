@@ -16,6 +16,9 @@ pub(super) fn expand(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
             Some((name, default)) => (name, Some(default)),
             None => (expression, None),
         };
+        if default.is_some_and(|default| default.contains("${")) {
+            return Err(format!("the default of {name} holds a variable: defaults do not nest"));
+        }
         if !is_name(name) {
             return Err(format!("\"${{{expression}}}\" is no variable: write ${{NAME}} or ${{NAME:-default}}"));
         }
@@ -61,6 +64,7 @@ mod tests {
         check("${URL:-http://a:1/}", Ok("http://a:1/"));
         check("${NONE}", Err("the variable NONE is not set"));
         check("${TOKEN", Err("without its"));
+        check("${NONE:-${TOKEN}}", Err("defaults do not nest"));
         check("${to ken}", Err("is no variable"));
         check("${}", Err("is no variable"));
     }

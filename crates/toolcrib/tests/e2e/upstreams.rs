@@ -291,6 +291,8 @@ fn servers_that_fail_or_hang_delay_nobody() {
     }));
     assert!(server.call("calculator", json!({"expression": "2+2"})).is_ok());
     server.wait_for_tool("works__echo");
+    let error = server.call("silent__anything", json!({})).unwrap_err();
+    assert!(error.contains("\"silent\" is not available: it has not connected yet"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(30), "the silent one takes a minute to be given up");
     let mut process = server.process;
     process.wait_to_say("\"no-such-program\" cannot be started");

@@ -261,6 +261,9 @@ impl Parser<'_> {
         let column = self.column();
         let Some(token) = self.token(0).cloned() else { return Ok(None) };
         match &token {
+            Token::Sign("!") if self.at > 0 && self.tokens[self.at - 1].token == Token::Sign("!") => {
+                Err(Fault::syntax("\"!!\" could mean two things: write (5!)! for the factorial of a factorial").at(column))
+            }
             Token::Sign("!") if POSTFIX >= least => self.postfix(Node::Factorial(left), column).map(Some),
             Token::Sign("°") if POSTFIX >= least => self.postfix(Node::Degrees(left), column).map(Some),
             Token::Sign("%") if !self.is_modulo() => {
