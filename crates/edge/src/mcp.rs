@@ -15,7 +15,7 @@ use toolcrib_contract::{Call, CallError, Json, Kind, LogLevel, Members};
 use toolcrib_gate::{Arrived, Caller, Gate};
 use toolcrib_wire::{
     Era, ErrorObject, Notification, Revision,
-    headers::{HeaderParam, header_params},
+    headers::HeaderParam,
     method,
     server::{self, Exchange, Service, Session},
 };
@@ -195,18 +195,8 @@ impl Service for Mcp {
     }
 
     fn header_params(&self, tool: &str, caller: &WireCaller) -> Option<Arc<[HeaderParam]>> {
-        let visible = self.gate.visible_to(&caller.0);
-        let spec = visible.catalogue().tool(tool)?.spec();
-        // Most schemas have none, and their text says so quicker than a parse.
-        if !contains(spec.input_schema.as_bytes(), b"x-mcp-header") {
-            return None;
-        }
-        header_params(&spec.input_schema.to_value().ok()?).ok()
+        self.lists.header_params(self.gate.visible_to(&caller.0).catalogue(), tool)
     }
-}
-
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|window| window == word)
 }
 
 fn capabilities() -> Json {

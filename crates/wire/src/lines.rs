@@ -84,15 +84,21 @@ fn is_blank(line: &Line) -> bool {
     matches!(line, Line::Text(text) if text.trim_ascii().is_empty())
 }
 
-/// Writes one message as a line, in one write. Line breaks between the tokens of the message become blanks.
+/// Puts one message at the end of a text, as a line. Line breaks between the tokens of the message become blanks.
+pub fn append(text: &mut Vec<u8>, message: &[u8]) {
+    let start = text.len();
+    text.extend_from_slice(message);
+    text[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+    text.push(b'\n');
+}
+
+/// Writes one message as a line, in one write.
 ///
 /// # Errors
 /// What writing fails with.
 pub async fn write<W: AsyncWrite + Unpin>(output: &mut W, message: &[u8]) -> io::Result<()> {
-    let mut line = BytesMut::with_capacity(message.len() + 1);
-    line.extend_from_slice(message);
-    line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-    line.extend_from_slice(b"\n");
+    let mut line = Vec::with_capacity(message.len() + 1);
+    append(&mut line, message);
     output.write_all(&line).await?;
     output.flush().await
 }

@@ -14,7 +14,7 @@ pub use session::{Session, Sessions};
 
 use crate::{
     headers::HeaderParam,
-    message::{ErrorObject, Id, Notification},
+    message::{ErrorObject, Id, Notification, Request},
     meta::Meta,
     revision::Revision,
 };
@@ -98,6 +98,15 @@ impl Default for Limits {
 
 /// The parameters that we interpret, whatever the method.
 const INTERPRETED: [&str; 8] = ["name", "uri", "arguments", "_meta", "ref", "cursor", "inputResponses", "requestState"];
+
+/// Reads the parameters of a request one level deep, and what its `_meta` says.
+fn read_params(request: &Request) -> Result<(Option<Members>, Meta), ErrorObject> {
+    let params = request.params.as_ref().map(Json::members).transpose();
+    let params = params.map_err(|error| ErrorObject::invalid_params(format!("params: {error}")))?;
+    params.as_ref().map_or(Ok(()), refuse_lookalikes)?;
+    let meta = Meta::of(params.as_ref())?;
+    Ok((params, meta))
+}
 
 /// Refuses a parameter that differs from one we interpret only in its case or by a stray NUL: a server behind us that
 /// reads names loosely would act on the one that we passed over (as CVE-2026-27896 and GHSA-q382-vc8q-7jhj did).

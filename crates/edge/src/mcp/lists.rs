@@ -4,10 +4,17 @@ use super::{Mcp, WireCaller};
 use crate::answer::{Answer, cacheable};
 use arc_swap::ArcSwap;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 use toolcrib_contract::{Json, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 use toolcrib_gate::Catalogue;
-use toolcrib_wire::{Era, ErrorObject, headers::header_params, server::Exchange};
+use toolcrib_wire::{
+    Era, ErrorObject,
+    headers::{HeaderParam, header_params},
+    server::Exchange,
+};
 
 /// The most items on one page.
 const PAGE: usize = 1000;
@@ -32,11 +39,13 @@ impl Kind {
     }
 }
 
-/// First pages as they were written for one generation of the catalogue.
+/// What was written once for one generation of the catalogue.
 #[derive(Debug, Default)]
 struct Written {
     generation: u64,
     first_pages: [[OnceLock<Json>; 2]; 4],
+    /// The tools of which HTTP clients mirror arguments into headers.
+    header_params: OnceLock<HashMap<String, Arc<[HeaderParam]>>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +61,22 @@ impl Lists {
         self.0.store(Arc::clone(&fresh));
         fresh
     }
+
+    /// The arguments of a tool that are mirrored into headers, if it has such.
+    pub(super) fn header_params(&self, catalogue: &Catalogue, tool: &str) -> Option<Arc<[HeaderParam]>> {
+        let written = self.of(catalogue.generation());
+        let all = written.header_params.get_or_init(|| {
+            let annotated = catalogue.tools().map(|tool| tool.spec()).filter(|spec| has_annotations(spec));
+            annotated.filter_map(|spec| Some((spec.name.clone(), header_params(&spec.input_schema.to_value().ok()?).ok()?))).collect()
+        });
+        all.get(tool).cloned()
+    }
+}
+
+/// Whether a schema may annotate an argument. Most do not, and their text says so quicker than a parse.
+fn has_annotations(spec: &Spec) -> bool {
+    const ANNOTATION: &[u8] = b"x-mcp-header";
+    spec.input_schema.as_bytes().windows(ANNOTATION.len()).any(|window| window == ANNOTATION)
 }
 
 impl Mcp {
@@ -106,8 +131,7 @@ fn items(catalogue: &Catalogue, kind: Kind, era: Era) -> Box<dyn Iterator<Item =
 
 /// Whether HTTP clients may see the tool: one with an invalid `x-mcp-header` they would have to drop.
 fn has_sound_headers(spec: &Spec) -> bool {
-    !super::contains(spec.input_schema.as_bytes(), b"x-mcp-header")
-        || spec.input_schema.to_value().is_ok_and(|schema| header_params(&schema).is_ok())
+    !has_annotations(spec) || spec.input_schema.to_value().is_ok_and(|schema| header_params(&schema).is_ok())
 }
 
 fn tool(spec: &Spec, era: Era) -> Json {

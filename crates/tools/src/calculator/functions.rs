@@ -108,24 +108,8 @@ pub(super) fn canonical(name: &str) -> Option<&'static str> {
 
 /// The known name that was probably meant.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    let near = FUNCTIONS.iter().map(|(known, ..)| (distance(name, known), *known)).min()?;
+    let near = FUNCTIONS.iter().map(|(known, ..)| (strsim::osa_distance(name, known), *known)).min()?;
     (near.0 <= 2 && near.0 < name.chars().count()).then_some(near.1)
-}
-
-/// Optimal string alignment would do; for one hint on short names, edits of one character are enough.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut before = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = before + usize::from(x != *y);
-            before = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(before + 1);
-        }
-    }
-    row[b.len()]
 }
 
 pub(super) fn check_arity(name: &str, given: usize) -> Result<(), Fault> {

@@ -7,11 +7,10 @@ use super::{
 };
 use crate::{
     Era, ErrorObject, Revision,
-    lines::{Line, LineReader},
+    lines::{self, Line, LineReader},
     message::{Fault, Id, Incoming, Message, Notification, Response, code},
     method,
 };
-use bytes::Bytes;
 use std::{
     collections::HashMap,
     sync::{
@@ -316,18 +315,11 @@ async fn write_all(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Json>, mut i
     while waiting.recv_many(&mut messages, AT_ONCE).await > 0 {
         text.clear();
         for message in messages.drain(..) {
-            append_line(&mut text, &message.into_bytes());
+            lines::append(&mut text, message.as_bytes());
         }
         if input.write_all(&text).await.is_err() || input.flush().await.is_err() {
             shared.end("the server closed its input".to_owned());
             return;
         }
     }
-}
-
-fn append_line(text: &mut Vec<u8>, message: &Bytes) {
-    let start = text.len();
-    text.extend_from_slice(message);
-    text[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-    text.push(b'\n');
 }

@@ -14,6 +14,7 @@ pub use body::Body;
 use super::{
     Caller, Exchange, Limits, Service, Session, Sessions,
     channel::{Channel, Outbox},
+    read_params,
     session::InFlight,
     stream::EventId,
 };
@@ -98,7 +99,10 @@ impl<S: Service> HttpServer<S> {
         let session = self.session_of(&parts.headers, &caller)?;
         match Incoming::parse(&text).map_err(Refusal::from)? {
             Incoming::One(Message::Request(request)) => {
-                let (exchange, outbox) = self.exchange(&parts.headers, request, session, caller, takes_stream)?;
+                let id = request.id.clone();
+                let (exchange, outbox) = self
+                    .exchange(&parts.headers, request, session, caller, takes_stream)
+                    .map_err(|(status, error)| Refusal { status, id: Some(id), error })?;
                 let running = self.start(exchange, outbox, permit()?)?;
                 Ok(running.reply(self.limits.keep_alive).await)
             }
@@ -178,22 +182,9 @@ impl<S: Service> HttpServer<S> {
         session: Option<Arc<Session>>,
         caller: S::Caller,
         takes_stream: bool,
-    ) -> Result<Checked<S::Caller>, Refusal> {
-        let id = request.id.clone();
-        self.checked(headers, request, session, caller, takes_stream).map_err(|(status, error)| Refusal { status, id: Some(id), error })
-    }
-
-    fn checked(
-        &self,
-        headers: &HeaderMap,
-        request: Request,
-        session: Option<Arc<Session>>,
-        caller: S::Caller,
-        takes_stream: bool,
     ) -> Result<Checked<S::Caller>, (StatusCode, ErrorObject)> {
         let bad = |error| (StatusCode::BAD_REQUEST, error);
-        let params = read_params(&request).map_err(bad)?;
-        let meta = Meta::of(params.as_ref()).map_err(bad)?;
+        let (params, meta) = read_params(&request).map_err(bad)?;
         let outbox = Outbox::new(takes_stream);
         let (revision, session) = if request.method.as_ref() == method::INITIALIZE && !meta.is_modern() {
             let session = self.open_session(params.as_ref(), &caller)?;
@@ -278,8 +269,7 @@ impl<S: Service> HttpServer<S> {
             match item {
                 Ok(Message::Request(request)) => {
                     let id = request.id.clone();
-                    let read = read_params(&request).and_then(|params| Meta::of(params.as_ref()).map(|meta| (params, meta)));
-                    let (params, meta) = match read {
+                    let (params, meta) = match read_params(&request) {
                         Ok(read) => read,
                         Err(error) => {
                             answers.push(Box::pin(async { Some(Response { id: Some(id), outcome: Err(error) }.to_json()) }));
@@ -389,15 +379,6 @@ fn begin(session: Option<&Arc<Session>>, id: &Id) -> Result<Option<InFlight>, Re
         id: Some(id.clone()),
         error: ErrorObject::new(code::INVALID_REQUEST, "a request with this id is still being answered"),
     })
-}
-
-fn read_params(request: &Request) -> Result<Option<Members>, ErrorObject> {
-    let members = request.params.as_ref().map(Json::members).transpose();
-    let members = members.map_err(|error| ErrorObject::invalid_params(format!("params: {error}")))?;
-    if let Some(members) = &members {
-        super::refuse_lookalikes(members)?;
-    }
-    Ok(members)
 }
 
 fn names_modern(headers: &HeaderMap) -> bool {

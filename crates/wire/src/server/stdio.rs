@@ -3,11 +3,10 @@
 //! The pipe stays neutral: `server/discover` binds nobody to an era, since real clients probe with it and then still send
 //! `initialize`. Each request is answered in a task, so a slow call never holds up the next.
 
-use super::{Caller, Exchange, Limits, Service, Session, channel::Channel, refuse_lookalikes, session};
+use super::{Caller, Exchange, Limits, Service, Session, channel::Channel, read_params, session};
 use crate::{
     lines::{self, Line, LineReader},
     message::{ErrorObject, Fault, Id, Incoming, Message, Request, Response, code},
-    meta::Meta,
     method,
 };
 use std::{
@@ -202,12 +201,7 @@ impl<S: Service> Door<S> {
     }
 
     fn exchange(&mut self, request: Request) -> Result<Exchange<S::Caller>, ErrorObject> {
-        let params = request.params.as_ref().map(Json::members).transpose();
-        let params = params.map_err(|error| ErrorObject::invalid_params(format!("params: {error}")))?;
-        if let Some(params) = &params {
-            refuse_lookalikes(params)?;
-        }
-        let meta = Meta::of(params.as_ref())?;
+        let (params, meta) = read_params(&request)?;
         let (revision, session) = if request.method.as_ref() == method::INITIALIZE && !meta.is_modern() {
             let (revision, capabilities) = session::negotiate(params.as_ref())?;
             let session = Session::on_pipe(self.caller.principal(), revision, capabilities, self.pipe.clone());
