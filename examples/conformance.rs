@@ -155,7 +155,7 @@ fn questions(crib: Builder) -> Result<Builder, SchemaFault> {
         said(&format!("The model said: {answer}"))
     })?;
     let crib = tool(crib, "test_input_required_result_list_roots", |_, cx| async move {
-        said(&format!("Roots: {}", cx.ask("client_roots", Question::Roots).await?))
+        said(&format!("Roots: {}", cx.ask("client_roots", Question::Roots(None)).await?))
     })?;
     let crib = tool(crib, "test_input_required_result_request_state", confirmed)?;
     let crib = tool(crib, "test_input_required_result_tampered_state", confirmed)?;
@@ -163,7 +163,7 @@ fn questions(crib: Builder) -> Result<Builder, SchemaFault> {
         let questions = vec![
             ("user_name".to_owned(), form("What is your name?", &name_schema())),
             ("greeting".to_owned(), sample("Generate a greeting")),
-            ("client_roots".to_owned(), Question::Roots),
+            ("client_roots".to_owned(), Question::Roots(None)),
         ];
         let answers = cx.ask_all(questions).await?;
         said(&format!("Hello, {}: {} answers.", name_of(&answers["user_name"])?, answers.len()))

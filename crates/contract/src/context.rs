@@ -3,12 +3,13 @@
 use crate::{call::CallerId, error::CallError, tool::BoxFuture};
 use serde::Serialize;
 use std::{
+    any::Any,
     collections::BTreeMap,
     fmt,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
-use toolcrib_json::Json;
+use toolcrib_json::{Json, Members};
 
 /// What a tool may know of the call that it answers, and the way back to the client.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ pub trait BackChannel: Send + Sync + fmt::Debug {
     fn progress(&self, progress: Progress);
 
     /// Says something for the client's log.
-    fn log(&self, level: LogLevel, logger: Option<&str>, data: Json);
+    fn log(&self, entry: LogEntry);
 
     /// Asks questions and gives all answers, by the names of the questions.
     ///
@@ -32,15 +33,80 @@ pub trait BackChannel: Send + Sync + fmt::Debug {
     /// same questions find their answers at once.
     fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>>;
 
+    /// Passes on a question of another server and waits for the answer, while the call goes on there.
+    ///
+    /// For a client of 2026-07-28 the call is parked: its request is answered with the question, and its next round with
+    /// what comes then. A client that refuses is [`CallError::Refused`].
+    fn relay(&self, question: Question) -> BoxFuture<'_, Result<Json, CallError>>;
+
     /// Tells every client that something changed.
     fn announce(&self, change: Change);
 
     /// Whether the caller wants to hear of progress.
     fn wants_progress(&self) -> bool;
+
+    /// What is known of the client.
+    fn client(&self) -> Client;
 }
 
+/// The client that a call came from, as far as whoever relays the call must know it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// What it can do, as it declared it: an object.
+    pub capabilities: Json,
+    /// Whether it is asked by ending the call and made anew with the answers (2026-07-28).
+    pub is_asked_in_rounds: bool,
+    /// Its connection, if it has one that outlives the call.
+    pub session: Option<Session>,
+}
+
+impl Client {
+    /// A client that is nowhere and can do nothing.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { capabilities: Json::empty_object(), is_asked_in_rounds: false, session: None }
+    }
+
+    /// Whether the client declared what it takes to answer.
+    #[must_use]
+    pub fn can_answer(&self, question: &Question) -> bool {
+        let Some(capability) = self.capabilities.members().ok().and_then(|members| members.get(question.capability())) else {
+            return false;
+        };
+        // Asking by form is what every client that elicits can do; sending the user to a URL is declared besides.
+        !question.needs_url() || capability.members().is_ok_and(|modes| modes.has("url"))
+    }
+}
+
+/// One client's connection, from when it is opened until it ends. Two are equal if they are the same one.
+#[derive(Debug, Clone)]
+pub struct Session(Weak<dyn Any + Send + Sync>);
+
+impl Session {
+    /// The connection that lasts as long as `alive` is held.
+    #[must_use]
+    pub fn lasting_with<T: Any + Send + Sync>(alive: &Arc<T>) -> Self {
+        let alive: Weak<T> = Arc::downgrade(alive);
+        Self(alive)
+    }
+
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+}
+
+impl Eq for Session {}
+
 /// How far a call is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Progress {
     /// How much is done; grows with every report.
     pub done: f64,
@@ -48,6 +114,21 @@ pub struct Progress {
     pub total: Option<f64>,
     /// What is being done.
     pub message: Option<String>,
+    /// All of it as another server said it.
+    pub foreign: Option<Members>,
+}
+
+/// Something for the client's log.
+#[derive(Debug, Clone)]
+pub struct LogEntry {
+    /// How important it is.
+    pub level: LogLevel,
+    /// Who says it.
+    pub logger: Option<String>,
+    /// What is said: any JSON.
+    pub data: Json,
+    /// All of it as another server said it.
+    pub foreign: Option<Members>,
 }
 
 /// How important a log message is (RFC 5424).
@@ -99,8 +180,8 @@ pub enum Question {
     Elicit(Json),
     /// Ask the client's model: the parameters of `sampling/createMessage`.
     Sample(Json),
-    /// Ask for the client's roots.
-    Roots,
+    /// Ask for the client's roots: the parameters of `roots/list`, of which there need be none.
+    Roots(Option<Json>),
 }
 
 impl Question {
@@ -116,8 +197,14 @@ impl Question {
         match self {
             Self::Elicit(_) => "elicitation",
             Self::Sample(_) => "sampling",
-            Self::Roots => "roots",
+            Self::Roots(_) => "roots",
         }
+    }
+
+    /// Whether the user is to be sent to a URL, to answer there.
+    #[must_use]
+    pub fn needs_url(&self) -> bool {
+        matches!(self, Self::Elicit(params) if params.members().is_ok_and(|params| params.string("mode").as_deref() == Some("url")))
     }
 }
 
@@ -150,7 +237,7 @@ impl CallContext {
         &self.caller
     }
 
-    /// When the call is given up.
+    /// When the call is given up, unless progress is reported or something asked before that.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.deadline
@@ -164,7 +251,7 @@ impl CallContext {
 
     /// Tells the client how far the call is, if it asked to hear of that.
     pub fn progress(&self, done: f64, total: Option<f64>, message: Option<&str>) {
-        self.back.progress(Progress { done, total, message: message.map(ToOwned::to_owned) });
+        self.back.progress(Progress { done, total, message: message.map(ToOwned::to_owned), foreign: None });
     }
 
     /// Whether the client asked to hear of progress.
@@ -175,7 +262,7 @@ impl CallContext {
 
     /// Says something for the client's log, if the client wants this level.
     pub fn log(&self, level: LogLevel, text: &str) {
-        self.back.log(level, None, Json::string(text));
+        self.back.log(LogEntry { level, logger: None, data: Json::string(text), foreign: None });
     }
 
     /// Asks one question in mid-call and gives the client's result.

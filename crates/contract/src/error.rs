@@ -2,7 +2,7 @@
 
 use crate::{call::Kind, context::Question};
 use std::{sync::Arc, time::Duration};
-use toolcrib_json::Json;
+use toolcrib_json::{Json, Members};
 
 /// Why a call gave no output: one variant for each thing that can be done about it.
 ///
@@ -25,10 +25,12 @@ pub enum CallError {
     #[error("no answer within the deadline of {} s", .0.as_secs_f64())]
     DeadlineExceeded(Duration),
     /// There is too much to do. Nothing was started; trying again in a moment makes sense.
-    #[error("overloaded: {limit} calls are running and the queue is full; nothing was started, try again in a moment")]
+    #[error("overloaded: {limit} {what}; nothing was started, try again in a moment")]
     Overloaded {
-        /// How many calls may run at once.
+        /// How many there may be.
         limit: usize,
+        /// Of what.
+        what: &'static str,
     },
     /// The tool tried and failed, for the reason that it gives.
     #[error("{0}")]
@@ -79,6 +81,10 @@ pub enum CallError {
     /// The tool has questions, and the client will repeat the call with the answers (2026-07-28).
     #[error("the call needs answers first")]
     NeedsInput(Vec<(String, Question)>),
+    /// Another server has questions, and the client will repeat the call with the answers (2026-07-28): the server's result,
+    /// as it stands.
+    #[error("the call needs answers first")]
+    NeedsRound(Members),
 }
 
 impl CallError {
@@ -97,7 +103,7 @@ impl CallError {
             Self::Panicked => "panicked",
             Self::Refused { .. } => "refused",
             Self::CannotAsk { .. } => "cannot_ask",
-            Self::NeedsInput(_) => "needs_input",
+            Self::NeedsInput(_) | Self::NeedsRound(_) => "needs_input",
         }
     }
 

@@ -10,21 +10,24 @@
 //! | [`context`] | [`CallContext`]: progress, log, questions in mid-call |
 //! | [`output`] | what comes of a call |
 //! | [`error`] | [`CallError`]: one variant for each way to end without an output |
+//! | [`glob`] | [`Globs`]: names by pattern |
 //! | [`audit`] | the [`Record`] of a call, and who keeps it |
 
 pub mod audit;
 pub mod call;
 pub mod context;
 pub mod error;
+pub mod glob;
 pub mod output;
 pub mod spec;
 pub mod tool;
 
 pub use audit::{AuditLog, Outcome, Record};
 pub use call::{Call, CallerId, Kind};
-pub use context::{Answers, BackChannel, CallContext, Change, LogLevel, Progress, Question};
+pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, LogLevel, Progress, Question, Session};
 pub use error::CallError;
+pub use glob::Globs;
 pub use output::{Content, Output, ToolOutput};
 pub use spec::{Annotations, Category, PromptArgument, PromptSpec, ResourceSpec, Spec, TemplateSpec};
-pub use tool::{BoxFuture, Callable, Input, Tool, callable, typed};
+pub use tool::{BoxFuture, Callable, Input, Tool, Watch, callable, typed};
 pub use toolcrib_json::{Json, JsonError, Members};

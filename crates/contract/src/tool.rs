@@ -9,7 +9,7 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc};
+use std::{any::Any, fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 use toolcrib_json::{Json, Members};
 
 /// A future whose type is forgotten.
@@ -84,6 +84,29 @@ pub trait Callable: Send + Sync {
     /// # Cancellation
     /// The future is dropped when the client cancels, leaves, or the deadline passes.
     fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>>;
+
+    /// Sees to it that changes of the resource with this URI are announced, as long as the watch is held. `None` where
+    /// they are announced anyhow.
+    fn watch(&self, _uri: &str) -> Option<BoxFuture<'_, Result<Watch, CallError>>> {
+        None
+    }
+}
+
+/// Somebody wants to hear of changes of a resource. Dropping it ends that.
+pub struct Watch(#[expect(dead_code, reason = "held for what happens when it is dropped")] Box<dyn Any + Send + Sync>);
+
+impl Watch {
+    /// A watch that ends when what it holds is dropped.
+    #[must_use]
+    pub fn holding(what: impl Any + Send + Sync) -> Self {
+        Self(Box::new(what))
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 /// What a [`Callable`] is given.

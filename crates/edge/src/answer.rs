@@ -76,7 +76,7 @@ pub(crate) fn request_of(question: &Question) -> (&'static str, Option<Json>) {
     match question {
         Question::Elicit(params) => (method::ELICIT, Some(params.clone())),
         Question::Sample(params) => (method::SAMPLE, Some(params.clone())),
-        Question::Roots => (method::LIST_ROOTS, None),
+        Question::Roots(params) => (method::LIST_ROOTS, params.clone()),
     }
 }
 
@@ -134,7 +134,7 @@ fn foreign(result: &Members, kind: Kind, era: Era) -> Json {
 
 fn is_for_the_model(error: &CallError, era: Era) -> bool {
     match error {
-        CallError::NotFound { .. } | CallError::Refused { .. } | CallError::NeedsInput(_) => false,
+        CallError::NotFound { .. } | CallError::Refused { .. } | CallError::NeedsInput(_) | CallError::NeedsRound(_) => false,
         CallError::CannotAsk { .. } => era == Era::Legacy,
         _ => true,
     }

@@ -12,16 +12,16 @@ use crate::{
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
+    extract::{Path, Request, State},
     response::{IntoResponse, Response},
     routing::{any, get},
 };
 use guard::Guard;
 use http::{StatusCode, header};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::sync::{broadcast, watch};
-use toolcrib_contract::{Change, Json};
-use toolcrib_gate::{Credential, Gate};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{sync::watch, task::JoinSet};
+use toolcrib_contract::Json;
+use toolcrib_gate::{Credential, Gate, Profile};
 use toolcrib_wire::server::{Limits, http::HttpServer};
 
 /// How often sessions that nobody uses any more are looked for.
@@ -36,59 +36,95 @@ pub struct Access {
     pub allowed_origins: Vec<String>,
 }
 
+/// Parts of the catalogue that have an endpoint of their own, by name.
+pub type Profiles = BTreeMap<String, Arc<Profile>>;
+
 /// The HTTP door, ready to be served.
 #[derive(Debug)]
 pub struct Door {
     router: Router,
-    mcp: Arc<HttpServer<Mcp>>,
-    gate: Arc<Gate>,
+    endpoints: Arc<Endpoints>,
 }
 
-#[derive(Clone)]
-struct Shared {
+/// One endpoint for everything, and one for each profile.
+#[derive(Debug)]
+struct Endpoints {
     gate: Arc<Gate>,
-    mcp: Arc<HttpServer<Mcp>>,
+    whole: Endpoint,
+    profiles: BTreeMap<String, Endpoint>,
+}
+
+/// One MCP endpoint.
+#[derive(Debug)]
+struct Endpoint {
+    mcp: Arc<Mcp>,
+    server: HttpServer<Mcp>,
+}
+
+impl Endpoint {
+    /// Tells legacy sessions of changes and forgets idle ones, until `shutdown` turns true.
+    async fn tend(&self, mut shutdown: watch::Receiver<bool>) {
+        let sessions = self.server.sessions();
+        let sweep = async {
+            let mut sweep = tokio::time::interval(SWEEP);
+            loop {
+                sweep.tick().await;
+                sessions.forget_idle();
+            }
+        };
+        tokio::select! {
+            () = self.mcp.tell_of_changes(|visit| sessions.for_each(visit)) => {}
+            () = sweep => {}
+            () = raised(&mut shutdown) => {}
+        }
+        sessions.close_streams();
+    }
 }
 
 impl Door {
     /// A door in front of this gate.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, identity: &Identity, limits: Limits, access: Access, shutdown: watch::Receiver<bool>) -> Self {
-        let service = Arc::new(Mcp::new(Arc::clone(&gate), "http", identity, shutdown));
-        let mcp = Arc::new(HttpServer::new(service, limits));
+    pub fn new(
+        gate: Arc<Gate>,
+        identity: &Identity,
+        limits: &Limits,
+        access: Access,
+        profiles: &Profiles,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Self {
+        let endpoint = |profile: Option<&Arc<Profile>>| {
+            let mcp = Arc::new(Mcp::new(Arc::clone(&gate), "http", identity, profile.cloned(), shutdown.clone()));
+            Endpoint { server: HttpServer::new(Arc::clone(&mcp), limits.clone()), mcp }
+        };
+        let (whole, profiles) = (endpoint(None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(Some(profile)))).collect());
+        let endpoints = Arc::new(Endpoints { gate, whole, profiles });
         let guard = Arc::new(Guard::new(access));
         let router = Router::new()
-            .route("/mcp", any(mcp_endpoint))
+            .route("/mcp", any(everything))
+            .route("/mcp/{profile}", any(one_profile))
             .route("/healthz", get(|| async { "ok\n" }))
             .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp\n") })
             // A browser asks before it calls; what it is told rests on the same list of origins as the guard.
             .layer(guard.cors())
             // Outermost: whoever came here by a false name goes no further.
             .layer(axum::middleware::from_fn_with_state(guard, guard::check))
-            .with_state(Shared { gate: Arc::clone(&gate), mcp: Arc::clone(&mcp) });
-        Self { router, mcp, gate }
+            .with_state(Arc::clone(&endpoints));
+        Self { router, endpoints }
     }
 
     /// Tells legacy sessions of changes and forgets idle ones, until `shutdown` turns true. To be run beside [`serve`].
-    pub async fn tend(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
-        let mut changes = self.gate.changes();
-        let mut sweep = tokio::time::interval(SWEEP);
-        loop {
-            tokio::select! {
-                change = changes.recv() => match change {
-                    Ok(change) => self.mcp.sessions().for_each(|session| Mcp::tell(session, &change)),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {
-                        for change in [Change::Tools, Change::Prompts, Change::Resources] {
-                            self.mcp.sessions().for_each(|session| Mcp::tell(session, &change));
-                        }
-                    }
-                    Err(broadcast::error::RecvError::Closed) => break,
-                },
-                _ = sweep.tick() => self.mcp.sessions().forget_idle(),
-                () = raised(&mut shutdown) => break,
-            }
+    pub async fn tend(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
+        let mut tending = JoinSet::new();
+        for name in self.endpoints.profiles.keys() {
+            let (endpoints, name, shutdown) = (Arc::clone(&self.endpoints), name.clone(), shutdown.clone());
+            tending.spawn(async move {
+                if let Some(endpoint) = endpoints.profiles.get(&name) {
+                    endpoint.tend(shutdown).await;
+                }
+            });
         }
-        self.mcp.sessions().close_streams();
+        self.endpoints.whole.tend(shutdown).await;
+        while tending.join_next().await.is_some() {}
     }
 
     /// The routes, for whoever serves them otherwise than by [`serve`].
@@ -97,9 +133,20 @@ impl Door {
     }
 }
 
-async fn mcp_endpoint(State(Shared { gate, mcp }): State<Shared>, request: Request) -> Response {
-    match gate.authenticate(&Credential::None) {
-        Ok(caller) => mcp.handle(request, WireCaller(caller)).await.map(Body::new),
+async fn everything(State(endpoints): State<Arc<Endpoints>>, request: Request) -> Response {
+    answer(&endpoints, &endpoints.whole, request).await
+}
+
+async fn one_profile(State(endpoints): State<Arc<Endpoints>>, Path(name): Path<String>, request: Request) -> Response {
+    match endpoints.profiles.get(&name) {
+        Some(endpoint) => answer(&endpoints, endpoint, request).await,
+        None => refuse(StatusCode::NOT_FOUND, "there is no such profile; the config names them under \"profiles\""),
+    }
+}
+
+async fn answer(endpoints: &Endpoints, endpoint: &Endpoint, request: Request) -> Response {
+    match endpoints.gate.authenticate(&Credential::None) {
+        Ok(caller) => endpoint.server.handle(request, WireCaller(caller)).await.map(Body::new),
         Err(error) => (StatusCode::UNAUTHORIZED, error.to_string()).into_response(),
     }
 }

@@ -3,16 +3,19 @@
 mod back;
 mod listen;
 mod lists;
+mod rounds;
 mod state;
 
 use crate::answer::{Answer, Answers, cacheable};
 use back::Back;
 use lists::Lists;
-use state::{StateOwner, StateSeal};
+use rounds::Parked;
+use state::{Answered, StateSeal};
 use std::sync::Arc;
-use tokio::sync::watch;
-use toolcrib_contract::{Call, CallError, Json, Kind, LogLevel, Members};
-use toolcrib_gate::{Arrived, Caller, Gate};
+use tokio::sync::{broadcast::error::RecvError, watch};
+use toolcrib_contract as contract;
+use toolcrib_contract::{Call, Change, Json, Kind, LogLevel, Members};
+use toolcrib_gate::{Arrived, Caller, Event, Gate, Profile, Visible};
 use toolcrib_wire::{
     Era, ErrorObject, Notification, Revision,
     headers::HeaderParam,
@@ -48,18 +51,29 @@ impl server::Caller for WireCaller {
 pub struct Mcp {
     gate: Arc<Gate>,
     door: &'static str,
+    /// What is shown of the catalogue, if not all of it.
+    profile: Option<Arc<Profile>>,
+    /// The connection of the one client that this is for, if it is for one.
+    pipe: Option<contract::Session>,
     server_info: Json,
     instructions: Option<Json>,
     answers: Answers,
     lists: Lists,
     seal: StateSeal,
+    parked: Parked,
     shutdown: watch::Receiver<bool>,
 }
 
 impl Mcp {
     /// MCP at the door of this name. `shutdown` turns true when streams must end.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, door: &'static str, identity: &Identity, shutdown: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        gate: Arc<Gate>,
+        door: &'static str,
+        identity: &Identity,
+        profile: Option<Arc<Profile>>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
         let title = identity.title.as_deref().map(Json::string);
         let server_info = Json::object()
             .with_str("name", &identity.name)
@@ -68,19 +82,61 @@ impl Mcp {
             .finish();
         let answers = Answers::new(&server_info);
         let instructions = identity.instructions.as_deref().map(Json::string);
-        Self { gate, door, server_info, instructions, answers, lists: Lists::default(), seal: StateSeal::new(), shutdown }
-    }
-
-    /// Tells a legacy session of a change, if it concerns it.
-    pub(crate) fn tell(session: &Session, change: &toolcrib_contract::Change) {
-        let (method, params) = listen::notification(change);
-        match change {
-            toolcrib_contract::Change::Resource(uri) if !session.is_subscribed(uri) => {}
-            _ => session.notify(method, params),
+        Self {
+            gate,
+            door,
+            profile,
+            pipe: None,
+            server_info,
+            instructions,
+            answers,
+            lists: Lists::default(),
+            seal: StateSeal::new(),
+            parked: Parked::default(),
+            shutdown,
         }
     }
 
-    fn initialize(&self, session: &Session) -> Answer {
+    /// All calls come from one client, whose connection lasts as long as `alive` is held.
+    #[must_use]
+    pub(crate) fn for_one_client(mut self, alive: &Arc<()>) -> Self {
+        self.pipe = Some(contract::Session::lasting_with(alive));
+        self
+    }
+
+    /// What this caller may call at this door.
+    fn visible_to(&self, caller: &WireCaller) -> Visible {
+        self.gate.visible_to(&caller.0, self.profile.clone())
+    }
+
+    /// Tells legacy sessions of what is different, each of what concerns it, for as long as this is polled.
+    pub(crate) async fn tell_of_changes(&self, for_each: impl Fn(&mut dyn FnMut(&Arc<Session>))) {
+        let mut changes = self.gate.changes();
+        loop {
+            match changes.recv().await {
+                Ok(event) => for_each(&mut |session| self.tell(session, &event)),
+                // What exactly was missed is not known: every list may have changed.
+                Err(RecvError::Lagged(_)) => {
+                    for change in [Change::Tools, Change::Prompts, Change::Resources] {
+                        for_each(&mut |session| self.tell(session, &Event::of(change.clone())));
+                    }
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn tell(&self, session: &Session, event: &Event) {
+        let is_visible = session.attached::<WireCaller>().is_some_and(|caller| self.visible_to(caller).concerns(event));
+        let is_wanted = !matches!(&event.change, Change::Resource(uri) if !session.is_subscribed(uri));
+        if is_visible && is_wanted {
+            let (method, params) = listen::notification(&event.change);
+            session.notify(method, params);
+        }
+    }
+
+    fn initialize(&self, session: &Session, caller: &WireCaller) -> Answer {
+        session.attach(caller.clone());
         Ok(Json::object()
             .with_str("protocolVersion", session.revision().date())
             .with("capabilities", &capabilities())
@@ -97,54 +153,36 @@ impl Mcp {
     }
 
     async fn call(&self, call: Call, exchange: Exchange<WireCaller>) -> Answer {
-        let era = exchange.revision.era();
+        if exchange.revision.era() == Era::Modern {
+            return self.round(call, exchange).await;
+        }
         let kind = call.kind;
-        let owner = StateOwner::of(&exchange.caller.0.id().subject, &call);
-        let answered = if era == Era::Modern { self.answered(exchange.params.as_ref(), &owner)? } else { state::Answered::default() };
-        let back = Arc::new(Back::new(Arc::clone(&self.gate), &exchange, answered.clone()));
-        let arrived = Arrived { caller: exchange.caller.0, call, door: self.door, back };
+        let back = Arc::new(Back::new(Arc::clone(&self.gate), &exchange, self.pipe.as_ref(), Answered::new()));
+        let arrived = Arrived { caller: exchange.caller.0, profile: self.profile.clone(), call, door: self.door, back };
         match self.gate.call(arrived).await {
-            Ok(reply) => self.answers.reply(reply, kind, era),
-            Err(CallError::NeedsInput(questions)) => Ok(self.answers.input_required(&questions, &self.seal.seal(&owner, &answered))),
-            Err(error) => self.answers.error(&error, kind, era),
+            Ok(reply) => self.answers.reply(reply, kind, Era::Legacy),
+            Err(error) => self.answers.error(&error, kind, Era::Legacy),
         }
     }
 
-    /// The answers that a repeated modern call brings along.
-    fn answered(&self, params: Option<&Members>, owner: &StateOwner) -> Result<state::Answered, ErrorObject> {
-        let Some(params) = params else { return Ok(state::Answered::default()) };
-        let mut answered = match params.get("requestState") {
-            None => state::Answered::default(),
-            Some(_) => {
-                let sealed =
-                    params.string("requestState").ok_or_else(|| ErrorObject::invalid_params("params.requestState must be a string"))?;
-                self.seal.open(owner, &sealed).map_err(|error| ErrorObject::invalid_params(error.to_string()))?
-            }
-        };
-        if let Some(responses) = params.get("inputResponses") {
-            let responses = responses.members().map_err(|error| ErrorObject::invalid_params(format!("params.inputResponses: {error}")))?;
-            for (name, response) in responses.iter() {
-                if !response.is_object() {
-                    return Err(ErrorObject::invalid_params(format!("params.inputResponses[{name:?}] must be an object")));
-                }
-                answered.insert(name.to_owned(), response);
-            }
-        }
-        Ok(answered)
-    }
-
-    fn subscribe(&self, exchange: &Exchange<WireCaller>, is_on: bool) -> Answer {
+    async fn subscribe(&self, exchange: &Exchange<WireCaller>) -> Answer {
         let uri = required_string(exchange.params.as_ref(), "uri")?;
         let session = exchange.session.as_ref().ok_or_else(|| ErrorObject::method_not_found(&exchange.method))?;
-        if !is_on {
-            session.unsubscribe(&uri);
-        } else if !self.gate.visible_to(&exchange.caller.0).catalogue().announces(&uri) {
-            return Err(ErrorObject::invalid_params(format!(
-                "no changes are announced of {uri}: it is unknown, or its server's changes are not passed on"
-            )));
-        } else if !session.subscribe(uri) {
+        let watching = self.gate.watch(&self.visible_to(&exchange.caller), &uri).await;
+        let watch = match watching {
+            Ok(watch) => watch,
+            Err(error) => return self.answers.error(&error, Kind::Resource, Era::Legacy),
+        };
+        if !session.subscribe(uri, Box::new(watch)) {
             return Err(ErrorObject::invalid_params("this session has too many subscriptions: end some first"));
         }
+        Ok(Json::empty_object())
+    }
+
+    fn unsubscribe(exchange: &Exchange<WireCaller>) -> Answer {
+        let uri = required_string(exchange.params.as_ref(), "uri")?;
+        let session = exchange.session.as_ref().ok_or_else(|| ErrorObject::method_not_found(&exchange.method))?;
+        session.unsubscribe(&uri);
         Ok(Json::empty_object())
     }
 
@@ -179,13 +217,13 @@ impl Service for Mcp {
             (method::DISCOVER, Era::Modern) => self.discover(),
             (method::LISTEN, Era::Modern) => self.listen(&exchange).await,
             (method::INITIALIZE, Era::Legacy) => match &exchange.session {
-                Some(session) => self.initialize(session),
+                Some(session) => self.initialize(session, &exchange.caller),
                 None => Err(ErrorObject::method_not_found(method::INITIALIZE)),
             },
             (method::PING, Era::Legacy) => Ok(Json::empty_object()),
             (method::SET_LEVEL, Era::Legacy) => Self::set_level(&exchange),
-            (method::SUBSCRIBE, Era::Legacy) => self.subscribe(&exchange, true),
-            (method::UNSUBSCRIBE, Era::Legacy) => self.subscribe(&exchange, false),
+            (method::SUBSCRIBE, Era::Legacy) => self.subscribe(&exchange).await,
+            (method::UNSUBSCRIBE, Era::Legacy) => Self::unsubscribe(&exchange),
             (unknown, _) => Err(ErrorObject::method_not_found(unknown)),
         }
     }
@@ -195,7 +233,7 @@ impl Service for Mcp {
     }
 
     fn header_params(&self, tool: &str, caller: &WireCaller) -> Option<Arc<[HeaderParam]>> {
-        self.lists.header_params(self.gate.visible_to(&caller.0).catalogue(), tool)
+        self.lists.header_params(&self.visible_to(caller), tool)
     }
 }
 

@@ -12,8 +12,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
 };
-use toolcrib_contract::Change;
-use toolcrib_gate::{Caller, Gate};
+use toolcrib_gate::{Caller, Gate, Profile};
 use toolcrib_wire::server::{Limits, Session, stdio};
 
 /// A door on a pipe, for one client.
@@ -25,6 +24,8 @@ pub struct Door {
     pub identity: Identity,
     /// Who is at the other end.
     pub caller: Caller,
+    /// What it is shown of the catalogue, if not all of it.
+    pub profile: Option<Arc<Profile>>,
     /// Bounds on messages.
     pub limits: Limits,
     /// The name of the door, for the record.
@@ -42,32 +43,18 @@ impl Door {
         output: impl AsyncWrite + Unpin + Send + 'static,
         shutdown: watch::Receiver<bool>,
     ) -> io::Result<()> {
-        let Self { gate, identity, caller, limits, name } = self;
-        let mcp = Arc::new(Mcp::new(Arc::clone(&gate), name, &identity, shutdown.clone()));
+        let Self { gate, identity, caller, profile, limits, name } = self;
+        let alive = Arc::new(());
+        let mcp = Arc::new(Mcp::new(gate, name, &identity, profile, shutdown.clone()).for_one_client(&alive));
         let session: Arc<Mutex<Option<Arc<Session>>>> = Arc::default();
         let opened = Arc::clone(&session);
         let remember = move |session: &Arc<Session>| *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(session));
-        let mut changes = gate.changes();
-        let tell = async {
-            loop {
-                match changes.recv().await {
-                    Ok(change) => {
-                        if let Some(session) = &*session.lock().unwrap_or_else(PoisonError::into_inner) {
-                            Mcp::tell(session, &change);
-                        }
-                    }
-                    // What exactly was missed is not known: every list may have changed.
-                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
-                        if let Some(session) = &*session.lock().unwrap_or_else(PoisonError::into_inner) {
-                            for change in [Change::Tools, Change::Prompts, Change::Resources] {
-                                Mcp::tell(session, &change);
-                            }
-                        }
-                    }
-                    Err(tokio::sync::broadcast::error::RecvError::Closed) => std::future::pending().await,
-                }
+        let telling = Arc::clone(&mcp);
+        let tell = telling.tell_of_changes(|visit| {
+            if let Some(session) = &*session.lock().unwrap_or_else(PoisonError::into_inner) {
+                visit(session);
             }
-        };
+        });
         let mut over = shutdown;
         let until = async move { raised(&mut over).await };
         let served = stdio::serve(mcp, WireCaller(caller), input, output, limits, remember, until);

@@ -24,7 +24,25 @@ pub struct Source {
     resources: Vec<Arc<Entry>>,
     templates: Vec<Arc<Entry>>,
     prompts: Vec<Arc<Entry>>,
-    places: Option<Arc<Places>>,
+    timeout: Option<Duration>,
+    prefix: Option<Box<str>>,
+    told: Vec<Change>,
+}
+
+/// Something that is different, and whose names that concerns, if that is known.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// What is different.
+    pub change: Change,
+    pub(crate) names: Option<Arc<[String]>>,
+}
+
+impl Event {
+    /// A change of which the names are not known.
+    #[must_use]
+    pub fn of(change: Change) -> Self {
+        Self { change, names: None }
+    }
 }
 
 /// One thing that can be called.
@@ -77,6 +95,7 @@ struct Runnable {
     /// What completes its arguments, if anything does.
     completer: Option<Arc<dyn Callable>>,
     places: Arc<Places>,
+    timeout: Option<Duration>,
 }
 
 /// A name that two sources claim. The one that was published first keeps it.
@@ -98,6 +117,27 @@ impl Source {
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Sets how long a call may take, where a tool does not say otherwise.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets what its names begin with, so that a call can be told whom it waits for before the names are known.
+    #[must_use]
+    pub fn prefix(mut self, prefix: Option<&str>) -> Self {
+        self.prefix = prefix.map(Into::into);
+        self
+    }
+
+    /// Passes on that these have changed, even if no difference is seen.
+    #[must_use]
+    pub fn told(mut self, changes: Vec<Change>) -> Self {
+        self.told = changes;
+        self
     }
 
     /// Adds a tool and compiles its schema.
@@ -133,17 +173,32 @@ impl Source {
     pub(crate) fn with_places(mut self, places: Arc<Places>) -> Self {
         let lists = [&mut self.tools, &mut self.resources, &mut self.templates, &mut self.prompts];
         for entry in lists.into_iter().flatten() {
-            let entry = Arc::get_mut(entry).expect("a source that is not published yet shares no entry");
-            entry.run_mut().places = Arc::clone(&places);
+            let run = Arc::get_mut(entry).expect("a source that is not published yet shares no entry").run_mut();
+            run.places = Arc::clone(&places);
+            run.timeout = self.timeout;
         }
-        self.places = Some(places);
         self
+    }
+
+    /// What the source says has changed, with all its names: any of them may be meant.
+    pub(crate) fn told_changes(&self) -> Vec<Event> {
+        let names = |lists: &[&Vec<Arc<Entry>>]| lists.iter().flat_map(|list| list.iter()).map(|entry| entry.key().to_owned()).collect();
+        let event = |change: &Change| {
+            let names = match change {
+                Change::Tools => Some(names(&[&self.tools])),
+                Change::Prompts => Some(names(&[&self.prompts])),
+                Change::Resources => Some(names(&[&self.resources, &self.templates])),
+                Change::Resource(_) => None,
+            };
+            Event { change: change.clone(), names }
+        };
+        self.told.iter().map(event).collect()
     }
 }
 
 impl Runnable {
     fn new(callable: Arc<dyn Callable>, completer: Option<Arc<dyn Callable>>) -> Self {
-        Self { callable, completer, places: Places::new(&crate::Config::default()) }
+        Self { callable, completer, places: Places::new(&crate::Config::default()), timeout: None }
     }
 }
 
@@ -211,16 +266,14 @@ impl Entry {
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        match self {
-            Self::Tool(tool) => tool.spec.timeout,
-            _ => None,
-        }
+        let own = if let Self::Tool(tool) = self { tool.spec.timeout } else { None };
+        own.or(self.run().timeout)
     }
 
     /// The same entry, with its completer as what runs.
     fn completing(&self) -> Option<Arc<Self>> {
         let completer = self.run().completer.clone()?;
-        let run = Runnable { callable: completer, completer: None, places: Arc::clone(self.places()) };
+        let run = Runnable { callable: completer, completer: None, ..self.run().clone() };
         match self {
             Self::Prompt(prompt) => Some(Arc::new(Self::Prompt(Prompt { spec: prompt.spec.clone(), run }))),
             Self::Template(template) => {
@@ -231,23 +284,25 @@ impl Entry {
     }
 }
 
+type Entries = BTreeMap<String, Arc<Entry>>;
+
 /// Everything callable at one moment.
 #[derive(Debug, Default)]
 pub struct Catalogue {
     generation: u64,
-    tools: BTreeMap<String, Arc<Entry>>,
-    resources: BTreeMap<String, Arc<Entry>>,
-    templates: BTreeMap<String, Arc<Entry>>,
-    prompts: BTreeMap<String, Arc<Entry>>,
-    /// Sources that have offered nothing so far.
-    silent: Vec<Arc<str>>,
+    tools: Entries,
+    resources: Entries,
+    templates: Entries,
+    prompts: Entries,
+    /// Sources that have offered nothing so far, with what their names would begin with.
+    silent: Vec<(Box<str>, Arc<str>)>,
 }
 
 impl Catalogue {
     pub(crate) fn assemble(sources: &[Arc<Source>], generation: u64) -> (Self, Vec<Clash>) {
         let mut clashes = Vec::new();
         let mut merge = |kind: Kind, list: fn(&Source) -> &Vec<Arc<Entry>>| {
-            let mut merged: BTreeMap<String, Arc<Entry>> = BTreeMap::new();
+            let mut merged: Entries = BTreeMap::new();
             let mut owners: HashMap<&str, &Arc<str>> = HashMap::new();
             for source in sources {
                 for entry in list(source) {
@@ -270,14 +325,14 @@ impl Catalogue {
         let resources = merge(Kind::Resource, |source| &source.resources);
         let templates = merge(Kind::TemplateCompletion, |source| &source.templates);
         let prompts = merge(Kind::Prompt, |source| &source.prompts);
-        let silent = sources.iter().filter(|source| source.is_empty()).map(|source| Arc::clone(&source.name)).collect();
+        let silent = sources.iter().filter(|source| source.is_empty());
+        let silent = silent.filter_map(|source| Some((source.prefix.clone()?, Arc::clone(&source.name)))).collect();
         (Self { generation, tools, resources, templates, prompts, silent }, clashes)
     }
 
     /// The source that would have a thing of this name, if it had offered anything yet.
     pub(crate) fn awaited(&self, name: &str) -> Option<&Arc<str>> {
-        let is_before = |source: &Arc<str>| name.strip_prefix(&**source).is_some_and(|rest| rest.starts_with("__"));
-        self.silent.iter().find(|source| is_before(source))
+        self.silent.iter().find(|(prefix, _)| name.starts_with(&**prefix)).map(|(_, source)| source)
     }
 
     /// Grows with every change.
@@ -310,13 +365,6 @@ impl Catalogue {
         self.templates.values().filter_map(|entry| if let Entry::Template(template) = &**entry { Some(&template.spec) } else { None })
     }
 
-    /// Whether changes of the resource with this URI are announced: of our own they are, those of other servers are not
-    /// passed on yet.
-    #[must_use]
-    pub fn announces(&self, uri: &str) -> bool {
-        self.find(Kind::Resource, uri).is_some_and(|entry| entry.foreign().is_none())
-    }
-
     /// The prompts, by name.
     pub fn prompts(&self) -> impl Iterator<Item = &PromptSpec> {
         self.prompts.values().filter_map(|entry| if let Entry::Prompt(prompt) = &**entry { Some(&prompt.spec) } else { None })
@@ -334,18 +382,18 @@ impl Catalogue {
     }
 
     /// What a client that knows `earlier` would list anew.
-    pub(crate) fn changes_since(&self, earlier: &Self) -> Vec<Change> {
-        let mut changes = Vec::new();
-        if differs(&self.tools, &earlier.tools) {
-            changes.push(Change::Tools);
-        }
-        if differs(&self.prompts, &earlier.prompts) {
-            changes.push(Change::Prompts);
-        }
-        if differs(&self.resources, &earlier.resources) || differs(&self.templates, &earlier.templates) {
-            changes.push(Change::Resources);
-        }
-        changes
+    pub(crate) fn changes_since(&self, earlier: &Self) -> Vec<Event> {
+        let changed = |change: Change, pairs: &[(&Entries, &Entries)]| {
+            let names: Arc<[String]> = pairs.iter().flat_map(|(now, before)| differences(now, before)).collect();
+            (!names.is_empty()).then_some(Event { change, names: Some(names) })
+        };
+        let resources = [(&self.resources, &earlier.resources), (&self.templates, &earlier.templates)];
+        let events = [
+            changed(Change::Tools, &[(&self.tools, &earlier.tools)]),
+            changed(Change::Prompts, &[(&self.prompts, &earlier.prompts)]),
+            changed(Change::Resources, &resources),
+        ];
+        events.into_iter().flatten().collect()
     }
 }
 
@@ -353,9 +401,11 @@ fn is_match(entry: &Entry, uri: &str) -> bool {
     matches!(entry, Entry::Template(template) if template.pattern.matches(uri))
 }
 
-fn differs(now: &BTreeMap<String, Arc<Entry>>, before: &BTreeMap<String, Arc<Entry>>) -> bool {
-    let is_same = |(name, entry): (&String, &Arc<Entry>)| before.get(name).is_some_and(|earlier| is_alike(entry, earlier));
-    now.len() != before.len() || !now.iter().all(is_same)
+/// The names that are new, gone, or look different.
+fn differences(now: &Entries, before: &Entries) -> Vec<String> {
+    let is_same = |name: &String, entry| before.get(name).is_some_and(|earlier| is_alike(entry, earlier));
+    let here = now.iter().filter(|(name, entry)| !is_same(name, entry)).map(|(name, _)| name);
+    here.chain(before.keys().filter(|name| !now.contains_key(*name))).cloned().collect()
 }
 
 /// Whether two entries look the same to a client. A server that restarts publishes the same definitions again: that is no

@@ -19,8 +19,8 @@ mod telemetry;
 pub mod catalogue;
 
 pub use authenticate::{Caller, Credential, Unauthenticated};
-pub use authorize::Permitted;
-pub use catalogue::{Catalogue, Clash, Entry, Prompt, Resource, Source, Template, ToolEntry};
+pub use authorize::{Permitted, Profile, Visible};
+pub use catalogue::{Catalogue, Clash, Entry, Event, Prompt, Resource, Source, Template, ToolEntry};
 pub use compose::Reply;
 pub use validate::{Checked, SchemaFault};
 
@@ -31,7 +31,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::broadcast;
-use toolcrib_contract::{AuditLog, BackChannel, Call, CallError, Change};
+use toolcrib_contract::{AuditLog, BackChannel, Call, CallError, Change, Kind, Watch};
 
 /// How many changes a slow listener may fall behind before it misses some and lists everything anew.
 const CHANGES_KEPT: usize = 256;
@@ -39,8 +39,11 @@ const CHANGES_KEPT: usize = 256;
 /// What the gate bounds. Every field has a default that suits a person with a few servers.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// How long a call may take in all, from arrival to reply. A tool may say otherwise for itself. Default 30 s.
+    /// How long a call may take from arrival to reply; each report of progress gives it as long again, and the time that the
+    /// client takes to answer a question does not count. A tool may say otherwise for itself. Default 30 s.
     pub timeout: Duration,
+    /// How long a call may take in all, whatever progress it reports. Default 1 h.
+    pub max_timeout: Duration,
     /// Calls running at once in each source: our own tools together, and each server by itself, so that one that hangs
     /// takes no place from the others. Default 5.
     pub max_concurrent: usize,
@@ -56,6 +59,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(30),
+            max_timeout: Duration::from_secs(3600),
             max_concurrent: 5,
             max_queued: 256,
             max_output_bytes: 8 << 20,
@@ -69,6 +73,8 @@ impl Default for Config {
 pub struct Arrived {
     /// Who asks.
     pub caller: Caller,
+    /// The part of the catalogue that the door shows, if not all of it.
+    pub profile: Option<Arc<Profile>>,
     /// What is asked.
     pub call: Call,
     /// The door it came through, for the record.
@@ -83,7 +89,7 @@ pub struct Gate {
     config: Config,
     catalogue: ArcSwap<Catalogue>,
     sources: Mutex<Sources>,
-    changes: broadcast::Sender<Change>,
+    changes: broadcast::Sender<Event>,
     audit: Arc<dyn AuditLog>,
 }
 
@@ -125,13 +131,13 @@ impl Gate {
     }
 
     async fn walk(&self, arrived: Arrived) -> Result<Reply, CallError> {
-        let permitted = authorize::permit(&self.catalogue.load(), arrived)?;
+        let permitted = authorize::permit(self.catalogue.load_full(), arrived)?;
         let checked = validate::check(permitted, self.config.max_argument_bytes)?;
-        let deadline = resilience::Deadline::for_call(&checked, self.config.timeout);
+        let deadline = resilience::Deadline::for_call(&checked, &self.config);
         let output = deadline
             .bound(async {
-                let _place = checked.places().enter().await?;
-                execute::run(&checked, deadline).await
+                let place = checked.places().enter().await?;
+                execute::run(&checked, &deadline, &place.0).await
             })
             .await?;
         compose::reply(output, self.config.max_output_bytes)
@@ -145,20 +151,35 @@ impl Gate {
 
     /// What this caller may call: the same decision as for a call.
     #[must_use]
-    pub fn visible_to(&self, caller: &Caller) -> authorize::Visible {
-        authorize::visible(self.catalogue(), caller)
+    pub fn visible_to(&self, caller: &Caller, profile: Option<Arc<Profile>>) -> Visible {
+        authorize::visible(self.catalogue(), caller, profile)
     }
 
-    /// Tells of changes from now on.
+    /// Sees to it that changes of a resource are announced, for a caller who may read it, as long as the watch is held.
+    ///
+    /// # Errors
+    /// [`CallError`]: there is no such resource, or its server does not tell of changes.
+    pub async fn watch(&self, visible: &Visible, uri: &str) -> Result<Watch, CallError> {
+        match visible.find(Kind::Resource, uri)?.callable().watch(uri) {
+            Some(watching) => watching.await,
+            None => Ok(Watch::holding(())),
+        }
+    }
+
+    /// Tells of changes from now on. Whether one concerns a caller says [`Visible::concerns`].
     #[must_use]
-    pub fn changes(&self) -> broadcast::Receiver<Change> {
+    pub fn changes(&self) -> broadcast::Receiver<Event> {
         self.changes.subscribe()
     }
 
-    /// Tells all who listen that something changed.
+    /// Tells all whom it may concern that something changed.
     pub fn announce(&self, change: Change) {
+        self.tell(Event::of(change));
+    }
+
+    fn tell(&self, event: Event) {
         // Nobody listening is nothing to report.
-        let _ = self.changes.send(change);
+        let _ = self.changes.send(event);
     }
 
     /// Adds a source to the catalogue, or replaces the one of the same name, and announces what is different.
@@ -167,16 +188,23 @@ impl Gate {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let places = sources.places.entry(Arc::clone(&source.name)).or_insert_with(|| resilience::Places::new(&self.config)).clone();
         let source = Arc::new(source.with_places(places));
+        let told = source.told_changes();
         match sources.published.iter_mut().find(|published| published.name == source.name) {
             Some(published) => *published = source,
             None => sources.published.push(source),
         }
         let before = self.catalogue.load_full();
         let (catalogue, clashes) = Catalogue::assemble(&sources.published, before.generation() + 1);
-        let changes = catalogue.changes_since(&before);
+        let mut events = catalogue.changes_since(&before);
         self.catalogue.store(Arc::new(catalogue));
         drop(sources);
-        changes.into_iter().for_each(|change| self.announce(change));
+        for told in told {
+            // What its server says has changed is passed on, even where a list looks the same as before.
+            if !events.iter().any(|event| event.change == told.change) {
+                events.push(told);
+            }
+        }
+        events.into_iter().for_each(|event| self.tell(event));
         clashes
     }
 }

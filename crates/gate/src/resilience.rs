@@ -3,37 +3,146 @@
 use crate::{Config, validate::Checked};
 use std::{
     future::Future,
+    pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{Notify, Semaphore},
     time::Instant,
 };
-use toolcrib_contract::CallError;
+use toolcrib_contract::{Answers, BackChannel, BoxFuture, CallError, Change, Client, Json, LogEntry, Progress, Question};
 
-/// When a call is given up. Set once, on arrival; everything after it shares it.
-#[derive(Debug, Clone, Copy)]
+/// When a call is given up, set on arrival and shared by everything after it. A call that reports progress is given its
+/// time anew, and one that has asked the client something waits for the answer, both up to a maximum.
+#[derive(Debug)]
 pub(crate) struct Deadline {
-    at: Instant,
+    started: Instant,
     allowed: Duration,
+    at_most: Duration,
+    /// Milliseconds after `started`.
+    until_ms: AtomicU64,
+    /// Questions that wait for an answer.
+    open_questions: AtomicUsize,
+    /// Told when a question is over, and with it the time that it was given.
+    answered: Notify,
 }
 
 impl Deadline {
-    pub(crate) fn for_call(checked: &Checked, default: Duration) -> Self {
-        let allowed = checked.permitted.entry.timeout().unwrap_or(default);
-        Self { at: Instant::now() + allowed, allowed }
+    pub(crate) fn for_call(checked: &Checked, config: &Config) -> Arc<Self> {
+        let allowed = checked.permitted.entry.timeout().unwrap_or(config.timeout);
+        Arc::new(Self {
+            started: Instant::now(),
+            allowed,
+            at_most: config.max_timeout.max(allowed),
+            until_ms: AtomicU64::new(millis(allowed)),
+            open_questions: AtomicUsize::new(0),
+            answered: Notify::new(),
+        })
     }
 
-    pub(crate) fn at(self) -> std::time::Instant {
-        self.at.into_std()
+    pub(crate) fn at(&self) -> Instant {
+        let until = match self.open_questions.load(Ordering::Relaxed) {
+            0 => Duration::from_millis(self.until_ms.load(Ordering::Relaxed)).min(self.at_most),
+            _ => self.at_most,
+        };
+        self.started + until
     }
 
-    pub(crate) async fn bound<T>(self, work: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
-        tokio::time::timeout_at(self.at, work).await.unwrap_or(Err(CallError::DeadlineExceeded(self.allowed)))
+    /// Runs the work unless that takes too long. Progress moves the end while the work goes on.
+    pub(crate) async fn bound<T>(&self, work: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+        let mut work = pin!(work);
+        loop {
+            let at = self.at();
+            tokio::select! {
+                biased;
+                done = work.as_mut() => return done,
+                () = self.answered.notified() => {}
+                () = tokio::time::sleep_until(at) => if self.at() <= at {
+                    return Err(CallError::DeadlineExceeded(at - self.started));
+                },
+            }
+        }
+    }
+
+    fn renew(&self) {
+        self.until_ms.fetch_max(millis(self.started.elapsed() + self.allowed), Ordering::Relaxed);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The way back to the client, with an eye on what it means for the bounds of the call: progress renews the deadline, and
+/// while the client thinks about a question the call needs no place.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    back: Arc<dyn BackChannel>,
+    deadline: Arc<Deadline>,
+    place: Arc<Place>,
+}
+
+impl Watched {
+    pub(crate) fn new(back: Arc<dyn BackChannel>, deadline: Arc<Deadline>, place: Arc<Place>) -> Self {
+        Self { back, deadline, place }
+    }
+
+    fn open_question(&self) -> OpenQuestion<'_> {
+        self.deadline.open_questions.fetch_add(1, Ordering::Relaxed);
+        self.place.leave();
+        OpenQuestion(&self.deadline)
+    }
+}
+
+/// A question that waits for its answer.
+struct OpenQuestion<'a>(&'a Deadline);
+
+impl Drop for OpenQuestion<'_> {
+    fn drop(&mut self) {
+        self.0.renew();
+        self.0.open_questions.fetch_sub(1, Ordering::Relaxed);
+        self.0.answered.notify_one();
+    }
+}
+
+impl BackChannel for Watched {
+    fn progress(&self, progress: Progress) {
+        self.deadline.renew();
+        self.back.progress(progress);
+    }
+
+    fn log(&self, entry: LogEntry) {
+        self.back.log(entry);
+    }
+
+    fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>> {
+        Box::pin(async move {
+            let _open = self.open_question();
+            self.back.ask(questions).await
+        })
+    }
+
+    fn relay(&self, question: Question) -> BoxFuture<'_, Result<Json, CallError>> {
+        Box::pin(async move {
+            let _open = self.open_question();
+            self.back.relay(question).await
+        })
+    }
+
+    fn announce(&self, change: Change) {
+        self.back.announce(change);
+    }
+
+    fn wants_progress(&self) -> bool {
+        self.back.wants_progress()
+    }
+
+    fn client(&self) -> Client {
+        self.back.client()
     }
 }
 
@@ -44,6 +153,31 @@ pub(crate) struct Places {
     queued: AtomicUsize,
     limit: usize,
     max_queued: usize,
+}
+
+/// A place that a call holds until it ends, or until it leaves it for good to wait for an answer.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Arc<Places>,
+    is_held: AtomicBool,
+}
+
+impl Place {
+    fn leave(&self) {
+        if self.is_held.swap(false, Ordering::Relaxed) {
+            self.places.running.add_permits(1);
+        }
+    }
+}
+
+/// Leaves the place when the call ends, whatever the tool still holds of its context.
+#[derive(Debug)]
+pub(crate) struct Held(pub(crate) Arc<Place>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 impl Places {
@@ -57,18 +191,22 @@ impl Places {
     }
 
     /// Waits for a place, in the order of arrival.
-    pub(crate) async fn enter(&self) -> Result<SemaphorePermit<'_>, CallError> {
-        if let Ok(place) = self.running.try_acquire() {
-            return Ok(place);
-        }
-        let _queued = self.queue()?;
-        Ok(self.running.acquire().await.expect("the places of a source are never closed"))
+    pub(crate) async fn enter(self: &Arc<Self>) -> Result<Held, CallError> {
+        let permit = match self.running.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _queued = self.queue()?;
+                self.running.acquire().await.expect("the places of a source are never closed")
+            }
+        };
+        permit.forget();
+        Ok(Held(Arc::new(Place { places: Arc::clone(self), is_held: AtomicBool::new(true) })))
     }
 
     fn queue(&self) -> Result<Queued<'_>, CallError> {
         let queued = Queued(self);
         if self.queued.fetch_add(1, Ordering::Relaxed) >= self.max_queued {
-            return Err(CallError::Overloaded { limit: self.limit });
+            return Err(CallError::Overloaded { limit: self.limit, what: "calls are running and the queue is full" });
         }
         Ok(queued)
     }

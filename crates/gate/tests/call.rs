@@ -129,7 +129,7 @@ async fn a_full_queue_refuses_at_once() {
     }
     // One runs, one waits; the third is the first to end.
     let error = calls.join_next().await.unwrap().unwrap().unwrap_err();
-    assert!(matches!(error, CallError::Overloaded { limit: 1 }), "{error}");
+    assert!(matches!(error, CallError::Overloaded { limit: 1, .. }), "{error}");
 }
 
 #[tokio::test]
@@ -195,5 +195,5 @@ async fn the_first_to_claim_a_name_keeps_it() {
     );
     assert_eq!(text_of(&gate.call("taken", "{}").await.unwrap().output), "first");
     assert_eq!(text_of(&gate.call("free", "{}").await.unwrap().output), "second");
-    assert_eq!(changes.recv().await.unwrap(), toolcrib_contract::Change::Tools);
+    assert_eq!(changes.recv().await.unwrap().change, toolcrib_contract::Change::Tools);
 }

@@ -4,8 +4,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use toolcrib_contract::{
-    Answers, AuditLog, BackChannel, BoxFuture, Call, CallContext, CallError, Callable, Change, Input, Json, LogLevel, Output, Progress,
-    Question, Record, Spec, Tool, ToolOutput, callable, typed,
+    Answers, AuditLog, BackChannel, BoxFuture, Call, CallContext, CallError, Callable, Change, Client, Input, Json, LogEntry, Output,
+    Progress, Question, Record, Spec, Tool, ToolOutput, callable, typed,
 };
 use toolcrib_gate::{Arrived, Config, Credential, Gate, Reply, Source};
 
@@ -34,17 +34,25 @@ pub struct Deaf;
 impl BackChannel for Deaf {
     fn progress(&self, _: Progress) {}
 
-    fn log(&self, _: LogLevel, _: Option<&str>, _: Json) {}
+    fn log(&self, _: LogEntry) {}
 
     fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>> {
         let capability = questions.first().map_or("elicitation", |(_, question)| question.capability());
         Box::pin(async move { Err(CallError::CannotAsk { capability }) })
     }
 
+    fn relay(&self, question: Question) -> BoxFuture<'_, Result<Json, CallError>> {
+        Box::pin(async move { Err(CallError::CannotAsk { capability: question.capability() }) })
+    }
+
     fn announce(&self, _: Change) {}
 
     fn wants_progress(&self) -> bool {
         false
+    }
+
+    fn client(&self) -> Client {
+        Client::unknown()
     }
 }
 
@@ -148,7 +156,7 @@ impl OpenGate {
     pub async fn call(&self, tool: &str, arguments: &str) -> Result<Reply, CallError> {
         let arguments = Json::parse(arguments.to_owned()).expect("the test's arguments are JSON");
         let caller = self.gate.authenticate(&Credential::None).expect("anybody may call");
-        self.gate.call(Arrived { caller, call: Call::tool(tool, arguments), door: "test", back: Arc::new(Deaf) }).await
+        self.gate.call(Arrived { caller, profile: None, call: Call::tool(tool, arguments), door: "test", back: Arc::new(Deaf) }).await
     }
 }
 

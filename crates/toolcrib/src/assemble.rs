@@ -3,8 +3,9 @@
 use crate::{Builder, Crib, settings::Settings};
 use std::sync::Arc;
 use tokio::{sync::watch, task::JoinSet};
+use toolcrib_contract::{Change, Json};
 use toolcrib_gate::{Gate, SchemaFault, Source};
-use toolcrib_upstream::{Guard, Offer, Upstream, supervise::Publish};
+use toolcrib_upstream::{Definition, Guard, Listener, Offer, Upstream, naming::SEPARATOR};
 use toolcrib_wire::client::ClientInfo;
 
 /// How the server is to be used, for the model that reads it.
@@ -26,19 +27,20 @@ pub(crate) fn assemble(settings: Settings) -> Result<Assembled, SchemaFault> {
         .title("Toolcrib")
         .instructions(INSTRUCTIONS)
         .gate_config(settings.gate)
-        .door_limits(settings.doors);
+        .door_limits(settings.doors)
+        .profiles(settings.profiles);
     let crib = ready_tools(builder)?.build();
     let stop = watch::Sender::new(false);
     let mut lives = JoinSet::new();
-    let client = ClientInfo { name: "toolcrib".into(), version: env!("CARGO_PKG_VERSION").into() };
-    let publish = publisher(Arc::clone(crib.gate()));
+    let client = ClientInfo { name: "toolcrib".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };
+    let listener: Arc<dyn Listener> = Arc::new(Publisher(Arc::clone(crib.gate())));
     let guard = (!settings.servers.is_empty()).then(|| Arc::new(Guard::start()));
     let mut upstreams = Vec::with_capacity(settings.servers.len());
     for definition in settings.servers {
         let Some(guard) = &guard else { break };
         // Who comes first in the config keeps a name that two claim, whoever connects first.
-        crib.gate().publish(Source::new(&definition.name));
-        let (upstream, life) = Upstream::new(definition, client.clone(), Arc::clone(guard), Arc::clone(&publish), stop.subscribe());
+        crib.gate().publish(source_of(&definition));
+        let (upstream, life) = Upstream::new(definition, client.clone(), Arc::clone(guard), Arc::clone(&listener), stop.subscribe());
         lives.spawn(life);
         upstreams.push(upstream);
     }
@@ -60,21 +62,32 @@ fn ready_tools(mut builder: Builder) -> Result<Builder, SchemaFault> {
     Ok(builder)
 }
 
-/// Turns what a server offers into a source of the catalogue.
-fn publisher(gate: Arc<Gate>) -> Publish {
-    Arc::new(move |name, offer: Offer| {
-        let mut source = Source::new(name);
+/// Turns what servers offer into sources of the catalogue.
+struct Publisher(Arc<Gate>);
+
+impl Listener for Publisher {
+    fn offered(&self, server: &Definition, offer: Offer) {
+        let mut source = source_of(server).told(offer.told);
         for (spec, callable) in offer.tools {
             let tool = spec.name.clone();
             if let Err(fault) = source.tool(spec, callable) {
-                tracing::warn!(server = name, tool, "left out: {fault}");
+                tracing::warn!(server = %server.name, tool, "left out: {fault}");
             }
         }
         offer.resources.into_iter().for_each(|(spec, callable)| source.resource(spec, callable));
         offer.templates.into_iter().for_each(|(spec, callable, completer)| source.template(spec, callable, Some(completer)));
         offer.prompts.into_iter().for_each(|(spec, callable, completer)| source.prompt(spec, callable, Some(completer)));
-        for clash in gate.publish(source) {
+        for clash in self.0.publish(source) {
             tracing::warn!("{clash}");
         }
-    })
+    }
+
+    fn changed(&self, change: Change) {
+        self.0.announce(change);
+    }
+}
+
+fn source_of(server: &Definition) -> Source {
+    let prefix = server.prefix.as_ref().map(|prefix| format!("{prefix}{SEPARATOR}"));
+    Source::new(&server.name).prefix(prefix.as_deref()).timeout(server.call_timeout)
 }

@@ -8,7 +8,7 @@ use tokio::{
 };
 use toolcrib_contract::{AuditLog, Callable, PromptSpec, ResourceSpec, Spec, TemplateSpec, Tool, typed};
 use toolcrib_edge::{
-    http::{self, Access, Bounds, Door},
+    http::{self, Access, Bounds, Door, Profiles},
     mcp::Identity,
     stdio,
 };
@@ -26,6 +26,7 @@ pub struct Crib {
     gate: Arc<Gate>,
     limits: Limits,
     access: Access,
+    profiles: Profiles,
     shutdown: watch::Sender<bool>,
 }
 
@@ -36,6 +37,7 @@ pub struct Builder {
     config: Config,
     limits: Limits,
     access: Access,
+    profiles: Profiles,
     audit: Arc<dyn AuditLog>,
     own: Source,
 }
@@ -60,6 +62,14 @@ pub enum ServeError {
         /// The address.
         address: SocketAddr,
     },
+    /// There is no profile of that name.
+    #[error("there is no profile {name:?}; known are {known:?}")]
+    NoProfile {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
     /// The door broke.
     #[error("the door broke")]
     Door(#[from] io::Error),
@@ -74,6 +84,7 @@ impl Crib {
             config: Config::default(),
             limits: Limits::default(),
             access: Access::default(),
+            profiles: Profiles::new(),
             audit: Arc::new(Recent::new(RECORDS_KEPT)),
             own: Source::new("toolcrib"),
         }
@@ -112,7 +123,8 @@ impl Crib {
     /// # Errors
     /// [`ServeError::Door`].
     pub async fn serve_listener(&self, listener: TcpListener) -> Result<(), ServeError> {
-        let door = Door::new(Arc::clone(&self.gate), &self.identity, self.limits.clone(), self.access.clone(), self.shutdown_signal());
+        let (gate, access) = (Arc::clone(&self.gate), self.access.clone());
+        let door = Door::new(gate, &self.identity, &self.limits, access, &self.profiles, &self.shutdown_signal());
         let door = Arc::new(door);
         let tending = tokio::spawn(Arc::clone(&door).tend(self.shutdown_signal()));
         let served = http::serve(listener, door, Bounds::default(), self.shutdown_signal()).await;
@@ -129,28 +141,35 @@ impl Crib {
         self.serve_listener(listener).await
     }
 
-    /// Serves one client on standard input and output until it leaves.
+    /// Serves one client on standard input and output until it leaves: everything, or the part of it that the profile of
+    /// this name holds.
     ///
     /// # Errors
-    /// [`ServeError::Door`].
-    pub async fn serve_stdio(&self) -> Result<(), ServeError> {
-        Ok(self.serve_pipe(tokio::io::stdin(), tokio::io::stdout(), "stdio")?.await?)
+    /// [`ServeError::NoProfile`], [`ServeError::Door`].
+    pub async fn serve_stdio(&self, profile: Option<&str>) -> Result<(), ServeError> {
+        Ok(self.serve_pipe(tokio::io::stdin(), tokio::io::stdout(), "stdio", profile)?.await?)
     }
 
     /// Serves one client on a pipe until it leaves: the future that this gives. The door's name is for the record.
     ///
     /// # Errors
-    /// [`ServeError::Door`] where the client may not call.
+    /// [`ServeError::NoProfile`]; [`ServeError::Door`] where the client may not call.
     pub fn serve_pipe(
         &self,
         input: impl AsyncRead + Unpin + Send + 'static,
         output: impl AsyncWrite + Unpin + Send + 'static,
         door: &'static str,
+        profile: Option<&str>,
     ) -> Result<impl Future<Output = io::Result<()>> + Send + 'static, ServeError> {
+        let profile = profile.map(|name| self.profiles.get(name).cloned().ok_or_else(|| self.no_profile(name))).transpose()?;
         let caller = self.gate.authenticate(&Credential::None).map_err(io::Error::other)?;
-        let door =
-            stdio::Door { gate: Arc::clone(&self.gate), identity: self.identity.clone(), caller, limits: self.limits.clone(), name: door };
+        let (gate, identity, limits) = (Arc::clone(&self.gate), self.identity.clone(), self.limits.clone());
+        let door = stdio::Door { gate, identity, caller, profile, limits, name: door };
         Ok(door.serve(input, output, self.shutdown_signal()))
+    }
+
+    fn no_profile(&self, name: &str) -> ServeError {
+        ServeError::NoProfile { name: name.to_owned(), known: self.profiles.keys().cloned().collect() }
     }
 }
 
@@ -180,6 +199,13 @@ impl Builder {
     #[must_use]
     pub fn door_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets the parts of the catalogue that have an endpoint of their own, at `/mcp/NAME`.
+    #[must_use]
+    pub fn profiles(mut self, profiles: Profiles) -> Self {
+        self.profiles = profiles;
         self
     }
 
@@ -237,6 +263,7 @@ impl Builder {
         for clash in clashes {
             tracing::warn!("{clash}");
         }
-        Crib { identity: self.identity, gate, limits: self.limits, access: self.access, shutdown: watch::Sender::new(false) }
+        let Self { identity, limits, access, profiles, .. } = self;
+        Crib { identity, gate, limits, access, profiles, shutdown: watch::Sender::new(false) }
     }
 }

@@ -1,7 +1,7 @@
-//! Where another server is, and how to start or reach it.
+//! Where another server is, how to start or reach it, and what of it is offered.
 
-use crate::naming::Prefix;
-use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
+use toolcrib_contract::{Globs, Json};
 use toolcrib_wire::client::http::Endpoint;
 
 /// One other server, as the config names it.
@@ -11,8 +11,12 @@ pub struct Definition {
     pub name: Arc<str>,
     /// How it is reached.
     pub transport: Transport,
-    /// Whether its names carry its own in front.
-    pub prefix: Prefix,
+    /// What its names begin with here, if anything.
+    pub prefix: Option<String>,
+    /// What of it is offered, and how that is altered.
+    pub choice: Choice,
+    /// Whether its clients share one connection.
+    pub sharing: Sharing,
     /// How long it may take to start, to greet and to list what it has. Default 60 s: `npx` may have to fetch it first.
     pub start_timeout: Duration,
     /// How long a call may take, where that differs from the general deadline.
@@ -21,13 +25,76 @@ pub struct Definition {
     pub max_message_bytes: usize,
 }
 
+/// Who shares a connection to a server: one process, or one session of a server behind HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// All, until the server asks a question that names no call; from then on as [`Sharing::PerSession`].
+    #[default]
+    WhileSilent,
+    /// All. A server that asks questions runs one call at a time.
+    Shared,
+    /// Each session of a client has its own. Clients without one (2026-07-28 over HTTP) share by caller.
+    PerSession,
+    /// Each caller has its own.
+    PerCaller,
+}
+
+/// Which tools and prompts of a server are offered, by the names that the server gave them, and what is altered.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// Only these, if given.
+    pub include: Option<Globs>,
+    /// Not these.
+    pub exclude: Globs,
+    /// What is altered of single tools.
+    pub tools: BTreeMap<String, Alteration>,
+}
+
+impl Choice {
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        self.include.as_ref().is_none_or(|globs| globs.include(name)) && !self.exclude.include(name)
+    }
+}
+
+/// What is altered of one tool.
+#[derive(Debug, Clone, Default)]
+pub struct Alteration {
+    /// Another name, before which the prefix comes.
+    pub rename: Option<String>,
+    /// Another description.
+    pub description: Option<String>,
+    /// Arguments whose values the config gives.
+    pub arguments: BTreeMap<String, Preset>,
+}
+
+/// The value of an argument, given by the config.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Preset {
+    /// Always this; nobody sees the argument or can give it.
+    Fixed(Json),
+    /// This, if the caller gives none.
+    Default(Json),
+}
+
 /// How another server is reached.
 #[derive(Clone)]
 pub enum Transport {
     /// As a child of ours, over its standard input and output.
     Child(Command),
     /// Over HTTP.
-    Remote(Endpoint),
+    Remote(Endpoint, Protocol),
+}
+
+/// What is spoken over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Streamable HTTP or, where that is not taken, HTTP+SSE.
+    #[default]
+    Either,
+    /// Streamable HTTP.
+    Streamable,
+    /// The HTTP+SSE of 2024-11-05.
+    Sse,
 }
 
 /// How a child is started.
@@ -48,7 +115,7 @@ impl fmt::Debug for Transport {
         match self {
             // Arguments and environment may hold secrets.
             Self::Child(command) => f.debug_tuple("Child").field(&command.program).finish(),
-            Self::Remote(endpoint) => f.debug_tuple("Remote").field(endpoint).finish(),
+            Self::Remote(endpoint, protocol) => f.debug_tuple("Remote").field(endpoint).field(protocol).finish(),
         }
     }
 }

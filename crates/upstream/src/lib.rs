@@ -6,21 +6,43 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`definition`] | where a server is and how to start it |
+//! | [`definition`] | where a server is, how to start it, what of it is offered |
 //! | [`supervise`] | the life of one server: connect, list, listen, connect again |
+//! | `line` | one connection, from start to stop |
 //! | `child` | a server as a child process, with everything that it starts |
 //! | `guard` | sees to it that no child outlives us, even if we are killed |
-//! | `remote` | a tool, resource or prompt of another server, as the gate runs it |
+//! | `listing` | what a server has, as entries of the catalogue |
 //! | [`naming`] | what another server's names become here |
+//! | `curate` | what the config alters of a tool |
+//! | `remote` | a tool, resource or prompt of another server, as the gate runs it |
+//! | `link` | the way from a call to the connection that it takes |
+//! | `traffic` | the calls under way on a connection, and whom a question is for |
+//! | `private` | connections that single clients have for themselves |
+//! | `watches` | resources whose changes somebody wants to hear of |
 
 mod child;
+mod curate;
 pub mod definition;
 mod guard;
+mod line;
+mod link;
+mod listing;
 pub mod naming;
+mod private;
 mod remote;
 pub mod supervise;
+mod traffic;
+mod watches;
 
-pub use definition::{Definition, Transport};
+pub use definition::{Alteration, Choice, Definition, Preset, Protocol, Sharing, Transport};
 pub use guard::Guard;
-pub use naming::Prefix;
-pub use supervise::{Offer, Status, Upstream};
+pub use line::{Line, Status};
+pub use listing::Completed;
+pub use supervise::{Listener, Offer, Upstream};
+
+use tokio::sync::watch;
+
+async fn raised(flag: &mut watch::Receiver<bool>) {
+    // A sender that is gone will not tell any more: that, too, is the end.
+    let _ = flag.wait_for(|is_raised| *is_raised).await;
+}

@@ -1,82 +1,145 @@
 //! A tool, resource or prompt of another server, as the gate runs it: one message there, one answer back, both untouched
 //! but for the name.
 
-use crate::supervise::Link;
+use crate::{
+    curate,
+    definition::Preset,
+    line::Line,
+    link::{Link, declared},
+    traffic::{Conversation, question},
+};
 use serde_json::Value;
-use std::sync::Arc;
-use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Input, Json, LogLevel, Members, Output};
+use std::{collections::BTreeMap, sync::Arc};
+use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Client, Input, Json, Members, Output, Watch};
 use toolcrib_wire::{
-    ErrorObject, Notification,
+    Era, ErrorObject,
     client::{Audience, Outgoing, RequestError},
     headers::{self, HeaderParam},
+    message::code,
     method,
 };
+
+/// How often a server may ask before one call is done.
+const MAX_ROUNDS: usize = 10;
 
 /// Something that another server does.
 #[derive(Debug)]
 pub(crate) struct Remote {
-    pub(crate) link: Link,
+    pub(crate) link: Arc<Link>,
     pub(crate) what: What,
 }
 
 /// What is asked of the other server, and by which name it knows it.
 #[derive(Debug)]
 pub(crate) enum What {
-    Tool { name: String, header_params: Arc<[HeaderParam]> },
+    Tool { name: String, header_params: Arc<[HeaderParam]>, presets: BTreeMap<String, Preset> },
     Resource,
     Prompt { name: String },
     Completion { reference: Json },
 }
 
 impl Callable for Remote {
-    fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
+    fn call(&self, mut input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
         Box::pin(async move {
-            let connection = self.link.connection().await?;
-            let (method, params) = self.request(&input)?;
-            let audience = cx.wants_progress().then(|| Arc::new(Relay(cx.clone())) as Arc<dyn Audience>);
-            let outgoing = Outgoing { params: Some(params), audience, headers: self.headers(&input) };
-            let result = connection.request(method, outgoing).await.map_err(|error| self.translate(error))?;
-            let result = result.members().map_err(|error| self.broken(&error.to_string()))?;
-            match result.string("resultType").as_deref() {
-                None | Some("complete") => Ok(Output::Foreign(result)),
-                Some("input_required") => Err(CallError::failed(format_args!(
-                    "the server {:?} asks a question in mid-call, which cannot be passed on yet",
-                    self.link.name()
-                ))),
-                Some(other) => Err(self.broken(&format!("it answered with resultType {other:?}"))),
-            }
+            self.preset(&mut input)?;
+            let client = cx.back().client();
+            let conversation = Conversation::about(cx, client.session.clone());
+            let taken = self.link.take(&conversation).await?;
+            let result = tokio::select! {
+                result = self.rounds(&input, &client, &conversation, &taken.line) => result.map(Output::Foreign),
+                never = conversation.converse() => match never {},
+            };
+            taken.answered();
+            result
         })
+    }
+
+    fn watch(&self, uri: &str) -> Option<BoxFuture<'_, Result<Watch, CallError>>> {
+        let uri = uri.to_owned();
+        Some(Box::pin(async move { self.link.watches.watch(&uri).await }))
     }
 }
 
 impl Remote {
+    /// Makes the call, and makes it again with the answers for as long as a server of the new era has questions. A client
+    /// of the new era does that itself.
+    async fn rounds(&self, input: &Input, client: &Client, conversation: &Arc<Conversation>, line: &Line) -> Result<Members, CallError> {
+        let era = line.greeting().revision.era();
+        let (method, mut params) = self.request(input, era)?;
+        for _ in 0..=MAX_ROUNDS {
+            let outgoing = Outgoing {
+                params: Some(params.clone()),
+                audience: Some(Arc::clone(conversation) as Arc<dyn Audience>),
+                wants_progress: conversation.context().wants_progress(),
+                capabilities: (era == Era::Modern).then(|| declared(client)),
+                headers: self.headers(input),
+            };
+            let result = line.connection.request(method, outgoing).await.map_err(|error| self.translate(error))?;
+            let result = result.members().map_err(|error| self.broken(&error.to_string()))?;
+            match result.string("resultType").as_deref() {
+                None | Some("complete") => return Ok(result),
+                Some("input_required") if client.is_asked_in_rounds => return Err(CallError::NeedsRound(result)),
+                Some("input_required") => params = self.next_round(&params, &result, conversation.context()).await?,
+                Some(other) => return Err(self.broken(&format!("it answered with resultType {other:?}"))),
+            }
+        }
+        Err(self.broken(&format!("it asks again after {MAX_ROUNDS} rounds of questions")))
+    }
+
+    /// Asks the client what the server wants to know, and gives the parameters that say so.
+    async fn next_round(&self, params: &Members, asked: &Members, cx: &CallContext) -> Result<Members, CallError> {
+        let mut responses = Json::object();
+        let requests = asked.get("inputRequests").map(|requests| requests.members()).transpose();
+        for (name, request) in requests.map_err(|error| self.broken(&error.to_string()))?.iter().flat_map(Members::iter) {
+            let request = request.members().map_err(|error| self.broken(&error.to_string()))?;
+            let method = request.string("method").unwrap_or_default();
+            let question = question(&method, request.get("params")).ok_or_else(|| self.broken(&format!("it asks for {method:?}")))?;
+            let response = cx.back().relay(question).await.map_err(|error| match error {
+                CallError::Refused { message, .. } => CallError::failed(format_args!("the client refused to answer: {message}")),
+                other => other,
+            })?;
+            responses = responses.with(name, &response);
+        }
+        let edited = params.edit(&[("inputResponses", Some(responses.finish())), ("requestState", asked.get("requestState"))]);
+        Ok(edited.members().expect("an object stays one"))
+    }
+
+    /// Puts in the arguments that the config gives.
+    fn preset(&self, input: &mut Input) -> Result<(), CallError> {
+        let What::Tool { presets, .. } = &self.what else { return Ok(()) };
+        if let Some(arguments) = curate::arguments(&input.arguments, presets)? {
+            let params = input.params.as_ref().map(|params| params.edit(&[("arguments", Some(arguments.clone()))]));
+            input.params = params.map(|params| params.members().expect("an object stays one"));
+            input.arguments = arguments;
+        }
+        Ok(())
+    }
+
     /// The request as the other server understands it. Parameters that nobody here knows go along.
-    fn request(&self, input: &Input) -> Result<(&'static str, Members), CallError> {
-        let edits = |name: &'static str, value: Json| [(name, Some(value)), ("inputResponses", None), ("requestState", None)];
-        let written = |params: Json| params.members().expect("an object was written");
+    fn request(&self, input: &Input, era: Era) -> Result<(&'static str, Members), CallError> {
         let given = input.params.as_ref();
+        let written = |key: &str, value: Json, otherwise: &dyn Fn() -> Json| {
+            let mut edits = vec![(key, Some(value))];
+            if era == Era::Legacy {
+                edits.extend([("inputResponses", None), ("requestState", None)]);
+            }
+            let params = given.map_or_else(otherwise, |given| given.edit(&edits));
+            params.members().expect("an object was written")
+        };
         Ok(match &self.what {
             What::Tool { name, .. } | What::Prompt { name } => {
                 let method = if matches!(self.what, What::Tool { .. }) { method::CALL_TOOL } else { method::GET_PROMPT };
-                let params = match given {
-                    Some(given) => given.edit(&edits("name", Json::string(name))),
-                    None => Json::object().with_str("name", name).with("arguments", &input.arguments).finish(),
-                };
-                (method, written(params))
+                let alone = || Json::object().with_str("name", name).with("arguments", &input.arguments).finish();
+                (method, written("name", Json::string(name), &alone))
             }
             What::Resource => {
                 let uri = Json::string(&input.name);
-                let params =
-                    given.map_or_else(|| Json::object().with("uri", &uri).finish(), |given| given.edit(&edits("uri", uri.clone())));
-                (method::READ_RESOURCE, written(params))
+                (method::READ_RESOURCE, written("uri", uri.clone(), &|| Json::object().with("uri", &uri).finish()))
             }
             What::Completion { reference } => {
                 let arguments = input.arguments.members().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
-                let params = match given {
-                    Some(given) => given.edit(&[("ref", Some(reference.clone()))]),
-                    None => arguments.edit(&[("ref", Some(reference.clone()))]),
-                };
-                (method::COMPLETE, written(params))
+                let alone = || arguments.edit(&[("ref", Some(reference.clone()))]);
+                (method::COMPLETE, written("ref", reference.clone(), &alone))
             }
         })
     }
@@ -92,40 +155,26 @@ impl Remote {
     }
 
     fn translate(&self, error: RequestError) -> CallError {
-        let server = Arc::clone(self.link.name());
+        let server = Arc::clone(&self.link.name);
         match error {
             RequestError::NotSent(reason) => CallError::Unavailable { server, reason },
             RequestError::Lost(reason) => CallError::OutcomeUnknown { server, reason },
-            RequestError::Server(ErrorObject { code, message, data }) => CallError::Refused { code, message, data },
+            RequestError::Server(error) => {
+                missing_capability(&error).unwrap_or(CallError::Refused { code: error.code, message: error.message, data: error.data })
+            }
             other => self.broken(&other.to_string()),
         }
     }
 
     fn broken(&self, how: &str) -> CallError {
-        CallError::failed(format_args!("the server {:?} broke the protocol: {how}", self.link.name()))
+        CallError::failed(format_args!("the server {:?} broke the protocol: {how}", self.link.name))
     }
 }
 
-/// Passes on to our client what the other server says about the call.
-#[derive(Debug)]
-struct Relay(CallContext);
-
-impl Audience for Relay {
-    fn hear(&self, notification: Notification) {
-        let Some(params) = notification.params.and_then(|params| params.members().ok()) else { return };
-        match notification.method.as_ref() {
-            method::PROGRESS => {
-                let number = |key: &str| params.get(key).and_then(|json| json.read::<f64>().ok());
-                if let Some(done) = number("progress") {
-                    self.0.progress(done, number("total"), params.string("message").as_deref());
-                }
-            }
-            method::LOG => {
-                let level = params.string("level").and_then(|name| LogLevel::from_name(&name)).unwrap_or(LogLevel::Info);
-                let logger = params.string("logger");
-                self.0.back().log(level, logger.as_deref(), params.get("data").unwrap_or_else(|| Json::string("")));
-            }
-            _ => {}
-        }
-    }
+/// What our client lacks, where a server of the new era says so.
+fn missing_capability(error: &ErrorObject) -> Option<CallError> {
+    let data = error.data.as_ref().filter(|_| error.code == code::MISSING_CAPABILITY)?;
+    let required = data.members().ok()?.get("requiredCapabilities")?.members().ok()?;
+    let capability = ["elicitation", "sampling", "roots"].into_iter().find(|capability| required.has(capability))?;
+    Some(CallError::CannotAsk { capability })
 }

@@ -2,20 +2,31 @@
 
 use crate::{
     child::Child,
-    definition::{Definition, Transport},
+    definition::Definition,
     guard::Guard,
-    remote::{Remote, What},
+    line::{self, Connector, Line, Status},
+    link::{Link, everything},
+    listing::{Completed, Listing},
+    private::Private,
+    raised,
+    traffic::Traffic,
+    watches::Watches,
 };
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::Duration,
+};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
-use toolcrib_contract::{Annotations, CallError, Callable, Json, PromptSpec, ResourceSpec, Spec, TemplateSpec};
+use toolcrib_contract::{Callable, Change, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 use toolcrib_wire::{
     Era, Notification,
-    client::{Audience, ClientInfo, ConnectError, Connection, http, stdio},
-    headers::{HeaderParam, header_params},
+    client::{Asked, Audience, ClientInfo, Connection},
     method,
 };
 
@@ -28,13 +39,6 @@ const SUSTAINED: Duration = Duration::from_secs(60);
 const SETTLE: Duration = Duration::from_millis(100);
 /// The least time between two listings.
 const REST: Duration = Duration::from_secs(1);
-/// How long a child that closed its pipe may take to end.
-const GRACE: Duration = Duration::from_secs(1);
-/// The most items of one list.
-const MAX_ITEMS: usize = 10_000;
-
-/// Something to call, and what completes its arguments.
-pub type Completed<S> = (S, Arc<dyn Callable>, Arc<dyn Callable>);
 
 /// What a server offers, named as it is to be called here.
 #[derive(Default)]
@@ -47,35 +51,25 @@ pub struct Offer {
     pub templates: Vec<Completed<TemplateSpec>>,
     /// Prompts, with what completes their arguments.
     pub prompts: Vec<Completed<PromptSpec>>,
+    /// What the server says has changed, even if it looks the same.
+    pub told: Vec<Change>,
     /// Tools that are left out, with the reasons.
     pub left_out: Vec<(String, String)>,
 }
 
-/// How a server is.
-#[derive(Debug, Clone)]
-pub enum Status {
-    /// Being started or reached.
-    Connecting,
-    /// Connected.
-    Ready(Arc<Connection>),
-    /// Not to be reached, and why; the next attempt comes by itself.
-    Down(String),
+/// Hears what a server offers, and what of it changes.
+pub trait Listener: Send + Sync {
+    /// This is what the server offers from now on.
+    fn offered(&self, server: &Definition, offer: Offer);
+
+    /// Something that somebody watches has changed.
+    fn changed(&self, change: Change);
 }
 
 /// One other server under supervision.
 #[derive(Debug)]
 pub struct Upstream {
     definition: Arc<Definition>,
-    status: watch::Receiver<Status>,
-}
-
-/// Hears what a server offers, each time that changes.
-pub type Publish = Arc<dyn Fn(&str, Offer) + Send + Sync>;
-
-/// The way to the connection of the moment.
-#[derive(Debug, Clone)]
-pub(crate) struct Link {
-    name: Arc<str>,
     status: watch::Receiver<Status>,
 }
 
@@ -86,21 +80,31 @@ impl Upstream {
         definition: Definition,
         client: ClientInfo,
         guard: Arc<Guard>,
-        publish: Publish,
+        listener: Arc<dyn Listener>,
         shutdown: watch::Receiver<bool>,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let definition = Arc::new(definition);
         let (status, seen) = watch::channel(Status::Connecting);
-        let life = Life {
-            definition: Arc::clone(&definition),
-            client,
-            guard,
-            publish,
-            status,
-            changes: Arc::new(Changes::default()),
-            known_era: None,
+        let asks = Arc::new(AtomicBool::new(false));
+        let (private, starting) = Private::new(Arc::clone(&asks));
+        let watches = Arc::new(Watches::default());
+        let connector =
+            Connector { definition: Arc::clone(&definition), client: ClientInfo { capabilities: everything(), ..client }, guard };
+        let link = Link {
+            name: Arc::clone(&definition.name),
+            sharing: definition.sharing,
+            shared: seen.clone(),
+            private: Arc::clone(&private),
+            watches: Arc::clone(&watches),
+            asks: Arc::clone(&asks),
         };
-        (Self { definition, status: seen }, life.live(shutdown))
+        let traffic = Traffic::new(Arc::clone(&asks));
+        let hearing = Arc::new(Hearing { told: Mutex::default(), arrived: Notify::new(), traffic: Mutex::new(traffic), watches, listener });
+        let tending = private.tend(connector.clone(), starting, shutdown.clone());
+        let life = Life { connector, status, hearing, link: Arc::new(link), asks, known_era: None };
+        (Self { definition, status: seen }, async move {
+            tokio::join!(life.live(shutdown), tending);
+        })
     }
 
     /// The name.
@@ -125,50 +129,90 @@ impl Upstream {
     }
 }
 
-impl Link {
-    pub(crate) fn name(&self) -> &Arc<str> {
-        &self.name
+/// Hears what the server says besides its answers.
+struct Hearing {
+    /// What it said has changed, since that was last looked at.
+    told: Mutex<HashSet<Change>>,
+    arrived: Notify,
+    /// The calls on the connection of the moment.
+    traffic: Mutex<Arc<Traffic>>,
+    watches: Arc<Watches>,
+    listener: Arc<dyn Listener>,
+}
+
+impl Hearing {
+    fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The connection. While one is being made, waits for it; the deadline of the call bounds that.
-    pub(crate) async fn connection(&self) -> Result<Arc<Connection>, CallError> {
-        let unavailable = |reason: &str| CallError::Unavailable { server: Arc::clone(&self.name), reason: reason.to_owned() };
-        if let Status::Ready(connection) = &*self.status.borrow() {
-            return Ok(Arc::clone(connection));
-        }
-        let mut status = self.status.clone();
-        match &*status.wait_for(|status| !matches!(status, Status::Connecting)).await.map_err(|_| unavailable("it is being stopped"))? {
-            Status::Ready(connection) => Ok(Arc::clone(connection)),
-            Status::Down(reason) => Err(unavailable(reason)),
-            Status::Connecting => Err(unavailable("it is starting")),
-        }
+    fn note(&self, change: Change) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(change);
+        self.arrived.notify_one();
+    }
+
+    fn take_told(&self) -> Vec<Change> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+    }
+
+    /// Nobody knows what changed while we were away.
+    fn suspect_watched(&self) {
+        self.watches.uris().into_iter().for_each(|uri| self.listener.changed(Change::Resource(uri.into())));
     }
 }
 
-/// Hears from the server that its lists changed.
-#[derive(Debug, Default)]
-struct Changes(Notify);
-
-impl Audience for Changes {
+impl Audience for Hearing {
     fn hear(&self, notification: Notification) {
-        if matches!(notification.method.as_ref(), method::TOOLS_CHANGED | method::PROMPTS_CHANGED | method::RESOURCES_CHANGED) {
-            self.0.notify_one();
+        match notification.method.as_ref() {
+            method::TOOLS_CHANGED => self.note(Change::Tools),
+            method::PROMPTS_CHANGED => self.note(Change::Prompts),
+            method::RESOURCES_CHANGED => self.note(Change::Resources),
+            method::RESOURCE_UPDATED => {
+                let uri = notification.params.and_then(|params| params.members().ok()?.string("uri"));
+                // Servers tell of more than they were asked for.
+                if let Some(uri) = uri.filter(|uri| self.watches.has(uri)) {
+                    self.listener.changed(Change::Resource(uri.into()));
+                }
+            }
+            method::LOG => self.traffic().hear(notification),
+            _ => {}
         }
+    }
+
+    fn ask(&self, asked: Asked) {
+        self.traffic().ask(asked);
+    }
+
+    fn missed(&self) {
+        self.arrived.notify_one();
+        self.suspect_watched();
+    }
+
+    fn renewed(&self) {
+        self.watches.forget();
+    }
+}
+
+impl fmt::Debug for Hearing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hearing").finish_non_exhaustive()
     }
 }
 
 struct Life {
-    definition: Arc<Definition>,
-    client: ClientInfo,
-    guard: Arc<Guard>,
-    publish: Publish,
+    connector: Connector,
     status: watch::Sender<Status>,
-    changes: Arc<Changes>,
+    hearing: Arc<Hearing>,
+    link: Arc<Link>,
+    asks: Arc<AtomicBool>,
     /// The era to try, if it is known or guessed.
     known_era: Option<Era>,
 }
 
 impl Life {
+    fn definition(&self) -> &Arc<Definition> {
+        &self.connector.definition
+    }
+
     async fn live(mut self, mut shutdown: watch::Receiver<bool>) {
         let mut backoff = MIN_BACKOFF;
         let mut reported = String::new();
@@ -181,7 +225,7 @@ impl Life {
                 () = raised(&mut shutdown) => None,
             };
             let was_ready = matches!(*self.status.borrow(), Status::Ready(_));
-            self.part(child, reason.as_deref()).await;
+            line::part(&self.status, child, reason.as_deref().unwrap_or("it is being stopped")).await;
             let Some(reason) = reason else { return };
             if was_ready {
                 reported.clear();
@@ -195,9 +239,9 @@ impl Life {
             let wait = jittered(backoff);
             // The same reason again is no news.
             if reason == reported {
-                tracing::debug!(server = %self.definition.name, again_in_ms = wait.as_millis(), "still not available: {reason}");
+                tracing::debug!(server = %self.definition().name, again_in_ms = wait.as_millis(), "still not available: {reason}");
             } else {
-                tracing::warn!(server = %self.definition.name, again_in_ms = wait.as_millis(), "not available: {reason}");
+                tracing::warn!(server = %self.definition().name, again_in_ms = wait.as_millis(), "not available: {reason}");
             }
             reported = reason;
             tokio::select! {
@@ -208,98 +252,48 @@ impl Life {
         }
     }
 
-    /// Leaves the server, and ends it if it is a child.
-    async fn part(&self, child: Option<Child>, reason: Option<&str>) {
-        let before = self.status.send_replace(Status::Down(reason.unwrap_or("it is being stopped").to_owned()));
-        if let Status::Ready(connection) = before
-            && let Connection::Stdio(pipe) = &*connection
-        {
-            pipe.close();
-        }
-        if let Some(child) = child {
-            child.stop().await;
-        }
-    }
-
     /// Connects and stays connected. Completes with the reason when that does not succeed or is over.
     async fn connected(&mut self, slot: &mut Option<Child>) -> String {
-        let connection = match tokio::time::timeout(self.definition.start_timeout, self.connect(slot)).await {
-            Ok(Ok(connection)) => Arc::new(connection),
-            Ok(Err(error)) => return self.explain(slot.as_mut(), &error).await,
-            Err(_) => {
-                let how = format!("no greeting within {} s", self.definition.start_timeout.as_secs());
-                return slot.as_ref().map_or(how.clone(), |child| child.with_last_words(&how));
-            }
+        let traffic = Traffic::new(Arc::clone(&self.asks));
+        *self.hearing.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&traffic);
+        let audience = Arc::clone(&self.hearing) as Arc<dyn Audience>;
+        let connection = match self.connector.connect(audience, self.known_era, slot).await {
+            Ok(connection) => connection,
+            Err(reason) => return reason,
         };
-        let greeting = connection.greeting();
-        self.known_era = Some(greeting.revision.era());
-        tracing::info!(server = %self.definition.name, revision = %greeting.revision, "connected");
+        self.known_era = Some(connection.greeting().revision.era());
+        tracing::info!(server = %self.definition().name, revision = %connection.greeting().revision, "connected");
+        let line = Arc::new(Line { connection, traffic, turn: Arc::default() });
+        let within = self.definition().start_timeout;
         let stay = async {
-            match tokio::time::timeout(self.definition.start_timeout, self.offer(&connection)).await {
+            match tokio::time::timeout(within, self.offer(&line.connection)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(reason)) => return format!("it cannot list what it has: {reason}"),
-                Err(_) => return format!("it did not list what it has within {} s", self.definition.start_timeout.as_secs()),
+                Err(_) => return format!("it did not list what it has within {} s", within.as_secs()),
             }
-            self.status.send_replace(Status::Ready(Arc::clone(&connection)));
-            let ended = async {
-                let reason = connection.closed().await;
-                match slot.as_mut() {
-                    // One that closed its output and stays is of no more use.
-                    Some(child) => tokio::time::timeout(GRACE, child.ended()).await.unwrap_or(reason),
-                    None => reason,
-                }
-            };
+            self.status.send_replace(Status::Ready(Arc::clone(&line)));
+            self.hearing.suspect_watched();
             tokio::select! {
-                reason = ended => reason,
-                never = self.keep_listed(&connection) => never,
+                reason = line::ended(&line.connection, slot) => reason,
+                never = self.keep_listed(&line.connection) => never,
+                never = self.hearing.watches.keep(&line.connection) => match never {},
             }
         };
         // Listening begins before listing, so that no change falls into the gap.
         tokio::select! {
             reason = stay => reason,
-            never = connection.listen() => never,
-        }
-    }
-
-    async fn connect(&self, slot: &mut Option<Child>) -> Result<Connection, ConnectError> {
-        let audience = Arc::clone(&self.changes) as Arc<dyn Audience>;
-        match &self.definition.transport {
-            Transport::Child(command) => {
-                let started = Child::start(&self.definition.name, command, &self.guard);
-                let (child, pipes) = started.map_err(|error| {
-                    ConnectError::Unreachable(format!("{:?} cannot be started: {error}", command.program.to_string_lossy()))
-                })?;
-                *slot = Some(child);
-                let limit = self.definition.max_message_bytes;
-                stdio::Connection::open(pipes.output, pipes.input, self.client.clone(), audience, limit, self.known_era)
-                    .await
-                    .map(Connection::Stdio)
-            }
-            Transport::Remote(endpoint) => {
-                http::Connection::open(endpoint.clone(), self.client.clone(), audience).await.map(Connection::Http)
-            }
-        }
-    }
-
-    /// Why there is no connection; of a child that ended, how it ended says more than that its pipe broke.
-    async fn explain(&self, child: Option<&mut Child>, error: &ConnectError) -> String {
-        match (child, error) {
-            (Some(child), ConnectError::Unreachable(_)) => {
-                tokio::time::timeout(Duration::from_secs(1), child.ended()).await.unwrap_or_else(|_| error.to_string())
-            }
-            (Some(child), _) => child.with_last_words(&error.to_string()),
-            (None, _) => error.to_string(),
+            never = line.connection.listen() => never,
         }
     }
 
     /// Lists anew whenever the server says that something changed. What was known stays if that fails.
     async fn keep_listed(&self, connection: &Connection) -> String {
         loop {
-            self.changes.0.notified().await;
+            self.hearing.arrived.notified().await;
             tokio::time::sleep(SETTLE).await;
-            let offered = tokio::time::timeout(self.definition.start_timeout, self.offer(connection)).await;
+            let offered = tokio::time::timeout(self.definition().start_timeout, self.offer(connection)).await;
             if let Err(reason) = offered.unwrap_or_else(|_| Err("no answer in time".into())) {
-                tracing::warn!(server = %self.definition.name, "its lists changed but cannot be read, the earlier ones stay: {reason}");
+                tracing::warn!(server = %self.definition().name, "its lists changed but cannot be read, the earlier ones stay: {reason}");
             }
             // Whoever announces changes without end is not listed without end.
             tokio::time::sleep(REST).await;
@@ -307,128 +301,20 @@ impl Life {
     }
 
     async fn offer(&self, connection: &Connection) -> Result<(), String> {
-        let offer = Listing { definition: &self.definition, link: self.link(), connection }.take().await?;
+        let told = self.hearing.take_told();
+        let listing = Listing { definition: self.definition(), link: &self.link, connection };
+        let offer = Offer { told, ..listing.take().await? };
         for (name, reason) in &offer.left_out {
-            tracing::warn!(server = %self.definition.name, tool = name, "left out: {reason}");
+            tracing::warn!(server = %self.definition().name, tool = name, "left out: {reason}");
         }
-        (self.publish)(&self.definition.name, offer);
+        self.hearing.listener.offered(self.definition(), offer);
         Ok(())
-    }
-
-    fn link(&self) -> Link {
-        Link { name: Arc::clone(&self.definition.name), status: self.status.subscribe() }
-    }
-}
-
-/// Reads the lists of a server and turns their items into entries.
-struct Listing<'a> {
-    definition: &'a Definition,
-    link: Link,
-    connection: &'a Connection,
-}
-
-impl Listing<'_> {
-    async fn take(&self) -> Result<Offer, String> {
-        let mut offer = Offer::default();
-        let capabilities = self.connection.greeting().capabilities.members().map_err(|error| error.to_string())?;
-        if capabilities.has("tools") {
-            for item in self.items(method::LIST_TOOLS, "tools").await? {
-                match self.tool(&item) {
-                    Ok(tool) => offer.tools.push(tool),
-                    Err((name, reason)) => offer.left_out.push((name, reason)),
-                }
-            }
-        }
-        if capabilities.has("resources") {
-            offer.resources =
-                self.items(method::LIST_RESOURCES, "resources").await?.iter().filter_map(|item| self.resource(item)).collect();
-            // A server may have resources and have never heard of templates.
-            let templates = self.items(method::LIST_TEMPLATES, "resourceTemplates").await.unwrap_or_default();
-            offer.templates = templates.iter().filter_map(|item| self.template(item)).collect();
-        }
-        if capabilities.has("prompts") {
-            offer.prompts = self.items(method::LIST_PROMPTS, "prompts").await?.iter().filter_map(|item| self.prompt(item)).collect();
-        }
-        Ok(offer)
-    }
-
-    async fn items(&self, method: &str, key: &str) -> Result<Vec<Json>, String> {
-        self.connection.list(method, key, MAX_ITEMS).await.map_err(|error| error.to_string())
-    }
-
-    fn tool(&self, item: &Json) -> Result<(Spec, Arc<dyn Callable>), (String, String)> {
-        let members = item.members().map_err(|error| ("(unreadable)".to_owned(), error.to_string()))?;
-        let theirs = members.string("name").ok_or_else(|| ("(unnamed)".to_owned(), "it has no name".to_owned()))?;
-        let input_schema = members.get("inputSchema").ok_or_else(|| (theirs.clone(), "it has no inputSchema".to_owned()))?;
-        let header_params = self.header_params(&input_schema).map_err(|reason| (theirs.clone(), reason))?;
-        let name = self.definition.prefix.name(&self.definition.name, &theirs);
-        let mut spec = Spec::new(&name, &members.string("description").unwrap_or_default()).input_schema(input_schema);
-        spec.title = members.string("title");
-        spec.timeout = self.definition.call_timeout;
-        spec.output_schema = members.get("outputSchema");
-        spec.annotations = members.get("annotations").and_then(|json| json.read::<Annotations>().ok()).unwrap_or_default();
-        spec.foreign = Some(if name == theirs { item.clone() } else { members.edit(&[("name", Some(Json::string(&name)))]) });
-        Ok((spec, self.remote(What::Tool { name: theirs, header_params })))
-    }
-
-    /// The arguments to mirror into headers. Only HTTP has headers; over a pipe the annotation means nothing.
-    fn header_params(&self, schema: &Json) -> Result<Arc<[HeaderParam]>, String> {
-        if matches!(self.connection, Connection::Stdio(_)) {
-            return Ok(Arc::default());
-        }
-        header_params(&schema.to_value().map_err(|error| error.to_string())?)
-    }
-
-    fn resource(&self, item: &Json) -> Option<(ResourceSpec, Arc<dyn Callable>)> {
-        let members = item.members().ok()?;
-        let spec = ResourceSpec {
-            uri: members.string("uri")?,
-            name: members.string("name").unwrap_or_default(),
-            description: members.string("description"),
-            mime_type: members.string("mimeType"),
-            foreign: Some(item.clone()),
-        };
-        Some((spec, self.remote(What::Resource)))
-    }
-
-    fn template(&self, item: &Json) -> Option<Completed<TemplateSpec>> {
-        let members = item.members().ok()?;
-        let uri_template = members.string("uriTemplate")?;
-        let reference = Json::object().with_str("type", "ref/resource").with_str("uri", &uri_template).finish();
-        let spec = TemplateSpec {
-            uri_template,
-            name: members.string("name").unwrap_or_default(),
-            description: members.string("description"),
-            mime_type: members.string("mimeType"),
-            foreign: Some(item.clone()),
-        };
-        Some((spec, self.remote(What::Resource), self.remote(What::Completion { reference })))
-    }
-
-    fn prompt(&self, item: &Json) -> Option<Completed<PromptSpec>> {
-        let members = item.members().ok()?;
-        let theirs = members.string("name")?;
-        let name = self.definition.prefix.name(&self.definition.name, &theirs);
-        let reference = Json::object().with_str("type", "ref/prompt").with_str("name", &theirs).finish();
-        let foreign = Some(if name == theirs { item.clone() } else { members.edit(&[("name", Some(Json::string(&name)))]) });
-        let spec =
-            PromptSpec { name, title: members.string("title"), description: members.string("description"), arguments: Vec::new(), foreign };
-        Some((spec, self.remote(What::Prompt { name: theirs }), self.remote(What::Completion { reference })))
-    }
-
-    fn remote(&self, what: What) -> Arc<dyn Callable> {
-        Arc::new(Remote { link: self.link.clone(), what })
     }
 }
 
 /// Somewhere between half of the wait and all of it, so that servers that fell together do not return together.
 fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(0.5 + fastrand::f64() / 2.0)
-}
-
-async fn raised(flag: &mut watch::Receiver<bool>) {
-    // A sender that is gone will not tell any more: that, too, is the end.
-    let _ = flag.wait_for(|is_raised| *is_raised).await;
 }
 
 impl fmt::Debug for Offer {

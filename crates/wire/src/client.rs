@@ -1,14 +1,19 @@
-//! The calling side: a connection to another server, over a pipe or over HTTP, in whichever era that server speaks.
+//! The calling side: a connection to another server, over a pipe, by Streamable HTTP or by the HTTP+SSE of 2024-11-05, in
+//! whichever era that server speaks.
 //!
 //! A connection finds out the era by itself and remembers it. Old servers survive the question: a pipe is asked
 //! `server/discover` first, and whatever but a modern answer comes back leads to `initialize`.
 
+mod asked;
 pub mod http;
-pub mod stdio;
+pub mod pipe;
+mod sse;
+
+pub use asked::Asked;
 
 use crate::{
     Era, Revision,
-    message::{ErrorObject, Id, Message, Notification, Request, Response, code},
+    message::{ErrorObject, Id, Message, Notification, Request, code},
     meta, method,
 };
 use std::{fmt, sync::Arc};
@@ -17,9 +22,9 @@ use toolcrib_json::{Json, Members};
 /// A connection to another server.
 #[derive(Debug)]
 pub enum Connection {
-    /// Over a pipe.
-    Stdio(stdio::Connection),
-    /// Over HTTP.
+    /// Over a pipe, or over two HTTP streams that work as one.
+    Pipe(pipe::Connection),
+    /// By Streamable HTTP.
     Http(http::Connection),
 }
 
@@ -43,12 +48,23 @@ pub struct ClientInfo {
     pub name: String,
     /// Our version.
     pub version: String,
+    /// What we can do, unless a request says otherwise: an object.
+    pub capabilities: Json,
 }
 
 /// Hears what a server says besides its answers.
 pub trait Audience: Send + Sync + fmt::Debug {
     /// A notification arrived.
     fn hear(&self, notification: Notification);
+
+    /// The server asks something. By default nobody can answer: dropped, the question is refused.
+    fn ask(&self, _question: Asked) {}
+
+    /// Something may have been said that we did not hear.
+    fn missed(&self) {}
+
+    /// The server forgot us, and we introduced ourselves anew: what it kept for us is gone.
+    fn renewed(&self) {}
 }
 
 /// One request to a server.
@@ -56,8 +72,12 @@ pub trait Audience: Send + Sync + fmt::Debug {
 pub struct Outgoing {
     /// The parameters: an object. `_meta` may be among them.
     pub params: Option<Members>,
-    /// Who hears of progress and log messages about this request. Without one, none are asked for.
+    /// Who hears what is said and asked about this request; if nobody, it goes to the audience of the connection.
     pub audience: Option<Arc<dyn Audience>>,
+    /// Whether the audience wants to hear of progress.
+    pub wants_progress: bool,
+    /// What our own client can do, if that differs from what the connection says. Only a modern server is told.
+    pub capabilities: Option<Json>,
     /// Headers that mirror arguments; used on HTTP only.
     pub headers: Vec<(::http::HeaderName, ::http::HeaderValue)>,
 }
@@ -90,6 +110,9 @@ pub enum ConnectError {
     /// The server wants to know who we are.
     #[error("the server refuses us ({0}): check the headers or credentials in the config")]
     Unauthorized(u16),
+    /// Nothing takes `initialize` there: this may be a server of the HTTP+SSE of 2024-11-05, or no MCP endpoint at all.
+    #[error("initialize was answered with {0}: is this the MCP endpoint?")]
+    NotAnEndpoint(u16),
     /// The server answered, but not as MCP has it.
     #[error("not an MCP server that we understand: {0}")]
     Protocol(String),
@@ -103,7 +126,7 @@ impl Connection {
     #[must_use]
     pub fn greeting(&self) -> &Greeting {
         match self {
-            Self::Stdio(connection) => connection.greeting(),
+            Self::Pipe(connection) => connection.greeting(),
             Self::Http(connection) => connection.greeting(),
         }
     }
@@ -117,7 +140,7 @@ impl Connection {
     /// Dropping the future cancels the request at the server.
     pub async fn request(&self, method: &str, outgoing: Outgoing) -> Result<Json, RequestError> {
         match self {
-            Self::Stdio(connection) => connection.request(method, outgoing).await,
+            Self::Pipe(connection) => connection.request(method, outgoing).await,
             Self::Http(connection) => connection.request(method, outgoing).await,
         }
     }
@@ -159,7 +182,7 @@ impl Connection {
     /// the connection.
     pub async fn listen<T>(&self) -> T {
         match self {
-            Self::Stdio(connection) => connection.listen().await,
+            Self::Pipe(connection) => connection.listen().await,
             Self::Http(connection) => connection.listen().await,
         }
     }
@@ -167,7 +190,7 @@ impl Connection {
     /// Completes when the connection has ended, with the reason.
     pub async fn closed(&self) -> String {
         match self {
-            Self::Stdio(connection) => connection.closed().await,
+            Self::Pipe(connection) => connection.closed().await,
             Self::Http(_) => std::future::pending().await,
         }
     }
@@ -186,7 +209,7 @@ fn prepare(id: i64, method: &str, outgoing: &Outgoing, revision: Option<Revision
 
 fn outgoing_meta(id: i64, outgoing: &Outgoing, revision: Option<Revision>, client: &ClientInfo) -> Option<Json> {
     let given = outgoing.params.as_ref().and_then(|params| params.get("_meta")).and_then(|meta| meta.members().ok());
-    let token = outgoing.audience.as_ref().map(|_| Id::Number(id).to_json());
+    let token = outgoing.wants_progress.then(|| Id::Number(id).to_json());
     let mut edits = vec![
         (meta::PROGRESS_TOKEN, token),
         // What our own client said of itself and its connection does not concern the next server.
@@ -197,7 +220,7 @@ fn outgoing_meta(id: i64, outgoing: &Outgoing, revision: Option<Revision>, clien
     if let Some(revision) = revision.filter(|revision| revision.era() == Era::Modern) {
         edits[1].1 = Some(Json::string(revision.date()));
         edits[2].1 = Some(info(client));
-        edits[3].1 = Some(Json::empty_object());
+        edits[3].1 = Some(outgoing.capabilities.as_ref().unwrap_or(&client.capabilities).clone());
     } else {
         edits.push((meta::LOG_LEVEL, None));
     }
@@ -213,7 +236,7 @@ fn info(client: &ClientInfo) -> Json {
 fn initialize_params(client: &ClientInfo) -> Members {
     let params = Json::object()
         .with_str("protocolVersion", Revision::NEWEST_LEGACY.date())
-        .with("capabilities", &Json::empty_object())
+        .with("capabilities", &client.capabilities)
         .with("clientInfo", &info(client))
         .finish();
     params.members().expect("an object was written")
@@ -280,15 +303,6 @@ fn judge(error: &ErrorObject) -> Result<Verdict, ConnectError> {
         code::HEADER_MISMATCH | code::MISSING_CAPABILITY => Err(ConnectError::Protocol(error.to_string())),
         _ => Ok(Verdict::Legacy),
     }
-}
-
-/// The answer to a request that the server makes of us. We declare no capability, so there is only `ping`.
-fn answer_request(request: &Request) -> Response {
-    let outcome = match request.method.as_ref() {
-        method::PING => Ok(Json::empty_object()),
-        unknown => Err(ErrorObject::method_not_found(unknown)),
-    };
-    Response { id: Some(request.id.clone()), outcome }
 }
 
 fn notification(method: &str, params: Option<Json>) -> Json {

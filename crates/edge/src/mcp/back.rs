@@ -2,12 +2,19 @@
 
 use super::{WireCaller, state::Answered};
 use crate::answer::request_of;
-use std::sync::{Arc, Mutex, PoisonError};
-use toolcrib_contract::{Answers, BackChannel, BoxFuture, CallError, Change, Json, LogLevel, Progress, Question};
+use atomic_waker::AtomicWaker;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+use tokio::sync::oneshot;
+use toolcrib_contract::{
+    Answers, BackChannel, BoxFuture, CallError, Change, Client, Json, LogEntry, LogLevel, Members, Progress, Question, Session,
+};
 use toolcrib_gate::Gate;
 use toolcrib_wire::{
     Era, method,
-    server::{AskError, Channel, Exchange, Session},
+    server::{self, AskError, Channel, Exchange},
 };
 
 /// From which level on a legacy client hears of things before it has said so.
@@ -17,51 +24,123 @@ const DEFAULT_LOG_LEVEL: LogLevel = LogLevel::Info;
 pub(super) struct Back {
     gate: Arc<Gate>,
     era: Era,
+    client: Client,
+    lane: Mutex<Lane>,
+    /// The answers that a repeated call brought along.
+    answered: Answered,
+    questions: Mutex<Questions>,
+    asked: AtomicWaker,
+}
+
+/// Where messages go: to the request that is being answered now, which for a parked call is not the first.
+#[derive(Debug)]
+struct Lane {
     channel: Channel,
     progress_token: Option<Json>,
-    /// How much was last reported as done: progress only ever grows.
-    done: Mutex<f64>,
     log_level: Option<LogLevel>,
-    capabilities: Option<Json>,
-    answered: Answered,
+    /// How much was last reported as done: progress only ever grows.
+    done: f64,
+}
+
+impl Lane {
+    fn of(exchange: &Exchange<WireCaller>) -> Self {
+        Self {
+            channel: exchange.channel.clone(),
+            progress_token: exchange.meta.progress_token.clone(),
+            log_level: log_level(exchange),
+            done: f64::NEG_INFINITY,
+        }
+    }
+}
+
+/// Questions of another server that a modern client is to answer in its next round.
+#[derive(Debug, Default)]
+struct Questions {
+    asked: u64,
+    open: Vec<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    name: String,
+    question: Question,
+    answer: oneshot::Sender<Result<Json, CallError>>,
 }
 
 impl Back {
-    pub(super) fn new(gate: Arc<Gate>, exchange: &Exchange<WireCaller>, answered: Answered) -> Self {
+    /// The way back of this request. `pipe` is the connection of a client that has the whole door for itself.
+    pub(super) fn new(gate: Arc<Gate>, exchange: &Exchange<WireCaller>, pipe: Option<&Session>, answered: Answered) -> Self {
         let era = exchange.revision.era();
         let session = exchange.session.as_ref();
-        Self {
-            gate,
-            era,
-            channel: exchange.channel.clone(),
-            progress_token: exchange.meta.progress_token.clone(),
-            done: Mutex::new(f64::NEG_INFINITY),
-            log_level: log_level(exchange),
-            capabilities: session.map(|session| session.capabilities().clone()).or_else(|| exchange.meta.client_capabilities.clone()),
-            answered,
+        let declared = session.map(|session| session.capabilities().clone()).or_else(|| exchange.meta.client_capabilities.clone());
+        let client = Client {
+            capabilities: declared.unwrap_or_else(Json::empty_object),
+            is_asked_in_rounds: era == Era::Modern,
+            session: pipe.cloned().or_else(|| session.map(Session::lasting_with)),
+        };
+        let lane = Mutex::new(Lane::of(exchange));
+        Self { gate, era, client, lane, answered, questions: Mutex::default(), asked: AtomicWaker::new() }
+    }
+
+    /// Goes on with the client's next request: what is said from now on belongs to that.
+    pub(super) fn move_to(&self, exchange: &Exchange<WireCaller>) {
+        let mut lane = self.lane();
+        *lane = Lane { done: lane.done, ..Lane::of(exchange) };
+    }
+
+    /// The answers that the client has given to questions of ours.
+    pub(super) fn answered(&self) -> &Answered {
+        &self.answered
+    }
+
+    /// Waits until there are questions that the client must answer first.
+    pub(super) fn poll_questions(&self, cx: &mut Context<'_>) -> Poll<Vec<(String, Question)>> {
+        self.asked.register(cx.waker());
+        let mut questions = self.questions();
+        // Whoever asked may have given up in the meantime.
+        questions.open.retain(|open| !open.answer.is_closed());
+        if questions.open.is_empty() {
+            return Poll::Pending;
+        }
+        Poll::Ready(questions.open.iter().map(|open| (open.name.clone(), open.question.clone())).collect())
+    }
+
+    /// Hands answers to whoever asked. A question that is left out stays open.
+    pub(super) fn answer(&self, responses: Option<&Members>) {
+        let mut questions = self.questions();
+        for open in std::mem::take(&mut questions.open) {
+            match responses.and_then(|responses| responses.get(&open.name)) {
+                Some(response) => {
+                    let _ = open.answer.send(Ok(response));
+                }
+                None => questions.open.push(open),
+            }
         }
     }
 
-    fn can_answer(&self, question: &Question) -> bool {
-        self.capabilities.as_ref().and_then(|json| json.members().ok()).is_some_and(|members| members.has(question.capability()))
+    /// Refuses all open questions.
+    pub(super) fn refuse(&self, error: &CallError) {
+        for open in std::mem::take(&mut self.questions().open) {
+            let _ = open.answer.send(Err(error.clone()));
+        }
+    }
+
+    fn lane(&self) -> MutexGuard<'_, Lane> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn questions(&self) -> MutexGuard<'_, Questions> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// In the legacy era a question is a request of ours, answered while the call waits.
-    async fn ask_now(&self, questions: Vec<(String, Question)>) -> Result<Answers, CallError> {
-        let mut answers = Answers::new();
-        for (name, question) in questions {
-            let (method, params) = request_of(&question);
-            let answer = self.channel.ask(method, params.unwrap_or_else(Json::empty_object)).await;
-            let answer = answer.map_err(|error| match error {
-                AskError::NotInThisEra => CallError::CannotAsk { capability: question.capability() },
-                other => CallError::failed(other),
-            })?;
-            answers.insert(name, answer);
-        }
-        Ok(answers)
+    async fn ask_now(&self, question: &Question) -> Result<Json, AskError> {
+        let (method, params) = request_of(question);
+        let channel = self.lane().channel.clone();
+        channel.ask(method, params.unwrap_or_else(Json::empty_object)).await
     }
 
-    /// In the modern era a question ends the call, and its answer comes with the call's repetition.
+    /// In the modern era a question of ours ends the call, and its answer comes with the call's repetition.
     fn ask_by_repetition(&self, questions: Vec<(String, Question)>) -> Result<Answers, CallError> {
         let (known, open): (Vec<_>, Vec<_>) = questions.into_iter().partition(|(name, _)| self.answered.contains_key(name));
         if !open.is_empty() {
@@ -69,45 +148,86 @@ impl Back {
         }
         Ok(known.into_iter().map(|(name, _)| (name.clone(), self.answered[&name].clone())).collect())
     }
+
+    /// A question of another server, whose call waits there, is answered in the client's next round.
+    async fn ask_by_parking(&self, question: Question) -> Result<Json, CallError> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut questions = self.questions();
+            questions.asked += 1;
+            let name = format!("question-{}", questions.asked);
+            questions.open.push(Open { name, question, answer });
+        }
+        self.asked.wake();
+        answered.await.unwrap_or_else(|_| Err(CallError::failed("the client did not come back with an answer")))
+    }
 }
 
 impl BackChannel for Back {
-    fn progress(&self, Progress { done, total, message }: Progress) {
-        let Some(token) = &self.progress_token else { return };
-        {
-            let mut last = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-            if done <= *last || !done.is_finite() {
-                return;
-            }
-            *last = done;
-        }
-        let params = Json::object()
-            .with("progressToken", token)
-            .with("progress", &number(done))
-            .with_some("total", total.map(number).as_ref())
-            .with_some("message", message.as_deref().map(Json::string).as_ref())
-            .finish();
-        self.channel.notify(method::PROGRESS, params);
-    }
-
-    fn log(&self, level: LogLevel, logger: Option<&str>, data: Json) {
-        if self.log_level.is_none_or(|least| level < least) {
+    fn progress(&self, Progress { done, total, message, foreign }: Progress) {
+        let mut lane = self.lane();
+        let Some(token) = &lane.progress_token else { return };
+        if done <= lane.done || !done.is_finite() {
             return;
         }
-        let logger = logger.map(Json::string);
-        let params = Json::object().with_str("level", level.name()).with_some("logger", logger.as_ref()).with("data", &data).finish();
-        self.channel.notify(method::LOG, params);
+        let params = match foreign {
+            Some(theirs) => theirs.edit(&[("progressToken", Some(token.clone()))]),
+            None => Json::object()
+                .with("progressToken", token)
+                .with("progress", &number(done))
+                .with_some("total", total.map(number).as_ref())
+                .with_some("message", message.as_deref().map(Json::string).as_ref())
+                .finish(),
+        };
+        lane.done = done;
+        lane.channel.notify(method::PROGRESS, params);
+    }
+
+    fn log(&self, LogEntry { level, logger, data, foreign }: LogEntry) {
+        let lane = self.lane();
+        if lane.log_level.is_none_or(|least| level < least) {
+            return;
+        }
+        let ours = || {
+            let logger = logger.as_deref().map(Json::string);
+            Json::object().with_str("level", level.name()).with_some("logger", logger.as_ref()).with("data", &data).finish()
+        };
+        lane.channel.notify(method::LOG, foreign.map_or_else(ours, |theirs| theirs.text().clone()));
     }
 
     fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>> {
         Box::pin(async move {
-            if let Some((_, question)) = questions.iter().find(|(_, question)| !self.can_answer(question)) {
+            if let Some((_, question)) = questions.iter().find(|(_, question)| !self.client.can_answer(question)) {
                 return Err(CallError::CannotAsk { capability: question.capability() });
             }
-            match self.era {
-                Era::Legacy => self.ask_now(questions).await,
-                Era::Modern => self.ask_by_repetition(questions),
+            if self.era == Era::Modern {
+                return self.ask_by_repetition(questions);
             }
+            let mut answers = Answers::new();
+            for (name, question) in questions {
+                let answer = self.ask_now(&question).await.map_err(|error| match error {
+                    AskError::NotInThisEra => CallError::CannotAsk { capability: question.capability() },
+                    other => CallError::failed(other),
+                })?;
+                answers.insert(name, answer);
+            }
+            Ok(answers)
+        })
+    }
+
+    fn relay(&self, question: Question) -> BoxFuture<'_, Result<Json, CallError>> {
+        Box::pin(async move {
+            if !self.client.can_answer(&question) {
+                return Err(CallError::CannotAsk { capability: question.capability() });
+            }
+            if self.era == Era::Modern {
+                return self.ask_by_parking(question).await;
+            }
+            self.ask_now(&question).await.map_err(|error| match error {
+                AskError::NotInThisEra => CallError::CannotAsk { capability: question.capability() },
+                AskError::Refused(error) => CallError::Refused { code: error.code, message: error.message, data: error.data },
+                other => CallError::failed(other),
+            })
         })
     }
 
@@ -116,7 +236,11 @@ impl BackChannel for Back {
     }
 
     fn wants_progress(&self) -> bool {
-        self.progress_token.is_some()
+        self.lane().progress_token.is_some()
+    }
+
+    fn client(&self) -> Client {
+        self.client.clone()
     }
 }
 
@@ -135,6 +259,6 @@ fn log_level(exchange: &Exchange<WireCaller>) -> Option<LogLevel> {
     }
 }
 
-fn session_level(session: &Session) -> LogLevel {
+fn session_level(session: &server::Session) -> LogLevel {
     session.log_level().and_then(|name| LogLevel::from_name(&name)).unwrap_or(DEFAULT_LOG_LEVEL)
 }

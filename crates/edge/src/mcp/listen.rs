@@ -4,8 +4,11 @@ use super::{Mcp, WireCaller};
 use crate::{answer::Answer, raised};
 use std::collections::BTreeSet;
 use tokio::sync::broadcast::error::RecvError;
-use toolcrib_contract::{Change, Json};
+use toolcrib_contract::{Change, Json, Watch};
 use toolcrib_wire::{Era, ErrorObject, meta::SUBSCRIPTION_ID, method, server::Exchange};
+
+/// The most resources that one stream tells of.
+const MAX_WATCHED: usize = 1_000;
 
 /// What a client wants to hear of.
 #[derive(Debug, Default)]
@@ -67,11 +70,8 @@ impl Mcp {
         let wanted = exchange.params.as_ref().and_then(|params| params.get("notifications"));
         let wanted = wanted.ok_or_else(|| ErrorObject::invalid_params("subscriptions/listen needs params.notifications, an object"))?;
         let mut filter = Filter::read(&wanted)?;
-        let visible = self.gate.visible_to(&exchange.caller.0);
-        if let Some(uris) = &mut filter.uris {
-            uris.retain(|uri| visible.catalogue().announces(uri));
-        }
         let mut changes = self.gate.changes();
+        let _watches = self.watch_all(&mut filter, &exchange.caller).await?;
         let mut shutdown = self.shutdown.clone();
         let meta = Json::object().with(SUBSCRIPTION_ID, &exchange.id.to_json()).finish();
         exchange
@@ -86,7 +86,7 @@ impl Mcp {
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
-                    Ok(change) if filter.wants(&change) => tell(&change),
+                    Ok(event) if filter.wants(&event.change) && self.visible_to(&exchange.caller).concerns(&event) => tell(&event.change),
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => filter.all_lists().for_each(|change| tell(&change)),
                     Err(RecvError::Closed) => break,
@@ -95,6 +95,28 @@ impl Mcp {
             }
         }
         Ok(self.answers.result(Era::Modern).finish().members().expect("a result is an object").edit(&[("_meta", Some(meta))]))
+    }
+
+    /// Watches every resource that the filter names, as long as what this gives is held; those of which nobody tells
+    /// changes are taken out of the filter.
+    async fn watch_all(&self, filter: &mut Filter, caller: &WireCaller) -> Result<Vec<Watch>, ErrorObject> {
+        let Some(uris) = &mut filter.uris else { return Ok(Vec::new()) };
+        if uris.len() > MAX_WATCHED {
+            return Err(ErrorObject::invalid_params(format!(
+                "params.notifications.resourceSubscriptions has more than {MAX_WATCHED} entries"
+            )));
+        }
+        let visible = self.visible_to(caller);
+        let mut watches = Vec::with_capacity(uris.len());
+        let mut watched = BTreeSet::new();
+        for uri in std::mem::take(uris) {
+            if let Ok(watch) = self.gate.watch(&visible, &uri).await {
+                watches.push(watch);
+                watched.insert(uri);
+            }
+        }
+        *uris = watched;
+        Ok(watches)
     }
 }
 

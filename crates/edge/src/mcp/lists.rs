@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 use toolcrib_contract::{Json, PromptSpec, ResourceSpec, Spec, TemplateSpec};
-use toolcrib_gate::Catalogue;
+use toolcrib_gate::Visible;
 use toolcrib_wire::{
     Era, ErrorObject,
     headers::{HeaderParam, header_params},
@@ -63,10 +63,10 @@ impl Lists {
     }
 
     /// The arguments of a tool that are mirrored into headers, if it has such.
-    pub(super) fn header_params(&self, catalogue: &Catalogue, tool: &str) -> Option<Arc<[HeaderParam]>> {
-        let written = self.of(catalogue.generation());
+    pub(super) fn header_params(&self, visible: &Visible, tool: &str) -> Option<Arc<[HeaderParam]>> {
+        let written = self.of(visible.generation());
         let all = written.header_params.get_or_init(|| {
-            let annotated = catalogue.tools().map(|tool| tool.spec()).filter(|spec| has_annotations(spec));
+            let annotated = visible.tools().filter(|spec| has_annotations(spec));
             annotated.filter_map(|spec| Some((spec.name.clone(), header_params(&spec.input_schema.to_value().ok()?).ok()?))).collect()
         });
         all.get(tool).cloned()
@@ -81,24 +81,23 @@ fn has_annotations(spec: &Spec) -> bool {
 
 impl Mcp {
     pub(super) fn list(&self, kind: Kind, exchange: &Exchange<WireCaller>) -> Answer {
-        let visible = self.gate.visible_to(&exchange.caller.0);
-        let catalogue = visible.catalogue();
+        let visible = &self.visible_to(&exchange.caller);
         let era = exchange.revision.era();
         match exchange.params.as_ref().and_then(|params| params.get("cursor")) {
             None => {
-                let written = self.lists.of(catalogue.generation());
-                let page = written.first_pages[kind as usize][era as usize].get_or_init(|| self.page(catalogue, kind, era, None));
+                let written = self.lists.of(visible.generation());
+                let page = written.first_pages[kind as usize][era as usize].get_or_init(|| self.page(visible, kind, era, None));
                 Ok(page.clone())
             }
             Some(cursor) => {
                 let after = read_cursor(&cursor).ok_or_else(|| ErrorObject::invalid_params("params.cursor is none of ours"))?;
-                Ok(self.page(catalogue, kind, era, Some(&after)))
+                Ok(self.page(visible, kind, era, Some(&after)))
             }
         }
     }
 
-    fn page(&self, catalogue: &Catalogue, kind: Kind, era: Era, after: Option<&str>) -> Json {
-        let mut items = items(catalogue, kind, era).skip_while(|(key, _)| after.is_some_and(|after| key.as_str() <= after));
+    fn page(&self, visible: &Visible, kind: Kind, era: Era, after: Option<&str>) -> Json {
+        let mut items = items(visible, kind, era).skip_while(|(key, _)| after.is_some_and(|after| key.as_str() <= after));
         let page: Vec<(String, Json)> = items.by_ref().take(PAGE).collect();
         let next = items.next().and_then(|_| page.last()).map(|(key, _)| Json::string(&BASE64_URL_SAFE_NO_PAD.encode(key)));
         let list = Json::array(page.into_iter().map(|(_, item)| item));
@@ -114,18 +113,14 @@ fn read_cursor(cursor: &Json) -> Option<String> {
 }
 
 /// The items of a list with the keys that order it.
-fn items(catalogue: &Catalogue, kind: Kind, era: Era) -> Box<dyn Iterator<Item = (String, Json)> + '_> {
+fn items(visible: &Visible, kind: Kind, era: Era) -> Box<dyn Iterator<Item = (String, Json)> + '_> {
     match kind {
-        Kind::Tools => Box::new(
-            catalogue
-                .tools()
-                .map(|tool| tool.spec())
-                .filter(|spec| has_sound_headers(spec))
-                .map(move |spec| (spec.name.clone(), tool(spec, era))),
-        ),
-        Kind::Resources => Box::new(catalogue.resources().map(|spec| (spec.uri.clone(), resource(spec)))),
-        Kind::Templates => Box::new(catalogue.templates().map(|spec| (spec.uri_template.clone(), template(spec)))),
-        Kind::Prompts => Box::new(catalogue.prompts().map(|spec| (spec.name.clone(), prompt(spec)))),
+        Kind::Tools => {
+            Box::new(visible.tools().filter(|spec| has_sound_headers(spec)).map(move |spec| (spec.name.clone(), tool(spec, era))))
+        }
+        Kind::Resources => Box::new(visible.resources().map(|spec| (spec.uri.clone(), resource(spec)))),
+        Kind::Templates => Box::new(visible.templates().map(|spec| (spec.uri_template.clone(), template(spec)))),
+        Kind::Prompts => Box::new(visible.prompts().map(|spec| (spec.name.clone(), prompt(spec)))),
     }
 }
 

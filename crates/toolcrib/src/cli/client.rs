@@ -8,7 +8,7 @@ use toolcrib_contract::{Json, Members};
 use toolcrib_upstream::Status;
 use toolcrib_wire::{
     Notification,
-    client::{Audience, ClientInfo, ConnectError, Connection, Outgoing, RequestError, http, stdio},
+    client::{Audience, ClientInfo, ConnectError, Connection, Outgoing, RequestError, http, pipe},
     method,
 };
 
@@ -57,7 +57,8 @@ pub(super) enum Wait {
 impl Client {
     pub(super) async fn connect(target: &Target, wait: Wait, name: &str) -> Result<Self, Failure> {
         let audience: Arc<dyn Audience> = Arc::new(Terminal);
-        let info = ClientInfo { name: "toolcrib-cli".into(), version: env!("CARGO_PKG_VERSION").into() };
+        let info =
+            ClientInfo { name: "toolcrib-cli".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };
         if let Some(url) = &target.url {
             let endpoint = http::Endpoint {
                 url: url.clone(),
@@ -75,11 +76,11 @@ impl Client {
         }
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (input, output) = tokio::io::split(theirs);
-        let serving = assembled.crib.serve_pipe(input, output, "cli").map_err(Failure::failed)?;
+        let serving = assembled.crib.serve_pipe(input, output, "cli", None).map_err(Failure::failed)?;
         tokio::spawn(serving);
         let (output, input) = tokio::io::split(ours);
-        let connection = stdio::Connection::open(output, input, info, audience, MAX_MESSAGE_BYTES, None).await.map_err(Failure::failed)?;
-        Ok(Self { connection: Connection::Stdio(connection), assembled: Some(assembled) })
+        let connection = pipe::Connection::open(output, input, info, audience, MAX_MESSAGE_BYTES, None).await.map_err(Failure::failed)?;
+        Ok(Self { connection: Connection::Pipe(connection), assembled: Some(assembled) })
     }
 
     pub(super) fn assembled(&self) -> Option<&Assembled> {
@@ -92,7 +93,7 @@ impl Client {
 
     pub(super) async fn request(&self, method: &str, params: Json) -> Result<Members, Failure> {
         let params = params.members().map_err(Failure::failed)?;
-        let outgoing = Outgoing { params: Some(params), audience: Some(Arc::new(Terminal)), ..Outgoing::default() };
+        let outgoing = Outgoing { params: Some(params), audience: Some(Arc::new(Terminal)), wants_progress: true, ..Outgoing::default() };
         let result = self.connection.request(method, outgoing).await.map_err(|error| failed(&error))?;
         result.members().map_err(Failure::failed)
     }

@@ -22,13 +22,20 @@ pub(super) struct Serve {
     /// Serve one client on standard input and output, as an agent starts us.
     #[arg(long, conflicts_with = "listen")]
     stdio: bool,
+    /// On standard input and output, serve only what this profile of the config holds.
+    #[arg(long, value_name = "NAME", requires = "stdio")]
+    profile: Option<String>,
 }
 
 impl Serve {
     pub(super) async fn run(self) -> Done {
         let mut signals = Signals::listen().map_err(Failure::failed)?;
         let assembled = assemble(settings(self.config.as_ref())?).map_err(Failure::failed)?;
-        let served = if self.stdio { serve_stdio(&assembled, &mut signals).await } else { self.serve_http(&assembled, &mut signals).await };
+        let served = if self.stdio {
+            drained(&assembled, assembled.crib.serve_stdio(self.profile.as_deref()), &mut signals).await
+        } else {
+            self.serve_http(&assembled, &mut signals).await
+        };
         tokio::select! {
             () = assembled.stop_servers() => served,
             // Dropped at once, children are killed on the way.
@@ -42,10 +49,6 @@ impl Serve {
         let serving = assembled.crib.serve_listener(listener);
         drained(assembled, serving, signals).await
     }
-}
-
-async fn serve_stdio(assembled: &Assembled, signals: &mut Signals) -> Done {
-    drained(assembled, assembled.crib.serve_stdio(), signals).await
 }
 
 /// Serves until a signal comes, then lets calls in flight finish, unless a second one comes.
@@ -65,7 +68,7 @@ async fn drained(assembled: &Assembled, serving: impl Future<Output = Result<(),
 
 fn explain(error: ServeError) -> Failure {
     match &error {
-        ServeError::Exposed { .. } => Failure::usage(error),
+        ServeError::Exposed { .. } | ServeError::NoProfile { .. } => Failure::usage(error),
         ServeError::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
             Failure::failed(format_args!("{address} is in use already: is another toolcrib running? choose another address with --listen"))
         }

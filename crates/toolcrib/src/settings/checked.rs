@@ -3,11 +3,13 @@
 use super::{
     Lookup,
     document::{Faults, Spanned},
-    raw::{Server, Written},
+    raw::{self, Server, Written},
 };
-use std::{ffi::OsString, ops::RangeInclusive, sync::Arc, time::Duration};
-use toolcrib_gate::Config;
-use toolcrib_upstream::{Definition, Prefix, Transport, definition::Command};
+use std::{collections::BTreeMap, ffi::OsString, ops::RangeInclusive, sync::Arc, time::Duration};
+use toolcrib_contract::Globs;
+use toolcrib_edge::http::Profiles;
+use toolcrib_gate::{Config, Profile};
+use toolcrib_upstream::{Alteration, Choice, Definition, Preset, Protocol, Sharing, Transport, definition::Command, naming::SEPARATOR};
 use toolcrib_wire::{client::http::Endpoint, server::Limits as DoorLimits};
 
 /// How long a server may take to start.
@@ -18,8 +20,8 @@ const MAX_TIMEOUT_SECS: f64 = 86_400.0;
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// The largest limit of bytes that makes sense: a gibibyte.
 const MAX_BYTES: usize = 1 << 30;
-/// Separates a server's name from a tool's, so no server's name may hold it.
-const SEPARATOR: &str = "__";
+/// The longest prefix, so that something of every name is left.
+const MAX_PREFIX: usize = 24;
 
 /// What a child inherits of our environment, and nothing else: where things are, how to speak, whom to trust.
 const INHERITED: &[&str] = &[
@@ -59,6 +61,21 @@ pub struct Settings {
     pub doors: DoorLimits,
     /// The other servers.
     pub servers: Vec<Definition>,
+    /// Parts of the catalogue that have an endpoint of their own.
+    pub profiles: Profiles,
+}
+
+/// What stands before the names of a server's tools and prompts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Prefix {
+    /// The server's name.
+    Always,
+    /// The server's name, unless it is the only server.
+    Auto,
+    /// Nothing.
+    Never,
+    /// This word.
+    Word(String),
 }
 
 pub(super) fn check(written: Written, lookup: Lookup<'_>, faults: &mut Faults) -> Settings {
@@ -66,6 +83,7 @@ pub(super) fn check(written: Written, lookup: Lookup<'_>, faults: &mut Faults) -
     let limits = &written.limits;
     let gate = Config {
         timeout: seconds(written.timeout_secs.as_ref(), faults).unwrap_or(defaults.timeout),
+        max_timeout: seconds(written.max_timeout_secs.as_ref(), faults).unwrap_or(defaults.max_timeout),
         max_concurrent: within(written.max_concurrent_tools.as_ref(), 1..=10_000, faults).unwrap_or(defaults.max_concurrent),
         max_queued: within(limits.max_queued_calls.as_ref(), 0..=100_000, faults).unwrap_or(defaults.max_queued),
         max_output_bytes: within(limits.max_output_bytes.as_ref(), 1..=MAX_BYTES, faults).unwrap_or(defaults.max_output_bytes),
@@ -79,11 +97,12 @@ pub(super) fn check(written: Written, lookup: Lookup<'_>, faults: &mut Faults) -
         session_idle: seconds(limits.session_idle_secs.as_ref(), faults).unwrap_or(defaults.session_idle),
         ..defaults
     };
-    let prefix = prefix(written.prefix.as_ref(), faults).unwrap_or_default();
+    let prefix = prefix(written.prefix.as_ref(), faults).unwrap_or(Prefix::Always);
+    let is_only_one = written.servers.iter().filter(|server| is_enabled(server)).count() == 1;
     let mut names: Vec<String> = Vec::new();
     let mut servers = Vec::new();
     for server in &written.servers {
-        let definition = define(server, prefix, lookup, faults);
+        let definition = define(server, &prefix, is_only_one, lookup, faults);
         if let Some(name) = &server.name {
             if names.contains(&name.value) {
                 faults.add(name.fault(format!("another server is named {:?} already", name.value)));
@@ -95,16 +114,78 @@ pub(super) fn check(written: Written, lookup: Lookup<'_>, faults: &mut Faults) -
     if written.enabled.is_some_and(|enabled| !enabled.value) {
         servers.clear();
     }
-    Settings { gate, doors, servers }
+    Settings { gate, doors, servers, profiles: profiles(&written.profiles, faults) }
 }
 
-fn define(server: &Server, default_prefix: Prefix, lookup: Lookup<'_>, faults: &mut Faults) -> Option<Definition> {
+fn profiles(written: &[raw::Profile], faults: &mut Faults) -> Profiles {
+    let globs = |patterns: &[Spanned<String>]| Globs::new(patterns.iter().map(|pattern| &pattern.value));
+    let mut profiles = Profiles::new();
+    for raw::Profile { name, tools, resources, prompts } in written {
+        if name.value.is_empty() || !name.value.chars().all(is_plain) {
+            faults.add(name.fault("a profile's name is part of a URL: use letters, digits, \"-\" and \"_\""));
+        }
+        let profile = Profile { tools: globs(tools), resources: globs(resources), prompts: globs(prompts) };
+        profiles.insert(name.value.clone(), Arc::new(profile));
+    }
+    profiles
+}
+
+fn define(server: &Server, default_prefix: &Prefix, is_only_one: bool, lookup: Lookup<'_>, faults: &mut Faults) -> Option<Definition> {
     let name = name_of(server, faults);
     let transport = transport_of(server, lookup, faults);
     let start_timeout = seconds(server.start_timeout_secs.as_ref(), faults).unwrap_or(START_TIMEOUT);
     let call_timeout = seconds(server.timeout_secs.as_ref(), faults);
-    let prefix = prefix(server.prefix.as_ref(), faults).unwrap_or(default_prefix);
-    Some(Definition { name: name?, transport: transport?, prefix, start_timeout, call_timeout, max_message_bytes: MAX_MESSAGE_BYTES })
+    let prefix = prefix(server.prefix.as_ref(), faults).unwrap_or_else(|| default_prefix.clone());
+    let sharing = sharing(server.sharing.as_ref(), faults).unwrap_or_default();
+    let choice = choice(server, faults);
+    let (name, transport) = (name?, transport?);
+    let prefix = match prefix {
+        Prefix::Word(word) => Some(word),
+        Prefix::Always => Some(name.to_string()),
+        Prefix::Auto => (!is_only_one).then(|| name.to_string()),
+        Prefix::Never => None,
+    };
+    let max_message_bytes = MAX_MESSAGE_BYTES;
+    Some(Definition { name, transport, prefix, choice, sharing, start_timeout, call_timeout, max_message_bytes })
+}
+
+fn choice(server: &Server, faults: &mut Faults) -> Choice {
+    let globs = |patterns: &Vec<Spanned<String>>| Globs::new(patterns.iter().map(|pattern| &pattern.value));
+    let mut tools = BTreeMap::new();
+    for raw::Tool { name, rename, description, arguments } in &server.tools {
+        if let Some(rename) = rename.as_ref().filter(|rename| rename.value.trim().is_empty()) {
+            faults.add(rename.fault("a tool's name must not be empty"));
+        }
+        let arguments = arguments.iter().filter_map(|argument| preset(argument, faults)).collect();
+        let text = |text: &Option<Spanned<String>>| text.as_ref().map(|text| text.value.clone());
+        tools.insert(name.value.clone(), Alteration { rename: text(rename), description: text(description), arguments });
+    }
+    Choice { include: server.include.as_ref().map(globs), exclude: globs(&server.exclude), tools }
+}
+
+fn preset(raw::Argument { name, fixed, default }: &raw::Argument, faults: &mut Faults) -> Option<(String, Preset)> {
+    let preset = match (fixed, default) {
+        (Some(value), None) => Preset::Fixed(value.clone()),
+        (None, Some(value)) => Preset::Default(value.clone()),
+        _ => {
+            faults.add(name.fault("give the value of an argument either as \"fixed\" or as \"default\""));
+            return None;
+        }
+    };
+    Some((name.value.clone(), preset))
+}
+
+fn sharing(written: Option<&Spanned<String>>, faults: &mut Faults) -> Option<Sharing> {
+    let written = written?;
+    match written.value.as_str() {
+        "shared" => Some(Sharing::Shared),
+        "perSession" => Some(Sharing::PerSession),
+        "perCaller" => Some(Sharing::PerCaller),
+        other => {
+            faults.add(written.fault(format!("expected \"shared\", \"perSession\" or \"perCaller\", found {other:?}")));
+            None
+        }
+    }
 }
 
 fn name_of(server: &Server, faults: &mut Faults) -> Option<Arc<str>> {
@@ -131,13 +212,9 @@ fn transport_of(server: &Server, lookup: Lookup<'_>, faults: &mut Faults) -> Opt
     let expected = match server.kind.as_ref().map(|kind| (kind, kind.value.as_str())) {
         None => None,
         Some((_, "stdio")) => Some("command"),
-        Some((_, "http" | "streamable-http" | "streamableHttp")) => Some("url"),
-        Some((kind, "sse")) => {
-            faults.add(kind.fault("the old HTTP+SSE transport is not supported; most servers also speak \"http\" (Streamable HTTP)"));
-            return None;
-        }
+        Some((_, "http" | "streamable-http" | "streamableHttp" | "sse")) => Some("url"),
         Some((kind, other)) => {
-            faults.add(kind.fault(format!("unknown type {other:?}; known are \"stdio\" and \"http\"")));
+            faults.add(kind.fault(format!("unknown type {other:?}; known are \"stdio\", \"http\" and \"sse\"")));
             return None;
         }
     };
@@ -206,12 +283,13 @@ fn remote(server: &Server, url: &Spanned<String>, faults: &mut Faults) -> Option
             (_, Err(_)) => faults.add(value.fault("the value holds characters that no header may")),
         }
     }
-    Some(Transport::Remote(Endpoint {
-        url: url.value.clone(),
-        headers,
-        max_message_bytes: MAX_MESSAGE_BYTES,
-        connect_timeout: Duration::from_secs(10),
-    }))
+    let protocol = match server.kind.as_ref().map(|kind| kind.value.as_str()) {
+        None => Protocol::Either,
+        Some("sse") => Protocol::Sse,
+        Some(_) => Protocol::Streamable,
+    };
+    let (url, connect_timeout) = (url.value.clone(), Duration::from_secs(10));
+    Some(Transport::Remote(Endpoint { url, headers, max_message_bytes: MAX_MESSAGE_BYTES, connect_timeout }, protocol))
 }
 
 fn is_enabled(server: &Server) -> bool {
@@ -222,12 +300,22 @@ fn prefix(written: Option<&Spanned<String>>, faults: &mut Faults) -> Option<Pref
     let written = written?;
     match written.value.as_str() {
         "always" => Some(Prefix::Always),
+        "auto" => Some(Prefix::Auto),
         "never" => Some(Prefix::Never),
+        word if !word.is_empty() && word.len() <= MAX_PREFIX && !word.contains(SEPARATOR) && word.chars().all(is_plain) => {
+            Some(Prefix::Word(word.to_owned()))
+        }
         other => {
-            faults.add(written.fault(format!("expected \"always\" or \"never\", found {other:?}")));
+            faults.add(written.fault(format!(
+                "expected \"always\", \"auto\", \"never\" or a word of at most {MAX_PREFIX} letters, digits, \"-\" and single \"_\", found {other:?}"
+            )));
             None
         }
     }
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }
 
 fn seconds(written: Option<&Spanned<f64>>, faults: &mut Faults) -> Option<Duration> {

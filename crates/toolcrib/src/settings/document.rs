@@ -6,6 +6,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
 };
+use toolcrib_contract::Json;
 
 /// One thing that is wrong in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,6 +212,26 @@ impl<'a> Node<'a> {
         read.map(|value| self.place().with(value))
     }
 
+    /// The value as JSON. A plain scalar is what it looks like; texts pass through `expand` first.
+    pub(super) fn json(&self, expand: &mut dyn FnMut(Spanned<String>) -> Option<String>, faults: &mut Faults) -> Option<Json> {
+        match &self.yaml.data {
+            YamlData::Sequence(_) => {
+                let items: Vec<_> = self.items(faults).iter().map(|item| item.json(expand, faults)).collect();
+                Some(Json::array(items.into_iter().collect::<Option<Vec<Json>>>()?))
+            }
+            YamlData::Mapping(_) => {
+                let mut object = Json::object();
+                for (key, node) in self.entries(faults) {
+                    object = object.with(&key, &node.json(expand, faults)?);
+                }
+                Some(object.finish())
+            }
+            _ if self.is_null() => Json::parse("null").ok(),
+            YamlData::Representation(text, ScalarStyle::Plain, _) if is_number_or_flag(text) => Json::parse(text.to_string()).ok(),
+            _ => self.text(faults).and_then(expand).map(|text| Json::string(&text)),
+        }
+    }
+
     /// The fault that an unknown key is, with the known one that was probably meant.
     pub(super) fn unknown(&self, name: &str, known: &[&str]) -> Fault {
         let nearest = known.iter().map(|known| (strsim::osa_distance(&name.to_lowercase(), &known.to_lowercase()), known)).min();
@@ -233,6 +254,10 @@ impl<'a> Node<'a> {
             _ => "a single value",
         }
     }
+}
+
+fn is_number_or_flag(text: &str) -> bool {
+    matches!(serde_json::from_str(text), Ok(serde_json::Value::Number(_) | serde_json::Value::Bool(_)))
 }
 
 fn text_of(yaml: &MarkedYaml<'_>) -> Option<String> {

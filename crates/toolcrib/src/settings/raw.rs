@@ -6,6 +6,7 @@ use super::{
     variables,
 };
 use std::path::{Path, PathBuf};
+use toolcrib_contract::Json;
 
 /// A config file.
 #[derive(Debug, Default)]
@@ -16,7 +17,18 @@ pub(super) struct Written {
     pub(super) timeout_secs: Option<Spanned<f64>>,
     pub(super) max_concurrent_tools: Option<Spanned<usize>>,
     pub(super) prefix: Option<Spanned<String>>,
+    pub(super) max_timeout_secs: Option<Spanned<f64>>,
     pub(super) limits: Limits,
+    pub(super) profiles: Vec<Profile>,
+}
+
+/// One entry of `profiles`: patterns of names.
+#[derive(Debug)]
+pub(super) struct Profile {
+    pub(super) name: Spanned<String>,
+    pub(super) tools: Vec<Spanned<String>>,
+    pub(super) resources: Vec<Spanned<String>>,
+    pub(super) prompts: Vec<Spanned<String>>,
 }
 
 /// The block `limits`.
@@ -50,15 +62,56 @@ pub(super) struct Server {
     pub(super) enabled: Option<Spanned<bool>>,
     pub(super) disabled: Option<Spanned<bool>>,
     pub(super) prefix: Option<Spanned<String>>,
+    pub(super) sharing: Option<Spanned<String>>,
+    pub(super) include: Option<Vec<Spanned<String>>>,
+    pub(super) exclude: Vec<Spanned<String>>,
+    pub(super) tools: Vec<Tool>,
 }
 
-const TOP: &[&str] = &["mcpServers", "claude", "limits"];
+/// What is altered of one tool of a server.
+#[derive(Debug)]
+pub(super) struct Tool {
+    pub(super) name: Spanned<String>,
+    pub(super) rename: Option<Spanned<String>>,
+    pub(super) description: Option<Spanned<String>>,
+    pub(super) arguments: Vec<Argument>,
+}
+
+/// The value that the config gives to an argument.
+#[derive(Debug)]
+pub(super) struct Argument {
+    pub(super) name: Spanned<String>,
+    pub(super) fixed: Option<Json>,
+    pub(super) default: Option<Json>,
+}
+
+const TOP: &[&str] = &["mcpServers", "claude", "limits", "profiles"];
+const PROFILE: &[&str] = &["tools", "resources", "prompts"];
+const TOOL: &[&str] = &["rename", "description", "arguments"];
+const ARGUMENT: &[&str] = &["fixed", "default"];
 const LIMITS: &[&str] =
     &["maxMessageBytes", "maxArgumentBytes", "maxOutputBytes", "maxRequestsInFlight", "maxQueuedCalls", "maxSessions", "sessionIdle"];
 const CLAUDE: &[&str] = &["mcp"];
-const MCP: &[&str] = &["enabled", "configFile", "timeout", "maxConcurrentTools", "prefix"];
-const SERVER: &[&str] =
-    &["name", "type", "command", "args", "env", "cwd", "url", "headers", "timeout", "startTimeout", "enabled", "disabled", "prefix"];
+const MCP: &[&str] = &["enabled", "configFile", "timeout", "maxTimeout", "maxConcurrentTools", "prefix"];
+const SERVER: &[&str] = &[
+    "name",
+    "type",
+    "command",
+    "args",
+    "env",
+    "cwd",
+    "url",
+    "headers",
+    "timeout",
+    "startTimeout",
+    "enabled",
+    "disabled",
+    "prefix",
+    "sharing",
+    "include",
+    "exclude",
+    "tools",
+];
 
 /// Reads what is written; what cannot be read is a fault and stays absent.
 pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Faults) -> Written {
@@ -70,6 +123,7 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
             "mcpServers" => written.servers = reader.servers(&node, file),
             "claude" => reader.claude(&node, &mut written),
             "limits" => written.limits = reader.limits(&node),
+            "profiles" => written.profiles = reader.profiles(&node),
             _ => reader.faults.add(node.unknown(&key, TOP)),
         }
     }
@@ -97,6 +151,7 @@ impl Reader<'_> {
                 "enabled" => written.enabled = self.flag(&node),
                 "configFile" => written.config_file = self.text(&node),
                 "timeout" => written.timeout_secs = node.scalar("a number of seconds", self.faults),
+                "maxTimeout" => written.max_timeout_secs = node.scalar("a number of seconds", self.faults),
                 "maxConcurrentTools" => written.max_concurrent_tools = node.scalar("a whole number", self.faults),
                 "prefix" => written.prefix = self.text(&node),
                 _ => self.faults.add(node.unknown(&key, MCP)),
@@ -154,6 +209,10 @@ impl Reader<'_> {
             enabled: None,
             disabled: None,
             prefix: None,
+            sharing: None,
+            include: None,
+            exclude: Vec::new(),
+            tools: Vec::new(),
         };
         for (key, node) in node.entries(self.faults) {
             match key.as_str() {
@@ -161,7 +220,7 @@ impl Reader<'_> {
                 "name" => self.faults.add(node.fault("in a mapping of servers the key is the name")),
                 "type" => server.kind = self.text(&node),
                 "command" => server.command = self.text(&node),
-                "args" => server.args = node.items(self.faults).iter().filter_map(|item| self.text(item)).collect(),
+                "args" => server.args = self.list(&node),
                 "env" => server.env = self.texts(&node),
                 "cwd" => server.directory = self.text(&node),
                 "url" => server.url = self.text(&node),
@@ -171,10 +230,82 @@ impl Reader<'_> {
                 "enabled" => server.enabled = self.flag(&node),
                 "disabled" => server.disabled = self.flag(&node),
                 "prefix" => server.prefix = self.text(&node),
+                "sharing" => server.sharing = self.text(&node),
+                "include" => server.include = Some(self.list(&node)),
+                "exclude" => server.exclude = self.list(&node),
+                "tools" => server.tools = self.tools(&node),
                 _ => self.faults.add(node.unknown(&key, SERVER)),
             }
         }
         server
+    }
+
+    fn tools(&mut self, node: &Node<'_>) -> Vec<Tool> {
+        let mut tools = Vec::new();
+        for (name, node) in node.entries(self.faults) {
+            let mut tool = Tool { name: node.place().with(name), rename: None, description: None, arguments: Vec::new() };
+            for (key, node) in node.entries(self.faults) {
+                match key.as_str() {
+                    "rename" => tool.rename = self.text(&node),
+                    "description" => tool.description = self.text(&node),
+                    "arguments" => tool.arguments = self.arguments(&node),
+                    _ => self.faults.add(node.unknown(&key, TOOL)),
+                }
+            }
+            tools.push(tool);
+        }
+        tools
+    }
+
+    fn arguments(&mut self, node: &Node<'_>) -> Vec<Argument> {
+        let mut arguments = Vec::new();
+        for (name, node) in node.entries(self.faults) {
+            let mut argument = Argument { name: node.place().with(name), fixed: None, default: None };
+            for (key, node) in node.entries(self.faults) {
+                match key.as_str() {
+                    "fixed" => argument.fixed = self.json(&node),
+                    "default" => argument.default = self.json(&node),
+                    _ => self.faults.add(node.unknown(&key, ARGUMENT)),
+                }
+            }
+            arguments.push(argument);
+        }
+        arguments
+    }
+
+    fn profiles(&mut self, node: &Node<'_>) -> Vec<Profile> {
+        let mut profiles = Vec::new();
+        for (name, node) in node.entries(self.faults) {
+            let mut profile = Profile { name: node.place().with(name), tools: Vec::new(), resources: Vec::new(), prompts: Vec::new() };
+            for (key, node) in node.entries(self.faults) {
+                match key.as_str() {
+                    "tools" => profile.tools = self.list(&node),
+                    "resources" => profile.resources = self.list(&node),
+                    "prompts" => profile.prompts = self.list(&node),
+                    _ => self.faults.add(node.unknown(&key, PROFILE)),
+                }
+            }
+            profiles.push(profile);
+        }
+        profiles
+    }
+
+    fn list(&mut self, node: &Node<'_>) -> Vec<Spanned<String>> {
+        node.items(self.faults).iter().filter_map(|item| self.text(item)).collect()
+    }
+
+    fn json(&mut self, node: &Node<'_>) -> Option<Json> {
+        let mut unset = Vec::new();
+        let mut expand = |text: Spanned<String>| match variables::expand(&text.value, self.lookup) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                unset.push(text.fault(message));
+                None
+            }
+        };
+        let json = node.json(&mut expand, self.faults);
+        unset.into_iter().for_each(|fault| self.faults.add(fault));
+        json
     }
 
     fn texts(&mut self, node: &Node<'_>) -> Vec<(String, Spanned<String>)> {

@@ -71,7 +71,7 @@ claude:
     let mut env: Vec<_> = command.env.iter().map(|(key, value)| format!("{}={}", key.display(), value.display())).collect();
     env.sort();
     assert_eq!(env, ["PATH=/bin", "PORT=1.10", "TOKEN=none"], "a text stays as it was written, and secrets of ours stay here");
-    let Transport::Remote(endpoint) = &settings.servers[1].transport else { panic!() };
+    let Transport::Remote(endpoint, _) = &settings.servers[1].transport else { panic!() };
     assert_eq!(endpoint.headers["authorization"], "Bearer s3cret");
     assert!(!format!("{settings:?}").contains("s3cret"));
 }
@@ -98,7 +98,7 @@ fn every_fault_is_reported_at_once_with_line_and_key() {
     url: ftp://x
     headers: { "bad name": "${NOT_SET}" }
   - name: two
-    type: sse
+    type: ws
     url: http://x
 claude:
   mcp:
@@ -117,11 +117,11 @@ extra: 1
             "9: mcpServers[3].url: expected an absolute URL that begins with http:// or https://",
             "10: mcpServers[3].headers.bad name: the variable NOT_SET is not set: set it, or write ${NOT_SET:-default}",
             "11: mcpServers[4].name: another server is named \"two\" already",
-            "12: mcpServers[4].type: the old HTTP+SSE transport is not supported; most servers also speak \"http\" (Streamable HTTP)",
+            "12: mcpServers[4].type: unknown type \"ws\"; known are \"stdio\", \"http\" and \"sse\"",
             "16: claude.mcp.timeout: expected a number of seconds, found \"soon\"",
             "17: claude.mcp.maxConcurrentTools: expected a number from 1 to 10000, found 0",
             "18: claude.mcp.enabeld: unknown key; did you mean \"enabled\"?",
-            "19: extra: unknown key; known are mcpServers, claude, limits",
+            "19: extra: unknown key; known are mcpServers, claude, limits, profiles",
         ]
     );
 }

@@ -1,12 +1,12 @@
 //! A server behind a URL, by Streamable HTTP.
 
 use super::{
-    Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, Verdict, answer_request, cancelled, initialize_params, judge,
+    Asked, Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, Verdict, cancelled, initialize_params, judge,
     listen_params, notification, prepare, read_discovered, read_initialized,
 };
 use crate::{
     Era, ErrorObject, Revision, headers,
-    message::{Id, Message, Notification, Request, Response},
+    message::{Id, Message, Request, Response},
     method, sse,
 };
 use arc_swap::ArcSwapOption;
@@ -18,7 +18,7 @@ use std::{
     error::Error as _,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -51,11 +51,13 @@ pub struct Endpoint {
 /// A connection over HTTP. It has no end of its own: each request stands for itself.
 #[derive(Debug)]
 pub struct Connection {
-    inner: Box<Inner>,
+    inner: Arc<Inner>,
     greeting: Greeting,
 }
 
 struct Inner {
+    /// Ourselves, for answers that are sent later.
+    this: Weak<Inner>,
     http: Client,
     endpoint: Endpoint,
     client: ClientInfo,
@@ -88,7 +90,8 @@ impl Connection {
     /// [`ConnectError`].
     pub async fn open(endpoint: Endpoint, client: ClientInfo, audience: Arc<dyn Audience>) -> Result<Self, ConnectError> {
         let http = http_client(&endpoint).map_err(|error| ConnectError::Unreachable(describe(&error)))?;
-        let inner = Inner {
+        let inner = Arc::new_cyclic(|this| Inner {
+            this: Weak::clone(this),
             http,
             endpoint,
             client,
@@ -98,12 +101,12 @@ impl Connection {
             renewing: tokio::sync::Mutex::default(),
             aside: Arc::new(Semaphore::new(MAX_ASIDE)),
             elsewhere: Mutex::default(),
-        };
+        });
         let greeting = match inner.discover().await? {
             Some(greeting) => greeting,
             None => inner.initialize().await?,
         };
-        Ok(Self { inner: Box::new(inner), greeting })
+        Ok(Self { inner, greeting })
     }
 
     pub(super) fn greeting(&self) -> &Greeting {
@@ -123,6 +126,7 @@ impl Connection {
     }
 
     pub(super) async fn listen<T>(&self) -> T {
+        let mut place = Place::default();
         loop {
             let used = self.inner.session.load_full();
             let ended = match self.greeting.revision.era() {
@@ -130,7 +134,7 @@ impl Connection {
                     let outgoing = Outgoing { params: Some(listen_params()), ..Outgoing::default() };
                     self.inner.request(method::LISTEN, &outgoing, Some(self.greeting.revision)).await.map(|_| ())
                 }
-                Era::Legacy => self.inner.listen_to_session(self.greeting.revision).await,
+                Era::Legacy => self.inner.listen_to_session(self.greeting.revision, &mut place).await,
             };
             match ended {
                 // The server has no such stream: it will not tell of changes.
@@ -145,10 +149,7 @@ impl Connection {
                 _ => {}
             }
             tokio::time::sleep(LISTEN_AGAIN_AFTER).await;
-            // What changed in between was not heard of: that is as if everything had.
-            for changed in [method::TOOLS_CHANGED, method::RESOURCES_CHANGED, method::PROMPTS_CHANGED] {
-                self.inner.audience.hear(Notification { method: changed.into(), params: None });
-            }
+            self.inner.audience.missed();
         }
     }
 }
@@ -224,9 +225,9 @@ impl Inner {
         let outgoing = Outgoing { params: Some(initialize_params(&self.client)), ..Outgoing::default() };
         let result = self.request(method::INITIALIZE, &outgoing, None).await.map_err(|failure| match failure {
             Failure::Status(status, _) if matches!(status.as_u16(), 401 | 403) => ConnectError::Unauthorized(status.as_u16()),
-            Failure::Status(status @ (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED), _) => ConnectError::Protocol(format!(
-                "initialize was answered {status}: is this the MCP endpoint? (the old HTTP+SSE transport of 2024-11-05 is not supported)"
-            )),
+            Failure::Status(status @ (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED), _) => {
+                ConnectError::NotAnEndpoint(status.as_u16())
+            }
             other => ConnectError::Protocol(format!("initialize failed: {}", other.into_error())),
         })?;
         let greeting = read_initialized(&result)?;
@@ -246,6 +247,7 @@ impl Inner {
         };
         if is_current {
             self.initialize().await.map_err(|error| RequestError::NotSent(format!("the session ended and no new one opens: {error}")))?;
+            self.audience.renewed();
         }
         Ok(())
     }
@@ -452,7 +454,7 @@ impl Inner {
                 Ok(None)
             }
             Message::Notification(notification) => {
-                let is_ours = matches!(notification.method.as_ref(), method::PROGRESS | method::LOG);
+                let is_ours = matches!(notification.method.as_ref(), method::PROGRESS | method::LOG | method::ACKNOWLEDGED);
                 match &outgoing.audience {
                     Some(audience) if is_ours => audience.hear(notification),
                     _ => self.audience.hear(notification),
@@ -460,7 +462,9 @@ impl Inner {
                 Ok(None)
             }
             Message::Request(request) => {
-                self.answer(&request, revision);
+                if let Some(asked) = self.asked(request, revision) {
+                    outgoing.audience.as_ref().unwrap_or(&self.audience).ask(asked);
+                }
                 Ok(None)
             }
         }
@@ -476,9 +480,14 @@ impl Inner {
         self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers a request of a legacy server, beside the stream that it came on.
-    fn answer(&self, request: &Request, revision: Option<Revision>) {
-        self.send_aside(&answer_request(request).to_json(), revision);
+    /// What a legacy server asks; the answer goes beside the stream that it came on.
+    fn asked(&self, request: Request, revision: Option<Revision>) -> Option<Asked> {
+        let this = Weak::clone(&self.this);
+        Asked::or_pong(request, move |answer| {
+            if let Some(inner) = this.upgrade() {
+                inner.send_aside(&answer, revision);
+            }
+        })
     }
 
     /// Sends a message that has no answer, without waiting for it to arrive.
@@ -487,8 +496,8 @@ impl Inner {
         let request =
             request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json, text/event-stream");
         // A server that floods us with requests gets answers to so many at once.
-        let Ok(place) = Arc::clone(&self.aside).try_acquire_owned() else { return };
-        tokio::spawn(async move {
+        let (Ok(place), Ok(runtime)) = (Arc::clone(&self.aside).try_acquire_owned(), tokio::runtime::Handle::try_current()) else { return };
+        runtime.spawn(async move {
             let _place = place;
             if let Err(error) = request.timeout(Duration::from_secs(10)).send().await {
                 tracing::debug!(error = %describe(&error), "a message to a server was lost");
@@ -496,13 +505,14 @@ impl Inner {
         });
     }
 
-    async fn listen_to_session(&self, revision: Revision) -> Result<(), Failure> {
-        let mut stream = self.resume(None, Some(revision)).await?;
-        let mut place = Place::default();
+    /// Reads what belongs to no request, from where an earlier stream broke off, if the server keeps that.
+    async fn listen_to_session(&self, revision: Revision, place: &mut Place) -> Result<(), Failure> {
+        let last = place.last_event.take();
+        let mut stream = self.resume(last.as_deref(), Some(revision)).await?;
         let nobody = Outgoing::default();
         // No request of ours has this id, so nothing on this stream is taken for an answer.
         const NONE: i64 = 0;
-        self.read_until_answer(&mut stream, &mut place, NONE, &nobody, Some(revision)).await?;
+        self.read_until_answer(&mut stream, place, NONE, &nobody, Some(revision)).await?;
         Ok(())
     }
 }
@@ -563,13 +573,13 @@ impl CancelOnDrop<'_> {
 
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
-        if self.is_armed && tokio::runtime::Handle::try_current().is_ok() {
+        if self.is_armed {
             self.inner.send_aside(&cancelled(self.id), self.revision);
         }
     }
 }
 
-fn http_client(endpoint: &Endpoint) -> reqwest::Result<Client> {
+pub(super) fn http_client(endpoint: &Endpoint) -> reqwest::Result<Client> {
     // Whoever came first has chosen; any provider will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
@@ -597,7 +607,7 @@ fn lost(error: &reqwest::Error) -> RequestError {
 }
 
 /// The innermost reason, without the URL, which may hold a secret.
-fn describe(error: &reqwest::Error) -> String {
+pub(super) fn describe(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut text = None;
     while let Some(error) = cause {

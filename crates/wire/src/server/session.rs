@@ -11,9 +11,10 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    any::Any,
+    collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -41,12 +42,17 @@ pub struct Session {
     busy: AtomicUsize,
     pub(super) asks: Arc<Asks>,
     in_flight: Mutex<HashMap<Id, Arc<Notify>>>,
-    subscriptions: Mutex<HashSet<String>>,
+    /// What the session is subscribed to, with what is held as long as that lasts.
+    subscriptions: Mutex<HashMap<String, Held>>,
+    attached: OnceLock<Held>,
     log_level: Mutex<Option<String>>,
     outlet: Outlet,
     streams: Mutex<VecDeque<Arc<EventStream>>>,
     next_stream: AtomicU64,
 }
+
+/// Something of the service's own that is kept with a session.
+pub type Held = Box<dyn Any + Send + Sync>;
 
 /// Where messages go that belong to no request.
 #[derive(Debug)]
@@ -70,6 +76,7 @@ impl Session {
             asks: Arc::default(),
             in_flight: Mutex::default(),
             subscriptions: Mutex::default(),
+            attached: OnceLock::new(),
             log_level: Mutex::default(),
             outlet,
             streams: Mutex::default(),
@@ -99,12 +106,25 @@ impl Session {
         &self.capabilities
     }
 
-    /// Subscribes to a resource. Returns false when the session has too many subscriptions already.
-    pub fn subscribe(&self, uri: String) -> bool {
+    /// Keeps something with the session, once.
+    pub fn attach<T: Any + Send + Sync>(&self, what: T) {
+        // Whatever came first stays.
+        let _ = self.attached.set(Box::new(what));
+    }
+
+    /// What was attached, if it is of this type.
+    #[must_use]
+    pub fn attached<T: Any>(&self) -> Option<&T> {
+        self.attached.get()?.downcast_ref()
+    }
+
+    /// Subscribes to a resource, and holds something as long as that lasts. Returns false when the session has too many
+    /// subscriptions already.
+    pub fn subscribe(&self, uri: String, held: Held) -> bool {
         let mut subscriptions = self.subscriptions();
-        let has_room = subscriptions.len() < MAX_SUBSCRIPTIONS || subscriptions.contains(&uri);
+        let has_room = subscriptions.len() < MAX_SUBSCRIPTIONS || subscriptions.contains_key(&uri);
         if has_room {
-            subscriptions.insert(uri);
+            subscriptions.insert(uri, held);
         }
         has_room
     }
@@ -117,10 +137,10 @@ impl Session {
     /// Whether the session is subscribed to a resource.
     #[must_use]
     pub fn is_subscribed(&self, uri: &str) -> bool {
-        self.subscriptions().contains(uri)
+        self.subscriptions().contains_key(uri)
     }
 
-    fn subscriptions(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, Held>> {
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -320,6 +340,7 @@ impl Sessions {
 }
 
 fn end(session: &Session) {
+    session.subscriptions().clear();
     if let Some(stream) = session.standalone() {
         stream.finish();
     }
@@ -384,10 +405,10 @@ mod tests {
     fn subscriptions_are_bounded() {
         let sessions = Sessions::new(Limits::default());
         let session = sessions.open("anna", Revision::V2025_11_25, Json::empty_object()).unwrap();
-        assert!((0..MAX_SUBSCRIPTIONS).all(|number| session.subscribe(format!("x://{number}"))));
-        assert!(!session.subscribe("x://another".into()));
-        assert!(session.subscribe("x://0".into()), "what is subscribed already is no more");
+        assert!((0..MAX_SUBSCRIPTIONS).all(|number| session.subscribe(format!("x://{number}"), Box::new(()))));
+        assert!(!session.subscribe("x://another".into(), Box::new(())));
+        assert!(session.subscribe("x://0".into(), Box::new(())), "what is subscribed already is no more");
         session.unsubscribe("x://0");
-        assert!(session.subscribe("x://another".into()));
+        assert!(session.subscribe("x://another".into(), Box::new(())));
     }
 }

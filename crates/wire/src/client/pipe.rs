@@ -1,15 +1,15 @@
-//! A server on the other end of a pipe. Many requests share it: each has an id of ours, so that equal ids of different
-//! clients never meet, and a late, unknown or doubled answer finds nobody.
+//! A server on the other end of a pipe, or of two HTTP streams that work as one. Many requests share it: each has an id of
+//! ours, so that equal ids of different clients never meet, and a late, unknown or doubled answer finds nobody.
 
 use super::{
-    Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, Verdict, answer_request, cancelled, initialize_params, judge,
-    listen_params, notification, prepare, read_discovered, read_initialized,
+    Asked, Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, Verdict, cancelled, http::Endpoint, initialize_params,
+    judge, listen_params, notification, prepare, read_discovered, read_initialized, sse,
 };
 use crate::{
     Era, ErrorObject, Revision,
     lines::{self, Line, LineReader},
-    message::{Fault, Id, Incoming, Message, Notification, Response, code},
-    method,
+    message::{Fault, Id, Incoming, Message, Notification, Request, Response, code},
+    meta, method,
 };
 use std::{
     collections::HashMap,
@@ -19,6 +19,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     sync::{mpsc, oneshot, watch},
@@ -39,7 +40,7 @@ pub struct Connection {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     client: ClientInfo,
     next_id: AtomicI64,
     waiting: Mutex<HashMap<i64, Waiting>>,
@@ -78,18 +79,24 @@ impl Connection {
         max_message_bytes: usize,
         known: Option<Era>,
     ) -> Result<Self, ConnectError> {
-        let (out, waiting) = mpsc::channel(MAX_WAITING);
-        let shared = Arc::new(Shared {
-            client,
-            next_id: AtomicI64::new(1),
-            waiting: Mutex::default(),
-            out: out.downgrade(),
-            audience,
-            ended: watch::Sender::new(None),
-        });
+        let (shared, out, waiting) = Shared::new(client, audience);
         tokio::spawn(write_all(Arc::clone(&shared), waiting, input));
         tokio::spawn(read_all(Arc::clone(&shared), LineReader::new(output, max_message_bytes)));
         let greeting = greet(&shared, known).await?;
+        Ok(Self { shared, greeting, out: Mutex::new(Some(out)) })
+    }
+
+    /// Connects to a server that speaks the HTTP+SSE of 2024-11-05: it says everything on one stream, and is told
+    /// everything by POST. Starts two tasks that end with the stream.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn open_sse(endpoint: Endpoint, client: ClientInfo, audience: Arc<dyn Audience>) -> Result<Self, ConnectError> {
+        let (shared, out, waiting) = Shared::new(client, audience);
+        let stream = sse::Stream::open(endpoint).await?;
+        tokio::spawn(stream.poster().post_all(Arc::clone(&shared), waiting));
+        tokio::spawn(stream.read_all(Arc::clone(&shared)));
+        let greeting = initialize(&shared).await?;
         Ok(Self { shared, greeting, out: Mutex::new(Some(out)) })
     }
 
@@ -179,6 +186,19 @@ async fn initialize(shared: &Shared) -> Result<Greeting, ConnectError> {
 }
 
 impl Shared {
+    fn new(client: ClientInfo, audience: Arc<dyn Audience>) -> (Arc<Self>, mpsc::Sender<Json>, mpsc::Receiver<Json>) {
+        let (out, waiting) = mpsc::channel(MAX_WAITING);
+        let shared = Self {
+            client,
+            next_id: AtomicI64::new(1),
+            waiting: Mutex::default(),
+            out: out.downgrade(),
+            audience,
+            ended: watch::Sender::new(None),
+        };
+        (Arc::new(shared), out, waiting)
+    }
+
     async fn request(&self, method: &str, outgoing: Outgoing, revision: Option<Revision>) -> Result<Json, RequestError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let request = prepare(id, method, &outgoing, revision, &self.client);
@@ -213,7 +233,7 @@ impl Shared {
         reason.unwrap_or_else(|| "the connection ended".to_owned())
     }
 
-    fn hear(&self, message: Message) {
+    pub(super) fn hear(&self, message: Message) {
         match message {
             Message::Response(Response { id: Some(Id::Number(id)), outcome }) => {
                 if let Some(waiting) = self.lock().remove(&id) {
@@ -228,25 +248,40 @@ impl Shared {
                 None => self.audience.hear(notification),
             },
             Message::Request(request) => {
-                // A server that asks faster than it reads must do without the answer.
-                let _ = self.out.upgrade().map(|out| out.try_send(answer_request(&request).to_json()));
+                if let Some(asked) = self.asked(request) {
+                    self.audience.ask(asked);
+                }
             }
         }
     }
 
-    /// Who hears of this: progress names the request that it is about by our id.
+    /// What the server asks. On a pipe it does not say which request that is about.
+    fn asked(&self, request: Request) -> Option<Asked> {
+        let out = self.out.clone();
+        Asked::or_pong(request, move |answer| {
+            let Some(Err(TrySendError::Full(answer))) = out.upgrade().map(|out| out.try_send(answer)) else { return };
+            // A server that waits for an answer gets it, even if it has to read all the rest first.
+            if let (Some(out), Ok(runtime)) = (out.upgrade(), tokio::runtime::Handle::try_current()) {
+                runtime.spawn(async move { out.send(answer).await });
+            }
+        })
+    }
+
+    /// Who hears of this: progress, and that somebody listens, name the request that they are about by our id.
     fn audience_of(&self, notification: &Notification) -> Option<Arc<dyn Audience>> {
-        if notification.method.as_ref() != method::PROGRESS {
-            return None;
-        }
-        let token = notification.params.as_ref()?.members().ok()?.get("progressToken")?;
-        let Some(Id::Number(id)) = Id::from_json(&token) else { return None };
+        let params = || notification.params.as_ref()?.members().ok();
+        let id = match notification.method.as_ref() {
+            method::PROGRESS => params()?.get("progressToken")?,
+            method::ACKNOWLEDGED => params()?.get("_meta")?.members().ok()?.get(meta::SUBSCRIPTION_ID)?,
+            _ => return None,
+        };
+        let Some(Id::Number(id)) = Id::from_json(&id) else { return None };
         self.lock().get(&id)?.audience.clone()
     }
 
     /// A line that is no message. Old servers print to standard output what belongs into a log; that is no reason to leave
     /// them. But an answer that cannot be understood is the end of its request.
-    fn misheard(&self, fault: &Fault) {
+    pub(super) fn misheard(&self, fault: &Fault) {
         tracing::debug!(error = %fault.error, "a server wrote a line that is no message");
         if let Some(Id::Number(id)) = fault.id
             && let Some(waiting) = self.lock().remove(&id)
@@ -264,7 +299,7 @@ impl Shared {
         }
     }
 
-    fn end(&self, reason: String) {
+    pub(super) fn end(&self, reason: String) {
         self.ended.send_if_modified(|ended| {
             let is_first = ended.is_none();
             ended.get_or_insert(reason);

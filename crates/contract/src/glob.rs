@@ -1,0 +1,36 @@
+//! Names by pattern, as people write them in a config.
+
+use std::fmt;
+use wildmatch::WildMatch;
+
+/// Patterns of names: `*` stands for any characters, `?` for one.
+///
+/// ```
+/// use toolcrib_contract::Globs;
+///
+/// let globs = Globs::new(["git__*", "calculator"]);
+/// assert!(globs.include("git__log") && globs.include("calculator"));
+/// assert!(!globs.include("calculator2") && !Globs::default().include("calculator"));
+/// ```
+#[derive(Clone, Default, PartialEq)]
+pub struct Globs(Vec<WildMatch>);
+
+impl Globs {
+    /// These patterns. A name needs to match one of them.
+    #[must_use]
+    pub fn new<P: AsRef<str>>(patterns: impl IntoIterator<Item = P>) -> Self {
+        Self(patterns.into_iter().map(|pattern| WildMatch::new(pattern.as_ref())).collect())
+    }
+
+    /// Whether one of the patterns matches. No patterns match nothing.
+    #[must_use]
+    pub fn include(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(name))
+    }
+}
+
+impl fmt::Debug for Globs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(ToString::to_string)).finish()
+    }
+}

@@ -1,0 +1,176 @@
+//! The rounds of a modern call: it is answered with questions, and the client makes it again with the answers (MCP
+//! 2026-07-28, "Multi Round-Trip Requests").
+//!
+//! Our own tools run again from their start. A call that another server of the new era interrupted goes on there, with the
+//! state that it gave. A call that waits at a server of the old era is parked here: it cannot be made twice.
+
+use super::{
+    Mcp, WireCaller,
+    back::Back,
+    state::{Answered, BadState, LIFETIME, Round, StateOwner, random},
+};
+use crate::answer::Answer;
+use std::{
+    collections::HashMap,
+    fmt,
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
+use tokio::task::AbortHandle;
+use toolcrib_contract::{BackChannel, BoxFuture, Call, CallError, Json, Kind, Members, Question};
+use toolcrib_gate::{Arrived, Reply};
+use toolcrib_wire::{Era, ErrorObject, server::Exchange};
+
+/// The most calls that wait for their next round.
+const MAX_PARKED: usize = 1024;
+
+/// A call under way, and how it reaches the client.
+struct Live {
+    kind: Kind,
+    running: BoxFuture<'static, Result<Reply, CallError>>,
+    back: Arc<Back>,
+}
+
+/// What comes next of a call.
+enum Next {
+    Done(Result<Reply, CallError>),
+    Questions(Vec<(String, Question)>),
+}
+
+/// What the client brought along from the round before.
+struct Brought {
+    round: Option<Round>,
+    responses: Option<Members>,
+}
+
+impl Mcp {
+    /// Answers one round of a modern call.
+    pub(super) async fn round(&self, mut call: Call, exchange: Exchange<WireCaller>) -> Answer {
+        let owner = StateOwner::of(&exchange.caller.0.id().subject, &call);
+        let Brought { round, responses } = self.brought(call.params.as_ref(), &owner)?;
+        let mut answered = Answered::new();
+        match round {
+            Some(Round::Parked(ticket)) => {
+                let live = self.parked.claim(ticket).ok_or_else(|| ErrorObject::invalid_params(BadState.to_string()))?;
+                live.back.move_to(&exchange);
+                live.back.answer(responses.as_ref());
+                return self.go_on(live, &owner).await;
+            }
+            Some(Round::Elsewhere(state)) => {
+                let params = call.params.as_ref().map(|params| params.edit(&[("requestState", state)]));
+                call.params = params.map(|params| params.members().expect("an object stays one"));
+            }
+            Some(Round::Again(known)) => answered = known,
+            None => {}
+        }
+        answered.extend(responses.iter().flat_map(Members::iter).map(|(name, answer)| (name.to_owned(), answer)));
+        let (kind, gate, profile) = (call.kind, Arc::clone(&self.gate), self.profile.clone());
+        let back = Arc::new(Back::new(Arc::clone(&gate), &exchange, self.pipe.as_ref(), answered));
+        let arrived =
+            Arrived { caller: exchange.caller.0, profile, call, door: self.door, back: Arc::clone(&back) as Arc<dyn BackChannel> };
+        self.go_on(Live { kind, running: Box::pin(async move { gate.call(arrived).await }), back }, &owner).await
+    }
+
+    /// Lets a call run until it ends or has to wait for the client.
+    async fn go_on(&self, mut live: Live, owner: &StateOwner) -> Answer {
+        loop {
+            let questions = match live.next().await {
+                Next::Questions(questions) => questions,
+                Next::Done(Ok(reply)) => return self.answers.reply(reply, live.kind, Era::Modern),
+                Next::Done(Err(CallError::NeedsInput(questions))) => {
+                    let state = self.seal.seal(owner, &Round::Again(live.back.answered().clone()));
+                    return Ok(self.answers.input_required(&questions, &state));
+                }
+                Next::Done(Err(CallError::NeedsRound(theirs))) => {
+                    let state = self.seal.seal(owner, &Round::Elsewhere(theirs.get("requestState")));
+                    return Ok(theirs.edit(&[("requestState", Some(Json::string(&state)))]));
+                }
+                Next::Done(Err(error)) => return self.answers.error(&error, live.kind, Era::Modern),
+            };
+            match self.parked.park(live) {
+                Ok(ticket) => {
+                    return Ok(self.answers.input_required(&questions, &self.seal.seal(owner, &Round::Parked(ticket))));
+                }
+                Err(Full(refused)) => {
+                    live = *refused;
+                    live.back.refuse(&CallError::Overloaded { limit: MAX_PARKED, what: "calls wait for answers of their clients" });
+                }
+            }
+        }
+    }
+
+    fn brought(&self, params: Option<&Members>, owner: &StateOwner) -> Result<Brought, ErrorObject> {
+        let Some(params) = params else { return Ok(Brought { round: None, responses: None }) };
+        let round = match params.get("requestState") {
+            None => None,
+            Some(_) => {
+                let sealed =
+                    params.string("requestState").ok_or_else(|| ErrorObject::invalid_params("params.requestState must be a string"))?;
+                Some(self.seal.open(owner, &sealed).map_err(|error| ErrorObject::invalid_params(error.to_string()))?)
+            }
+        };
+        let responses = params.get("inputResponses").map(|responses| responses.members()).transpose();
+        let responses = responses.map_err(|error| ErrorObject::invalid_params(format!("params.inputResponses: {error}")))?;
+        if let Some((name, _)) = responses.iter().flat_map(Members::iter).find(|(_, response)| !response.is_object()) {
+            return Err(ErrorObject::invalid_params(format!("params.inputResponses[{name:?}] must be an object")));
+        }
+        Ok(Brought { round, responses })
+    }
+}
+
+impl Live {
+    async fn next(&mut self) -> Next {
+        poll_fn(|cx| match self.running.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Next::Done(ended)),
+            Poll::Pending => self.back.poll_questions(cx).map(Next::Questions),
+        })
+        .await
+    }
+}
+
+/// Calls that wait for the next round of their client, for as long as its state is good.
+#[derive(Clone, Default)]
+pub(super) struct Parked(Arc<Mutex<HashMap<u64, Waiting>>>);
+
+struct Waiting {
+    live: Live,
+    /// Gives the call up when its time is over.
+    timer: AbortHandle,
+}
+
+/// There is no room for another call, which is given back.
+struct Full(Box<Live>);
+
+impl Parked {
+    fn park(&self, live: Live) -> Result<u64, Full> {
+        let mut waiting = self.lock();
+        if waiting.len() >= MAX_PARKED {
+            return Err(Full(Box::new(live)));
+        }
+        let (ticket, parked) = (random(), self.clone());
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(LIFETIME).await;
+            let given_up = parked.lock().remove(&ticket);
+            drop(given_up);
+        });
+        waiting.insert(ticket, Waiting { live, timer: timer.abort_handle() });
+        Ok(ticket)
+    }
+
+    fn claim(&self, ticket: u64) -> Option<Live> {
+        let Waiting { live, timer } = self.lock().remove(&ticket)?;
+        timer.abort();
+        Some(live)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Parked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Parked({})", self.lock().len())
+    }
+}

@@ -1,0 +1,145 @@
+//! One connection to a server, from start to stop: the same for the one that all share and for those of single clients.
+
+use crate::{
+    child::Child,
+    definition::{Definition, Protocol, Transport},
+    guard::Guard,
+    traffic::Traffic,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{Mutex, watch};
+use toolcrib_contract::Json;
+use toolcrib_wire::{
+    Era,
+    client::{Audience, ClientInfo, ConnectError, Connection, Greeting, http, pipe},
+};
+
+/// How long a child that closed its pipe may take to end.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A connection, and the calls that are under way on it.
+#[derive(Debug)]
+pub struct Line {
+    pub(crate) connection: Connection,
+    pub(crate) traffic: Arc<Traffic>,
+    /// Held by the one call that may run where calls must not meet.
+    pub(crate) turn: Arc<Mutex<()>>,
+}
+
+impl Line {
+    /// What the server said about itself.
+    #[must_use]
+    pub fn greeting(&self) -> &Greeting {
+        self.connection.greeting()
+    }
+}
+
+/// How a connection is.
+#[derive(Debug, Clone)]
+pub enum Status {
+    /// Being started or reached.
+    Connecting,
+    /// Connected.
+    Ready(Arc<Line>),
+    /// Not to be reached, and why; the next attempt comes by itself.
+    Down(String),
+}
+
+/// What it takes to connect to one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Connector {
+    pub(crate) definition: Arc<Definition>,
+    pub(crate) client: ClientInfo,
+    pub(crate) guard: Arc<Guard>,
+}
+
+impl Connector {
+    /// The same, for a client that can do this.
+    pub(crate) fn with_capabilities(&self, capabilities: Json) -> Self {
+        Self { client: ClientInfo { capabilities, ..self.client.clone() }, ..self.clone() }
+    }
+
+    /// Connects within the time that the server has for it. A child that was started is left in the slot, whatever comes
+    /// of it.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub(crate) async fn connect(
+        &self,
+        audience: Arc<dyn Audience>,
+        known: Option<Era>,
+        slot: &mut Option<Child>,
+    ) -> Result<Connection, String> {
+        let within = self.definition.start_timeout;
+        match tokio::time::timeout(within, self.open(audience, known, slot)).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(explain(slot.as_mut(), &error).await),
+            Err(_) => {
+                let how = format!("no greeting within {} s", within.as_secs());
+                Err(slot.as_ref().map_or(how.clone(), |child| child.with_last_words(&how)))
+            }
+        }
+    }
+
+    async fn open(&self, audience: Arc<dyn Audience>, known: Option<Era>, slot: &mut Option<Child>) -> Result<Connection, ConnectError> {
+        let client = self.client.clone();
+        match &self.definition.transport {
+            Transport::Child(command) => {
+                let started = Child::start(&self.definition.name, command, &self.guard);
+                let (child, pipes) = started.map_err(|error| {
+                    ConnectError::Unreachable(format!("{:?} cannot be started: {error}", command.program.to_string_lossy()))
+                })?;
+                *slot = Some(child);
+                let limit = self.definition.max_message_bytes;
+                pipe::Connection::open(pipes.output, pipes.input, client, audience, limit, known).await.map(Connection::Pipe)
+            }
+            Transport::Remote(endpoint, Protocol::Sse) => {
+                pipe::Connection::open_sse(endpoint.clone(), client, audience).await.map(Connection::Pipe)
+            }
+            Transport::Remote(endpoint, protocol) => {
+                let opened = http::Connection::open(endpoint.clone(), client.clone(), Arc::clone(&audience)).await;
+                match (opened, protocol) {
+                    (Err(error @ ConnectError::NotAnEndpoint(_)), Protocol::Either) => {
+                        let older = pipe::Connection::open_sse(endpoint.clone(), client, audience).await;
+                        older.map(Connection::Pipe).map_err(|_| error)
+                    }
+                    (opened, _) => opened.map(Connection::Http),
+                }
+            }
+        }
+    }
+}
+
+/// Completes when the connection has ended, with the reason.
+pub(crate) async fn ended(connection: &Connection, slot: &mut Option<Child>) -> String {
+    let reason = connection.closed().await;
+    match slot {
+        // One that closed its output and stays is of no more use.
+        Some(child) => tokio::time::timeout(GRACE, child.ended()).await.unwrap_or(reason),
+        None => reason,
+    }
+}
+
+/// Leaves the server, and ends it if it is a child.
+pub(crate) async fn part(status: &watch::Sender<Status>, child: Option<Child>, reason: &str) {
+    let before = status.send_replace(Status::Down(reason.to_owned()));
+    if let Status::Ready(line) = before
+        && let Connection::Pipe(pipe) = &line.connection
+    {
+        pipe.close();
+    }
+    if let Some(child) = child {
+        child.stop().await;
+    }
+}
+
+/// Why there is no connection; of a child that ended, how it ended says more than that its pipe broke.
+async fn explain(child: Option<&mut Child>, error: &ConnectError) -> String {
+    match (child, error) {
+        (Some(child), ConnectError::Unreachable(_)) => {
+            tokio::time::timeout(Duration::from_secs(1), child.ended()).await.unwrap_or_else(|_| error.to_string())
+        }
+        (Some(child), _) => child.with_last_words(&error.to_string()),
+        (None, _) => error.to_string(),
+    }
+}

@@ -1,0 +1,129 @@
+//! The way from a call to the connection that it takes: the one that all share, or one of its client's own.
+
+use crate::{
+    definition::Sharing,
+    line::{Line, Status},
+    private::{Owner, Private},
+    traffic::{Conversation, UnderWay},
+    watches::Watches,
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio::sync::{OwnedMutexGuard, watch};
+use toolcrib_contract::{CallError, Client, Json};
+
+/// The way to the connections of one server.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) name: Arc<str>,
+    pub(crate) sharing: Sharing,
+    /// The connection that all share.
+    pub(crate) shared: watch::Receiver<Status>,
+    /// Those that clients have for themselves.
+    pub(crate) private: Arc<Private>,
+    pub(crate) watches: Arc<Watches>,
+    /// Whether the server has asked a question that names no call.
+    pub(crate) asks: Arc<AtomicBool>,
+}
+
+/// A connection for the time of one call.
+pub(crate) struct Taken {
+    pub(crate) line: Arc<Line>,
+    under_way: UnderWay,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Taken {
+    /// The call is over, and the server knows it.
+    pub(crate) fn answered(self) {
+        self.under_way.answered();
+    }
+}
+
+impl Link {
+    /// The connection for this call. While it is being made, waits for it; the deadline of the call bounds that.
+    pub(crate) async fn take(&self, conversation: &Arc<Conversation>) -> Result<Taken, CallError> {
+        let Some(owner) = self.owner(conversation) else {
+            let line = self.ready(self.shared.clone()).await?;
+            // Who must share a server that asks takes turns, so that it is clear whom it asks.
+            let turn = if self.asks() { Some(Arc::clone(&line.turn).lock_owned().await) } else { None };
+            let under_way = line.traffic.enter(Arc::clone(conversation));
+            return Ok(Taken { line, under_way, _turn: turn });
+        };
+        let reserved = self.private.reserve(&owner, || match &owner {
+            Owner::Session(_) => declared(&conversation.context().back().client()),
+            Owner::Caller(_) => everything(),
+        })?;
+        // Entered before the server is there: what it asks while it starts is asked for this call.
+        let first = reserved.traffic.enter(Arc::clone(conversation));
+        let line = match self.ready(reserved.status).await {
+            Ok(line) => line,
+            Err(error) => {
+                first.answered();
+                return Err(error);
+            }
+        };
+        if matches!(owner, Owner::Session(_)) || !self.asks() {
+            return Ok(Taken { line, under_way: first, _turn: None });
+        }
+        first.answered();
+        let turn = Arc::clone(&line.turn).lock_owned().await;
+        let under_way = line.traffic.enter(Arc::clone(conversation));
+        Ok(Taken { line, under_way, _turn: Some(turn) })
+    }
+
+    pub(crate) fn unavailable(&self, reason: &str) -> CallError {
+        CallError::Unavailable { server: Arc::clone(&self.name), reason: reason.to_owned() }
+    }
+
+    /// Who has a connection of its own, if anybody.
+    fn owner(&self, conversation: &Conversation) -> Option<Owner> {
+        let caller = || Owner::Caller(Arc::clone(&conversation.context().caller().subject));
+        let session = || conversation.session().cloned().map_or_else(caller, Owner::Session);
+        match self.sharing {
+            Sharing::Shared => None,
+            Sharing::WhileSilent => self.asks().then(session),
+            Sharing::PerSession => Some(session()),
+            Sharing::PerCaller => Some(caller()),
+        }
+    }
+
+    fn asks(&self) -> bool {
+        self.asks.load(Ordering::Relaxed)
+    }
+
+    async fn ready(&self, mut status: watch::Receiver<Status>) -> Result<Arc<Line>, CallError> {
+        if let Status::Ready(line) = &*status.borrow() {
+            return Ok(Arc::clone(line));
+        }
+        let settled = status.wait_for(|status| !matches!(status, Status::Connecting)).await;
+        match &*settled.map_err(|_| self.unavailable("it is being stopped"))? {
+            Status::Ready(line) => Ok(Arc::clone(line)),
+            Status::Down(reason) => Err(self.unavailable(reason)),
+            Status::Connecting => Err(self.unavailable("it is starting")),
+        }
+    }
+}
+
+/// What a server is told that clients can do where it is not known which client will be asked.
+pub(crate) fn everything() -> Json {
+    Json::parse(r#"{"elicitation":{},"sampling":{},"roots":{}}"#).expect("this is JSON")
+}
+
+/// What a client declared, as far as it is passed on: that it can be asked things, and extensions other than tasks.
+pub(crate) fn declared(client: &Client) -> Json {
+    const TASKS: &str = "io.modelcontextprotocol/tasks";
+    let Ok(members) = client.capabilities.members() else { return Json::empty_object() };
+    let extensions = members.get("extensions").and_then(|extensions| extensions.members().ok());
+    let extensions = extensions.map(|extensions| extensions.edit(&[(TASKS, None)])).filter(|extensions| extensions.as_bytes() != b"{}");
+    // That the client tells when its roots change is not passed on, so it is not promised.
+    let roots = members.get("roots").map(|_| Json::empty_object());
+    Json::object()
+        .with_some("elicitation", members.get("elicitation").as_ref())
+        .with_some("sampling", members.get("sampling").as_ref())
+        .with_some("roots", roots.as_ref())
+        .with_some("extensions", extensions.as_ref())
+        .finish()
+}

@@ -1,0 +1,156 @@
+//! Reads the lists of a server and turns their items into what is offered.
+
+use crate::{
+    curate,
+    definition::{Definition, Preset},
+    link::Link,
+    naming,
+    remote::{Remote, What},
+    supervise::Offer,
+};
+use std::{collections::BTreeMap, sync::Arc};
+use toolcrib_contract::{Annotations, Callable, Json, Members, PromptSpec, ResourceSpec, Spec, TemplateSpec};
+use toolcrib_wire::{
+    client::Connection,
+    headers::{HeaderParam, header_params},
+    method,
+};
+
+/// The most items of one list.
+const MAX_ITEMS: usize = 10_000;
+
+/// Something to call, and what completes its arguments.
+pub type Completed<S> = (S, Arc<dyn Callable>, Arc<dyn Callable>);
+
+pub(crate) struct Listing<'a> {
+    pub(crate) definition: &'a Definition,
+    pub(crate) link: &'a Arc<Link>,
+    pub(crate) connection: &'a Connection,
+}
+
+/// An item of a list, by the name that the server gave it and by the name that it has here.
+struct Named {
+    members: Members,
+    theirs: String,
+    name: String,
+}
+
+impl Listing<'_> {
+    pub(crate) async fn take(&self) -> Result<Offer, String> {
+        let mut offer = Offer::default();
+        let capabilities = self.connection.greeting().capabilities.members().map_err(|error| error.to_string())?;
+        if capabilities.has("tools") {
+            let items = self.items(method::LIST_TOOLS, "tools").await?;
+            for named in self.named(&items, &mut offer) {
+                match self.tool(&named) {
+                    Ok(tool) => offer.tools.push(tool),
+                    Err(reason) => offer.left_out.push((named.theirs, reason)),
+                }
+            }
+        }
+        if capabilities.has("resources") {
+            offer.resources =
+                self.items(method::LIST_RESOURCES, "resources").await?.iter().filter_map(|item| self.resource(item)).collect();
+            // A server may have resources and have never heard of templates.
+            let templates = self.items(method::LIST_TEMPLATES, "resourceTemplates").await.unwrap_or_default();
+            offer.templates = templates.iter().filter_map(|item| self.template(item)).collect();
+        }
+        if capabilities.has("prompts") {
+            let items = self.items(method::LIST_PROMPTS, "prompts").await?;
+            let named = self.named(&items, &mut offer);
+            offer.prompts = named.iter().map(|named| self.prompt(named)).collect();
+        }
+        Ok(offer)
+    }
+
+    async fn items(&self, method: &str, key: &str) -> Result<Vec<Json>, String> {
+        self.connection.list(method, key, MAX_ITEMS).await.map_err(|error| error.to_string())
+    }
+
+    /// The items that are to be offered, with the names that they get. What has no name is left out.
+    fn named(&self, items: &[Json], offer: &mut Offer) -> Vec<Named> {
+        let mut chosen: Vec<(Members, String)> = Vec::with_capacity(items.len());
+        for item in items {
+            match item.members().map(|members| members.string("name").map(|name| (members, name))) {
+                Ok(Some((members, theirs))) if self.definition.choice.takes(&theirs) => chosen.push((members, theirs)),
+                Ok(Some(_)) => {}
+                Ok(None) => offer.left_out.push(("(unnamed)".to_owned(), "it has no name".to_owned())),
+                Err(error) => offer.left_out.push(("(unreadable)".to_owned(), error.to_string())),
+            }
+        }
+        let renamed = |theirs: &'_ String| {
+            let alteration = self.definition.choice.tools.get(theirs);
+            alteration.and_then(|alteration| alteration.rename.clone()).unwrap_or_else(|| theirs.clone())
+        };
+        let wanted: Vec<String> = chosen.iter().map(|(_, theirs)| renamed(theirs)).collect();
+        let names = naming::offered(self.definition.prefix.as_deref(), &wanted.iter().map(String::as_str).collect::<Vec<_>>());
+        chosen.into_iter().zip(names).map(|((members, theirs), name)| Named { members, theirs, name }).collect()
+    }
+
+    fn tool(&self, Named { members, theirs, name }: &Named) -> Result<(Spec, Arc<dyn Callable>), String> {
+        let alteration = self.definition.choice.tools.get(theirs);
+        let edits = curate::definition(members, name, theirs, alteration);
+        let definition = if edits.is_empty() { members.text().clone() } else { members.edit(&edits) };
+        let members = definition.members().map_err(|error| error.to_string())?;
+        let input_schema = members.get("inputSchema").ok_or("it has no inputSchema")?;
+        let header_params = self.header_params(&input_schema)?;
+        let mut spec = Spec::new(name, &members.string("description").unwrap_or_default()).input_schema(input_schema);
+        spec.title = members.string("title");
+        spec.output_schema = members.get("outputSchema");
+        spec.annotations = members.get("annotations").and_then(|json| json.read::<Annotations>().ok()).unwrap_or_default();
+        spec.foreign = Some(definition);
+        let presets: BTreeMap<String, Preset> = alteration.map(|alteration| alteration.arguments.clone()).unwrap_or_default();
+        Ok((spec, self.remote(What::Tool { name: theirs.clone(), header_params, presets })))
+    }
+
+    /// The arguments to mirror into headers. Only HTTP has headers; over a pipe the annotation means nothing.
+    fn header_params(&self, schema: &Json) -> Result<Arc<[HeaderParam]>, String> {
+        if matches!(self.connection, Connection::Pipe(_)) {
+            return Ok(Arc::default());
+        }
+        header_params(&schema.to_value().map_err(|error| error.to_string())?)
+    }
+
+    fn resource(&self, item: &Json) -> Option<(ResourceSpec, Arc<dyn Callable>)> {
+        let members = item.members().ok()?;
+        let spec = ResourceSpec {
+            uri: members.string("uri")?,
+            name: members.string("name").unwrap_or_default(),
+            description: members.string("description"),
+            mime_type: members.string("mimeType"),
+            foreign: Some(item.clone()),
+        };
+        Some((spec, self.remote(What::Resource)))
+    }
+
+    fn template(&self, item: &Json) -> Option<Completed<TemplateSpec>> {
+        let members = item.members().ok()?;
+        let uri_template = members.string("uriTemplate")?;
+        let reference = Json::object().with_str("type", "ref/resource").with_str("uri", &uri_template).finish();
+        let spec = TemplateSpec {
+            uri_template,
+            name: members.string("name").unwrap_or_default(),
+            description: members.string("description"),
+            mime_type: members.string("mimeType"),
+            foreign: Some(item.clone()),
+        };
+        Some((spec, self.remote(What::Resource), self.remote(What::Completion { reference })))
+    }
+
+    fn prompt(&self, Named { members, theirs, name }: &Named) -> Completed<PromptSpec> {
+        let reference = Json::object().with_str("type", "ref/prompt").with_str("name", theirs).finish();
+        let foreign = if name == theirs { members.text().clone() } else { members.edit(&[("name", Some(Json::string(name)))]) };
+        let spec = PromptSpec {
+            name: name.clone(),
+            title: members.string("title"),
+            description: members.string("description"),
+            arguments: Vec::new(),
+            foreign: Some(foreign),
+        };
+        (spec, self.remote(What::Prompt { name: theirs.clone() }), self.remote(What::Completion { reference }))
+    }
+
+    fn remote(&self, what: What) -> Arc<dyn Callable> {
+        Arc::new(Remote { link: Arc::clone(self.link), what })
+    }
+}

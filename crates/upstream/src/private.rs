@@ -1,0 +1,191 @@
+//! Connections that one client, or one caller, has for itself: started when they are first needed, and ended when their
+//! client is gone or has not used them for a while.
+
+use crate::{
+    line::{self, Connector, Line, Status},
+    raised,
+    traffic::Traffic,
+};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use toolcrib_contract::{CallError, Json, Session};
+use toolcrib_wire::{
+    Notification,
+    client::{Asked, Audience, Connection},
+    method,
+};
+
+/// The most private connections to one server.
+const MAX_LINES: usize = 64;
+/// How long one may be without a call before it is ended.
+const IDLE: Duration = Duration::from_secs(5 * 60);
+/// How often it is looked for such.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Whose connection it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// One client's, for as long as its own connection lasts.
+    Session(Session),
+    /// One caller's, by subject.
+    Caller(Arc<str>),
+}
+
+/// The private connections to one server.
+pub(crate) struct Private {
+    lines: Mutex<Vec<Entry>>,
+    start: mpsc::Sender<Start>,
+    asks: Arc<AtomicBool>,
+}
+
+struct Entry {
+    owner: Owner,
+    traffic: Arc<Traffic>,
+    status: watch::Receiver<Status>,
+    /// Ends the connection when it is dropped.
+    _open: watch::Sender<bool>,
+}
+
+/// A connection to be made.
+pub(crate) struct Start {
+    capabilities: Json,
+    traffic: Arc<Traffic>,
+    status: watch::Sender<Status>,
+    closed: watch::Receiver<bool>,
+}
+
+/// A place at a private connection that may still be under way.
+pub(crate) struct Reserved {
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) status: watch::Receiver<Status>,
+}
+
+impl Private {
+    pub(crate) fn new(asks: Arc<AtomicBool>) -> (Arc<Self>, mpsc::Receiver<Start>) {
+        let (start, starting) = mpsc::channel(MAX_LINES);
+        (Arc::new(Self { lines: Mutex::default(), start, asks }), starting)
+    }
+
+    /// The connection of this owner. One that is not there is started, and told that its client can do this.
+    pub(crate) fn reserve(&self, owner: &Owner, capabilities: impl FnOnce() -> Json) -> Result<Reserved, CallError> {
+        let mut lines = self.lock();
+        lines.retain(|entry| !entry.is_over());
+        // A caller's calls may come from different people: what is left of one must not reach the next.
+        lines.retain(|entry| !(entry.owner == *owner && matches!(owner, Owner::Caller(_)) && entry.traffic.is_haunted()));
+        if let Some(entry) = lines.iter().find(|entry| entry.owner == *owner) {
+            return Ok(Reserved { traffic: Arc::clone(&entry.traffic), status: entry.status.clone() });
+        }
+        let overloaded = CallError::Overloaded { limit: MAX_LINES, what: "clients have a connection to this server of their own" };
+        if lines.len() >= MAX_LINES {
+            let longest = lines.iter().enumerate().filter_map(|(index, entry)| Some((entry.traffic.idle_for()?, index))).max();
+            let (_, index) = longest.ok_or_else(|| overloaded.clone())?;
+            lines.swap_remove(index);
+        }
+        let traffic = Traffic::new(Arc::clone(&self.asks));
+        let (status, seen) = watch::channel(Status::Connecting);
+        let (open, closed) = watch::channel(false);
+        let start = Start { capabilities: capabilities(), traffic: Arc::clone(&traffic), status, closed };
+        self.start.try_send(start).map_err(|_| overloaded)?;
+        lines.push(Entry { owner: owner.clone(), traffic: Arc::clone(&traffic), status: seen.clone(), _open: open });
+        Ok(Reserved { traffic, status: seen })
+    }
+
+    /// Makes and keeps the connections until `shutdown` turns true and all of them have ended.
+    pub(crate) async fn tend(
+        self: Arc<Self>,
+        connector: Connector,
+        mut starting: mpsc::Receiver<Start>,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        let mut lives = JoinSet::new();
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                Some(start) = starting.recv() => {
+                    lives.spawn(live(connector.with_capabilities(start.capabilities.clone()), start));
+                }
+                Some(_) = lives.join_next() => {}
+                _ = sweep.tick() => self.lock().retain(|entry| !entry.is_over() && !entry.is_abandoned()),
+                () = raised(&mut shutdown) => break,
+            }
+        }
+        starting.close();
+        self.lock().clear();
+        while lives.join_next().await.is_some() {}
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn is_over(&self) -> bool {
+        self.status.has_changed().is_err() || matches!(&*self.status.borrow(), Status::Down(_))
+    }
+
+    fn is_abandoned(&self) -> bool {
+        let is_gone = matches!(&self.owner, Owner::Session(session) if session.is_over());
+        self.traffic.idle_for().is_some_and(|idle| is_gone || idle > IDLE)
+    }
+}
+
+/// The life of one private connection. It is not made again: the next call starts another.
+async fn live(connector: Connector, Start { traffic, status, mut closed, .. }: Start) {
+    let mut child = None;
+    let audience = Arc::new(Aside(Arc::clone(&traffic)));
+    let reason = tokio::select! {
+        reason = connected(&connector, audience, traffic, &status, &mut child) => reason,
+        () = raised(&mut closed) => "it is no longer needed".to_owned(),
+    };
+    tracing::debug!(server = %connector.definition.name, "a private connection ended: {reason}");
+    line::part(&status, child, &reason).await;
+}
+
+async fn connected(
+    connector: &Connector,
+    audience: Arc<Aside>,
+    traffic: Arc<Traffic>,
+    status: &watch::Sender<Status>,
+    child: &mut Option<crate::child::Child>,
+) -> String {
+    let connection: Connection = match connector.connect(audience, None, child).await {
+        Ok(connection) => connection,
+        Err(reason) => return reason,
+    };
+    let line = Arc::new(Line { connection, traffic, turn: Arc::default() });
+    status.send_replace(Status::Ready(Arc::clone(&line)));
+    tokio::select! {
+        reason = line::ended(&line.connection, child) => reason,
+        never = line.connection.listen() => never,
+    }
+}
+
+/// Hears what is said besides answers. What the server has is listed on the connection that all share.
+#[derive(Debug)]
+struct Aside(Arc<Traffic>);
+
+impl Audience for Aside {
+    fn hear(&self, notification: Notification) {
+        if notification.method.as_ref() == method::LOG {
+            self.0.hear(notification);
+        }
+    }
+
+    fn ask(&self, asked: Asked) {
+        self.0.ask(asked);
+    }
+}
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Private({})", self.lock().len())
+    }
+}

@@ -1,0 +1,256 @@
+//! The calls under way on one connection, and to which of them belongs what the server says without naming one.
+//!
+//! Over a pipe a server of the old era asks and logs without saying which call that is about. It is about the only call
+//! there is, or about any call of the only session that the connection ever served. Where neither is so it cannot be told,
+//! and nobody hears of it: a question must never reach the wrong person.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{sync::Notify, task::JoinSet};
+use toolcrib_contract::{CallContext, CallError, Json, LogEntry, LogLevel, Progress, Question, Session};
+use toolcrib_wire::{
+    ErrorObject, Notification,
+    client::{Asked, Audience},
+    message::code,
+    method,
+};
+
+/// The most questions of one call that wait to be passed on.
+const MAX_QUESTIONS: usize = 16;
+
+/// The calls under way on one connection.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    state: Mutex<State>,
+    /// Raised once the server has asked a question that names no call.
+    asks: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct State {
+    calls: Vec<Arc<Conversation>>,
+    served: Served,
+    /// Calls that ended without an answer: the server may still be busy with them.
+    unanswered: usize,
+    last_used: Instant,
+}
+
+/// Whom the connection has served so far.
+#[derive(Debug, PartialEq)]
+enum Served {
+    Nobody,
+    Only(Session),
+    Many,
+}
+
+/// A call under way. Dropped without an answer, it counts as one that the server may still be busy with.
+pub(crate) struct UnderWay {
+    traffic: Arc<Traffic>,
+    conversation: Arc<Conversation>,
+    is_answered: bool,
+}
+
+/// Why it cannot be told which call something is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unclear {
+    NoCall,
+    SeveralCalls,
+}
+
+impl Traffic {
+    pub(crate) fn new(asks: Arc<AtomicBool>) -> Arc<Self> {
+        let state = State { calls: Vec::new(), served: Served::Nobody, unanswered: 0, last_used: Instant::now() };
+        Arc::new(Self { state: Mutex::new(state), asks })
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>, conversation: Arc<Conversation>) -> UnderWay {
+        let mut state = self.lock();
+        state.served = match (&state.served, &conversation.session) {
+            (Served::Nobody, Some(session)) => Served::Only(session.clone()),
+            (Served::Only(known), Some(session)) if known == session => Served::Only(known.clone()),
+            _ => Served::Many,
+        };
+        state.calls.push(Arc::clone(&conversation));
+        drop(state);
+        UnderWay { traffic: Arc::clone(self), conversation, is_answered: false }
+    }
+
+    /// Whether the server may still be busy with a call that nobody waits for.
+    pub(crate) fn is_haunted(&self) -> bool {
+        self.lock().unanswered > 0
+    }
+
+    /// How long there has been no call.
+    pub(crate) fn idle_for(&self) -> Option<Duration> {
+        let state = self.lock();
+        state.calls.is_empty().then(|| state.last_used.elapsed())
+    }
+
+    /// Passes on what the server logs.
+    pub(crate) fn hear(&self, notification: Notification) {
+        if let Ok(conversation) = self.meant() {
+            conversation.hear(notification);
+        }
+    }
+
+    /// Passes on what the server asks.
+    pub(crate) fn ask(&self, asked: Asked) {
+        match self.meant() {
+            Ok(conversation) => {
+                self.asks.store(true, Ordering::Relaxed);
+                conversation.ask(asked);
+            }
+            // Outside of a call there is nobody to ask; that nobody has shown us a root is true.
+            Err(Unclear::NoCall) if &*asked.method == method::LIST_ROOTS => {
+                asked.answer(Ok(Json::object().with("roots", &Json::array([])).finish()));
+            }
+            Err(Unclear::NoCall) => asked.answer(Err(refusal("there is no call under way that this question could be about"))),
+            Err(Unclear::SeveralCalls) => {
+                self.asks.store(true, Ordering::Relaxed);
+                asked.answer(Err(refusal(
+                    "several clients share this server, so it cannot be told whom to ask; make the call again, or set \"sharing: perSession\" for the server",
+                )));
+            }
+        }
+    }
+
+    fn meant(&self) -> Result<Arc<Conversation>, Unclear> {
+        let state = self.lock();
+        match (state.calls.as_slice(), &state.served) {
+            ([], _) => Err(Unclear::NoCall),
+            ([oldest, ..], Served::Only(_)) => Ok(Arc::clone(oldest)),
+            ([only], _) if state.unanswered == 0 => Ok(Arc::clone(only)),
+            _ => Err(Unclear::SeveralCalls),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UnderWay {
+    pub(crate) fn answered(mut self) {
+        self.is_answered = true;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut state = self.traffic.lock();
+        state.calls.retain(|call| !Arc::ptr_eq(call, &self.conversation));
+        state.unanswered += usize::from(!self.is_answered);
+        state.last_used = Instant::now();
+    }
+}
+
+/// One call as the server sees it: what it says about the call goes to the client, and so does what it asks.
+pub(crate) struct Conversation {
+    cx: CallContext,
+    session: Option<Session>,
+    asked: Mutex<Vec<Asked>>,
+    arrived: Notify,
+}
+
+impl Conversation {
+    pub(crate) fn about(cx: CallContext, session: Option<Session>) -> Arc<Self> {
+        Arc::new(Self { cx, session, asked: Mutex::default(), arrived: Notify::new() })
+    }
+
+    pub(crate) fn context(&self) -> &CallContext {
+        &self.cx
+    }
+
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// Passes on questions and answers for as long as this is polled.
+    pub(crate) async fn converse(&self) -> Infallible {
+        let mut passing = JoinSet::new();
+        loop {
+            self.arrived.notified().await;
+            for asked in std::mem::take(&mut *self.lock()) {
+                let cx = self.cx.clone();
+                passing.spawn(async move {
+                    let answer = answer(&cx, &asked.method.clone(), asked.params.clone()).await;
+                    asked.answer(answer);
+                });
+            }
+            while passing.try_join_next().is_some() {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Audience for Conversation {
+    fn hear(&self, notification: Notification) {
+        let Some(params) = notification.params.and_then(|params| params.members().ok()) else { return };
+        match notification.method.as_ref() {
+            method::PROGRESS => {
+                let number = |key: &str| params.get(key).and_then(|json| json.read::<f64>().ok());
+                if let Some(done) = number("progress") {
+                    let (total, message) = (number("total"), params.string("message"));
+                    self.cx.back().progress(Progress { done, total, message, foreign: Some(params) });
+                }
+            }
+            method::LOG => {
+                let level = params.string("level").and_then(|name| LogLevel::from_name(&name)).unwrap_or(LogLevel::Info);
+                let (logger, data) = (params.string("logger"), params.get("data").unwrap_or_else(|| Json::string("")));
+                self.cx.back().log(LogEntry { level, logger, data, foreign: Some(params) });
+            }
+            _ => {}
+        }
+    }
+
+    fn ask(&self, asked: Asked) {
+        let mut waiting = self.lock();
+        if waiting.len() < MAX_QUESTIONS {
+            waiting.push(asked);
+            drop(waiting);
+            self.arrived.notify_one();
+        } else {
+            asked.answer(Err(refusal("too many questions at once")));
+        }
+    }
+}
+
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation").field("cx", &self.cx).finish_non_exhaustive()
+    }
+}
+
+/// Asks the client. What it cannot be asked, or refuses, the server is told; it may know another way.
+async fn answer(cx: &CallContext, method: &str, params: Option<Json>) -> Result<Json, ErrorObject> {
+    let question = question(method, params).ok_or_else(|| ErrorObject::method_not_found(method))?;
+    cx.back().relay(question).await.map_err(|error| match error {
+        CallError::Refused { code, message, data } => ErrorObject { code, message, data },
+        CallError::CannotAsk { .. } => ErrorObject::new(code::METHOD_NOT_FOUND, error.to_string()),
+        other => refusal(&other.to_string()),
+    })
+}
+
+/// What a request of a server asks, if it asks something that clients answer.
+pub(crate) fn question(method: &str, params: Option<Json>) -> Option<Question> {
+    match method {
+        method::ELICIT => Some(Question::Elicit(params.unwrap_or_else(Json::empty_object))),
+        method::SAMPLE => Some(Question::Sample(params.unwrap_or_else(Json::empty_object))),
+        method::LIST_ROOTS => Some(Question::Roots(params)),
+        _ => None,
+    }
+}
+
+fn refusal(message: &str) -> ErrorObject {
+    ErrorObject::new(code::INTERNAL_ERROR, message)
+}

@@ -1,0 +1,53 @@
+//! What a legacy server asks of us, which is to be answered exactly once.
+
+use crate::{
+    message::{ErrorObject, Request, Response},
+    method,
+};
+use std::fmt;
+use toolcrib_json::Json;
+
+type Answer = Result<Json, ErrorObject>;
+
+/// Something that a legacy server asks. Dropped, it is refused, so that the server does not wait in vain.
+pub struct Asked {
+    /// What is asked.
+    pub method: Box<str>,
+    /// The parameters: an object.
+    pub params: Option<Json>,
+    reply: Option<Box<dyn FnOnce(Answer) + Send>>,
+}
+
+impl Asked {
+    /// A question, with the way back of its answer. `ping` needs nobody: it is answered at once.
+    pub(super) fn or_pong(request: Request, send: impl FnOnce(Json) + Send + 'static) -> Option<Self> {
+        let Request { id, method, params } = request;
+        let reply = move |outcome| send(Response { id: Some(id), outcome }.to_json());
+        if method.as_ref() == method::PING {
+            reply(Ok(Json::empty_object()));
+            return None;
+        }
+        Some(Self { method, params, reply: Some(Box::new(reply)) })
+    }
+
+    /// Answers the question.
+    pub fn answer(mut self, answer: Answer) {
+        if let Some(reply) = self.reply.take() {
+            reply(answer);
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            reply(Err(ErrorObject::method_not_found(&self.method)));
+        }
+    }
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("method", &self.method).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! The HTTP+SSE transport of 2024-11-05, which some servers still speak: one stream of events for all that the server says,
+//! and a URL, named by the first event, that takes all that it is told.
+
+use super::{
+    ConnectError,
+    http::{Endpoint, describe, http_client},
+    pipe::Shared,
+};
+use crate::{message::Message, sse};
+use bytes::Bytes;
+use http::header;
+use reqwest::{Client, Url};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+use toolcrib_json::Json;
+
+/// How long the server may take to accept what it is told. Its answer comes on the stream.
+const ACCEPT_WITHIN: Duration = Duration::from_secs(30);
+
+/// The stream of a server, and where it takes messages.
+pub(super) struct Stream {
+    http: Client,
+    endpoint: Endpoint,
+    messages: Url,
+    response: reqwest::Response,
+    decoder: sse::Decoder,
+    /// Events that arrived together with the first.
+    arrived: VecDeque<Vec<u8>>,
+}
+
+/// Tells a server things.
+pub(super) struct Poster {
+    http: Client,
+    endpoint: Endpoint,
+    messages: Url,
+}
+
+impl Stream {
+    /// Opens the stream and waits for its first event.
+    pub(super) async fn open(endpoint: Endpoint) -> Result<Self, ConnectError> {
+        let http = http_client(&endpoint).map_err(|error| ConnectError::Unreachable(describe(&error)))?;
+        let request = http.get(&endpoint.url).headers(endpoint.headers.clone()).header(header::ACCEPT, "text/event-stream");
+        let response = request.send().await.map_err(|error| ConnectError::Unreachable(describe(&error)))?;
+        match response.status().as_u16() {
+            200 => {}
+            status @ (401 | 403) => return Err(ConnectError::Unauthorized(status)),
+            status => return Err(ConnectError::Protocol(format!("GET was answered with {status}: is this an SSE endpoint?"))),
+        }
+        let base = response.url().clone();
+        let decoder = sse::Decoder::new(endpoint.max_message_bytes);
+        let mut stream = Self { http, endpoint, messages: base.clone(), response, decoder, arrived: VecDeque::new() };
+        let first = stream.next().await.map_err(ConnectError::Unreachable)?;
+        stream.messages = endpoint_of(&base, &first)?;
+        Ok(stream)
+    }
+
+    pub(super) fn poster(&self) -> Poster {
+        Poster { http: self.http.clone(), endpoint: self.endpoint.clone(), messages: self.messages.clone() }
+    }
+
+    /// Takes in what the server says, until the stream ends.
+    pub(super) async fn read_all(mut self, shared: Arc<Shared>) {
+        let reason = loop {
+            match self.next().await {
+                Ok(data) => match Message::parse(&Bytes::from(data)) {
+                    Ok(message) => shared.hear(message),
+                    Err(fault) => shared.misheard(&fault),
+                },
+                Err(reason) => break reason,
+            }
+        };
+        shared.end(reason);
+    }
+
+    async fn next(&mut self) -> Result<Vec<u8>, String> {
+        loop {
+            if let Some(data) = self.arrived.pop_front() {
+                return Ok(data);
+            }
+            let chunk = self.response.chunk().await.map_err(|error| describe(&error))?;
+            let chunk = chunk.ok_or_else(|| "the server closed its stream".to_owned())?;
+            let events = self.decoder.push(&chunk).map_err(|error| error.to_string())?;
+            self.arrived.extend(events.into_iter().map(|event| event.data).filter(|data| !data.is_empty()));
+        }
+    }
+}
+
+impl Poster {
+    /// Tells the server what waits, one message after the other, until the connection is closed.
+    pub(super) async fn post_all(self, shared: Arc<Shared>, mut waiting: mpsc::Receiver<Json>) {
+        while let Some(message) = waiting.recv().await {
+            if let Err(reason) = self.post(message).await {
+                shared.end(format!("the server does not take messages any more: {reason}"));
+                return;
+            }
+        }
+        shared.end("the connection was closed".to_owned());
+    }
+
+    async fn post(&self, message: Json) -> Result<(), String> {
+        let request = self.http.post(self.messages.clone()).headers(self.endpoint.headers.clone()).timeout(ACCEPT_WITHIN);
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(message.into_bytes());
+        let status = request.send().await.map_err(|error| describe(&error))?.status();
+        if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
+    }
+}
+
+/// Where messages go. Our headers, which may hold secrets, go to the server's own origin only.
+fn endpoint_of(base: &Url, event: &[u8]) -> Result<Url, ConnectError> {
+    let broken = |how: &str| ConnectError::Protocol(format!("its first event {how}"));
+    let text = std::str::from_utf8(event).map_err(|_| broken("is no text"))?;
+    let url = base.join(text.trim()).map_err(|_| broken("names no URL for messages"))?;
+    if url.origin() == base.origin() { Ok(url) } else { Err(broken("sends messages to another origin")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_go_to_the_origin_of_the_stream_only() {
+        let check = |event: &str, expected: Option<&str>| {
+            let found = endpoint_of(&Url::parse("http://tools.example:8000/a/sse").unwrap(), event.as_bytes()).ok();
+            assert_eq!(found.as_ref().map(Url::as_str), expected, "{event}");
+        };
+        check("/messages/?session_id=1", Some("http://tools.example:8000/messages/?session_id=1"));
+        check("messages", Some("http://tools.example:8000/a/messages"));
+        check("http://tools.example:8000/m", Some("http://tools.example:8000/m"));
+        for elsewhere in
+            ["http://tools.example/m", "https://tools.example:8000/m", "//evil.example/m", "http://tools.example:8000@evil.example/"]
+        {
+            check(elsewhere, None);
+        }
+    }
+}
