@@ -54,8 +54,10 @@ pub trait BackChannel: Send + Sync + fmt::Debug {
 pub struct Client {
     /// What it can do, as it declared it: an object.
     pub capabilities: Json,
-    /// Whether it is asked by ending the call and made anew with the answers (2026-07-28).
+    /// Whether it is asked by ending the call, which it then makes again with the answers (2026-07-28).
     pub is_asked_in_rounds: bool,
+    /// From which level on it wants to hear log messages about this call, if any.
+    pub log_level: Option<LogLevel>,
     /// Its connection, if it has one that outlives the call.
     pub session: Option<Session>,
 }
@@ -64,7 +66,7 @@ impl Client {
     /// A client that is nowhere and can do nothing.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { capabilities: Json::empty_object(), is_asked_in_rounds: false, session: None }
+        Self { capabilities: Json::empty_object(), is_asked_in_rounds: false, log_level: None, session: None }
     }
 
     /// Whether the client declared what it takes to answer.

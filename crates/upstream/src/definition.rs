@@ -28,7 +28,8 @@ pub struct Definition {
 /// Who shares a connection to a server: one process, or one session of a server behind HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sharing {
-    /// All, until the server asks a question that names no call; from then on as [`Sharing::PerSession`].
+    /// All, until the server asks a question that names no call; from then on as [`Sharing::PerSession`], but that a client
+    /// which has had the connection for itself until then keeps it.
     #[default]
     WhileSilent,
     /// All. A server that asks questions runs one call at a time.

@@ -3,8 +3,8 @@
 use crate::{
     definition::Sharing,
     line::{Line, Status},
-    private::{Owner, Private},
-    traffic::{Conversation, UnderWay},
+    private::Private,
+    traffic::{Conversation, Owner, UnderWay},
     watches::Watches,
 };
 use std::sync::{
@@ -47,46 +47,47 @@ impl Link {
     pub(crate) async fn take(&self, conversation: &Arc<Conversation>) -> Result<Taken, CallError> {
         let Some(owner) = self.owner(conversation) else {
             let line = self.ready(self.shared.clone()).await?;
-            // Who must share a server that asks takes turns, so that it is clear whom it asks.
-            let turn = if self.asks() { Some(Arc::clone(&line.turn).lock_owned().await) } else { None };
-            let under_way = line.traffic.enter(Arc::clone(conversation));
-            return Ok(Taken { line, under_way, _turn: turn });
+            // While the server never asked anything, nobody has to wait for anybody.
+            let is_for_all = self.sharing == Sharing::Shared || !self.asks();
+            if is_for_all || line.traffic.is_only_for(conversation.owner()) {
+                return Ok(self.enter(line, conversation).await);
+            }
+            return self.take_private(conversation.owner().clone(), conversation).await;
         };
+        self.take_private(owner, conversation).await
+    }
+
+    async fn take_private(&self, owner: Owner, conversation: &Arc<Conversation>) -> Result<Taken, CallError> {
         let reserved = self.private.reserve(&owner, || match &owner {
             Owner::Session(_) => declared(&conversation.context().back().client()),
             Owner::Caller(_) => everything(),
         })?;
         // Entered before the server is there: what it asks while it starts is asked for this call.
-        let first = reserved.traffic.enter(Arc::clone(conversation));
-        let line = match self.ready(reserved.status).await {
-            Ok(line) => line,
-            Err(error) => {
-                first.answered();
-                return Err(error);
-            }
-        };
-        if matches!(owner, Owner::Session(_)) || !self.asks() {
-            return Ok(Taken { line, under_way: first, _turn: None });
-        }
-        first.answered();
-        let turn = Arc::clone(&line.turn).lock_owned().await;
+        let starting = reserved.traffic.enter(Arc::clone(conversation));
+        let line = self.ready(reserved.status).await;
+        starting.answered();
+        Ok(self.enter(line?, conversation).await)
+    }
+
+    /// Calls of one session may meet on a connection of its own. Others take turns on a server that asks, so that it is
+    /// clear whom it asks.
+    async fn enter(&self, line: Arc<Line>, conversation: &Arc<Conversation>) -> Taken {
+        let may_meet = matches!(conversation.owner(), Owner::Session(_)) && line.traffic.is_only_for(conversation.owner());
+        let turn = if may_meet || !self.asks() { None } else { Some(Arc::clone(&line.turn).lock_owned().await) };
         let under_way = line.traffic.enter(Arc::clone(conversation));
-        Ok(Taken { line, under_way, _turn: Some(turn) })
+        Taken { line, under_way, _turn: turn }
     }
 
     pub(crate) fn unavailable(&self, reason: &str) -> CallError {
         CallError::Unavailable { server: Arc::clone(&self.name), reason: reason.to_owned() }
     }
 
-    /// Who has a connection of its own, if anybody.
+    /// Who is to have a connection of its own, whatever the server does.
     fn owner(&self, conversation: &Conversation) -> Option<Owner> {
-        let caller = || Owner::Caller(Arc::clone(&conversation.context().caller().subject));
-        let session = || conversation.session().cloned().map_or_else(caller, Owner::Session);
         match self.sharing {
-            Sharing::Shared => None,
-            Sharing::WhileSilent => self.asks().then(session),
-            Sharing::PerSession => Some(session()),
-            Sharing::PerCaller => Some(caller()),
+            Sharing::Shared | Sharing::WhileSilent => None,
+            Sharing::PerSession => Some(conversation.owner().clone()),
+            Sharing::PerCaller => Some(Owner::Caller(Arc::clone(&conversation.context().caller().subject))),
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::{
     line::{self, Connector, Line, Status},
     raised,
-    traffic::Traffic,
+    traffic::{Owner, Traffic},
 };
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
-use toolcrib_contract::{CallError, Json, Session};
+use toolcrib_contract::{CallError, Json};
 use toolcrib_wire::{
     Notification,
     client::{Asked, Audience, Connection},
@@ -28,15 +28,6 @@ const MAX_LINES: usize = 64;
 const IDLE: Duration = Duration::from_secs(5 * 60);
 /// How often it is looked for such.
 const SWEEP: Duration = Duration::from_secs(5);
-
-/// Whose connection it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Owner {
-    /// One client's, for as long as its own connection lasts.
-    Session(Session),
-    /// One caller's, by subject.
-    Caller(Arc<str>),
-}
 
 /// The private connections to one server.
 pub(crate) struct Private {
@@ -77,8 +68,6 @@ impl Private {
     pub(crate) fn reserve(&self, owner: &Owner, capabilities: impl FnOnce() -> Json) -> Result<Reserved, CallError> {
         let mut lines = self.lock();
         lines.retain(|entry| !entry.is_over());
-        // A caller's calls may come from different people: what is left of one must not reach the next.
-        lines.retain(|entry| !(entry.owner == *owner && matches!(owner, Owner::Caller(_)) && entry.traffic.is_haunted()));
         if let Some(entry) = lines.iter().find(|entry| entry.owner == *owner) {
             return Ok(Reserved { traffic: Arc::clone(&entry.traffic), status: entry.status.clone() });
         }

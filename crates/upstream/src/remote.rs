@@ -10,7 +10,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
-use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Client, Input, Json, Members, Output, Watch};
+use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Client, Input, Json, LogLevel, Members, Output, Watch};
 use toolcrib_wire::{
     Era, ErrorObject,
     client::{Audience, Outgoing, RequestError},
@@ -71,6 +71,7 @@ impl Remote {
                 params: Some(params.clone()),
                 audience: Some(Arc::clone(conversation) as Arc<dyn Audience>),
                 wants_progress: conversation.context().wants_progress(),
+                log_level: client.log_level.map(LogLevel::name),
                 capabilities: (era == Era::Modern).then(|| declared(client)),
                 headers: self.headers(input),
             };

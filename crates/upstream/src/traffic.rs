@@ -1,8 +1,9 @@
 //! The calls under way on one connection, and to which of them belongs what the server says without naming one.
 //!
-//! Over a pipe a server of the old era asks and logs without saying which call that is about. It is about the only call
-//! there is, or about any call of the only session that the connection ever served. Where neither is so it cannot be told,
-//! and nobody hears of it: a question must never reach the wrong person.
+//! Over a pipe a server of the old era asks and logs without saying which call that is about. On a connection that ever
+//! served one client only, it is about that client's call. Otherwise it is about the only call under way, if all before it
+//! were answered. Where neither is so it cannot be told, and nobody hears of it: a question must never reach the wrong
+//! person.
 
 use std::{
     convert::Infallible,
@@ -42,11 +43,20 @@ struct State {
     last_used: Instant,
 }
 
+/// Whose calls they are, as far as that can be told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// One client's, for as long as its own connection lasts.
+    Session(Session),
+    /// One caller's, by subject, whose clients have no connection that lasts.
+    Caller(Arc<str>),
+}
+
 /// Whom the connection has served so far.
 #[derive(Debug, PartialEq)]
 enum Served {
     Nobody,
-    Only(Session),
+    Only(Owner),
     Many,
 }
 
@@ -72,19 +82,23 @@ impl Traffic {
 
     pub(crate) fn enter(self: &Arc<Self>, conversation: Arc<Conversation>) -> UnderWay {
         let mut state = self.lock();
-        state.served = match (&state.served, &conversation.session) {
-            (Served::Nobody, Some(session)) => Served::Only(session.clone()),
-            (Served::Only(known), Some(session)) if known == session => Served::Only(known.clone()),
-            _ => Served::Many,
-        };
+        match &state.served {
+            Served::Nobody => state.served = Served::Only(conversation.owner.clone()),
+            Served::Only(known) if *known == conversation.owner => {}
+            Served::Only(_) | Served::Many => state.served = Served::Many,
+        }
         state.calls.push(Arc::clone(&conversation));
         drop(state);
         UnderWay { traffic: Arc::clone(self), conversation, is_answered: false }
     }
 
-    /// Whether the server may still be busy with a call that nobody waits for.
-    pub(crate) fn is_haunted(&self) -> bool {
-        self.lock().unanswered > 0
+    /// Whether nobody else was ever served.
+    pub(crate) fn is_only_for(&self, owner: &Owner) -> bool {
+        match &self.lock().served {
+            Served::Nobody => true,
+            Served::Only(known) => known == owner,
+            Served::Many => false,
+        }
     }
 
     /// How long there has been no call.
@@ -125,7 +139,8 @@ impl Traffic {
         let state = self.lock();
         match (state.calls.as_slice(), &state.served) {
             ([], _) => Err(Unclear::NoCall),
-            ([oldest, ..], Served::Only(_)) => Ok(Arc::clone(oldest)),
+            ([oldest, ..], Served::Only(Owner::Session(_))) => Ok(Arc::clone(oldest)),
+            ([only], Served::Only(Owner::Caller(_))) => Ok(Arc::clone(only)),
             ([only], _) if state.unanswered == 0 => Ok(Arc::clone(only)),
             _ => Err(Unclear::SeveralCalls),
         }
@@ -154,22 +169,24 @@ impl Drop for UnderWay {
 /// One call as the server sees it: what it says about the call goes to the client, and so does what it asks.
 pub(crate) struct Conversation {
     cx: CallContext,
-    session: Option<Session>,
+    owner: Owner,
     asked: Mutex<Vec<Asked>>,
     arrived: Notify,
 }
 
 impl Conversation {
     pub(crate) fn about(cx: CallContext, session: Option<Session>) -> Arc<Self> {
-        Arc::new(Self { cx, session, asked: Mutex::default(), arrived: Notify::new() })
+        let owner = session.map_or_else(|| Owner::Caller(Arc::clone(&cx.caller().subject)), Owner::Session);
+        Arc::new(Self { cx, owner, asked: Mutex::default(), arrived: Notify::new() })
     }
 
     pub(crate) fn context(&self) -> &CallContext {
         &self.cx
     }
 
-    pub(crate) fn session(&self) -> Option<&Session> {
-        self.session.as_ref()
+    /// Whose call it is.
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
     }
 
     /// Passes on questions and answers for as long as this is polled.

@@ -76,6 +76,8 @@ pub struct Outgoing {
     pub audience: Option<Arc<dyn Audience>>,
     /// Whether the audience wants to hear of progress.
     pub wants_progress: bool,
+    /// From which level on log messages are wanted, where the parameters do not say so. Only a modern server is told.
+    pub log_level: Option<&'static str>,
     /// What our own client can do, if that differs from what the connection says. Only a modern server is told.
     pub capabilities: Option<Json>,
     /// Headers that mirror arguments; used on HTTP only.
@@ -220,6 +222,9 @@ fn outgoing_meta(id: i64, outgoing: &Outgoing, revision: Option<Revision>, clien
     if let Some(revision) = revision.filter(|revision| revision.era() == Era::Modern) {
         edits[1].1 = Some(Json::string(revision.date()));
         edits[2].1 = Some(info(client));
+        if let Some(level) = outgoing.log_level.filter(|_| !given.as_ref().is_some_and(|given| given.has(meta::LOG_LEVEL))) {
+            edits.push((meta::LOG_LEVEL, Some(Json::string(level))));
+        }
         edits[3].1 = Some(outgoing.capabilities.as_ref().unwrap_or(&client.capabilities).clone());
     } else {
         edits.push((meta::LOG_LEVEL, None));

@@ -76,6 +76,7 @@ impl Back {
         let client = Client {
             capabilities: declared.unwrap_or_else(Json::empty_object),
             is_asked_in_rounds: era == Era::Modern,
+            log_level: log_level(exchange),
             session: pipe.cloned().or_else(|| session.map(Session::lasting_with)),
         };
         let lane = Mutex::new(Lane::of(exchange));
