@@ -8,6 +8,7 @@
 mod cli;
 mod conformance;
 mod lifecycle;
+mod pairs;
 mod peers;
 mod protocol;
 mod stdio;

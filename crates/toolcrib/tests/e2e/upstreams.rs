@@ -1,6 +1,8 @@
 //! Other servers behind ours: real ones and misbehaving ones.
 
-use crate::support::{Http, Running, Server, everything, everything_script, is_running, legacy, node, peers, scripted, text_of, wait_for};
+use crate::support::{
+    Http, Running, Server, everything, everything_script, free_port, is_running, legacy, node, peers, scripted, text_of, wait_for,
+};
 use serde_json::{Value, json};
 use std::{
     process::Command,
@@ -382,8 +384,4 @@ fn family(server: &Server, names: &[&str]) -> Vec<String> {
         })
         .inspect(|pid| assert!(is_running(pid)))
         .collect()
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
