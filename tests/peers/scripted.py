@@ -3,7 +3,9 @@
 Tools: echo; hang, which never answers, and slow, which takes its time, each saying on standard error that it has begun; pid; die, which ends the process without an answer; grow, which adds a tool and
 says so; spawn, which starts a grandchild that ignores every polite signal and outlives its parent; flood, which answers with nine million
 bytes; mute and deaf, which close standard output or input and stay.
-steps reports progress three times before it answers.
+steps reports progress four times, half a second apart, before it answers. ask asks the user for a name, and answers with the name and the
+text that it was called with; it goes on reading meanwhile, so that many calls may ask at once. heard tells every message
+that came so far. storm says two hundred times that its tools changed. given answers with its arguments.
 With --proud it leaves when it is asked anything before initialize, as some old servers do. With --modern it speaks 2026-07-28 instead. With --stubborn it ignores SIGTERM and the end of its input.
 """
 
@@ -15,7 +17,9 @@ import sys
 import time
 
 MODERN = "--modern" in sys.argv
-TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps"]
+TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "heard", "storm", "given"]
+HEARD = []
+ASKED = {}
 LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
 
 
@@ -55,11 +59,21 @@ def call(params):
         child = subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return text(child.pid)
     if name == "steps":
-        for done in (1, 2, 3):
-            progress = {"progressToken": params.get("_meta", {}).get("progressToken"), "progress": done, "total": 3}
-            say({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress})
-            time.sleep(0.2)
+        for done in (1, 2, 3, 4):
+            time.sleep(0.5)
+            token = params.get("_meta", {}).get("progressToken")
+            if token is not None:
+                progress = {"progressToken": token, "progress": done, "total": 4, "x-extra": 1.50}
+                say({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress})
         return text("all steps done")
+    if name == "heard":
+        return text(json.dumps(HEARD))
+    if name == "storm":
+        for _ in range(200):
+            say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        return text("over")
+    if name == "given":
+        return text(json.dumps(arguments))
     if name == "flood":
         return text("x" * 9_000_000)
     if name == "mute":
@@ -70,6 +84,23 @@ def call(params):
         say({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "deaf"}})
         time.sleep(600)
     raise LookupError(name)
+
+
+def ask(call_id, params):
+    # Every process counts its questions from the same number: only whoever keeps connections apart keeps answers apart.
+    question = len(ASKED)
+    ASKED[question] = (call_id, params.get("arguments", {}).get("text", ""))
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    say({"jsonrpc": "2.0", "id": question, "method": "elicitation/create", "params": {"message": "who?", "requestedSchema": schema, "x-extra": 1.50}})
+
+
+def told(message):
+    call_id, about = ASKED[message["id"]]
+    if "error" in message:
+        result = {**text(f"refused: {message['error']['message']}"), "isError": True}
+    else:
+        result = text(f"{message['result'].get('content', {}).get('name')}, asked about {about}")
+    say({"jsonrpc": "2.0", "id": call_id, "result": result})
 
 
 def answer(method, params):
@@ -94,7 +125,14 @@ def main():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for line in sys.stdin:
         message = json.loads(line)
+        HEARD.append(message.get("method", "an answer"))
         if "id" not in message:
+            continue
+        if "method" not in message:
+            told(message)
+            continue
+        if message["method"] == "tools/call" and message["params"]["name"] == "ask":
+            ask(message["id"], message["params"])
             continue
         try:
             result = answer(message["method"], message.get("params", {}))

@@ -55,7 +55,15 @@ pub(crate) fn arguments(given: &Json, presets: &BTreeMap<String, Preset>) -> Res
 }
 
 /// What is written differently in the definition of a tool.
-pub(crate) fn definition<'a>(members: &Members, name: &str, theirs: &str, alteration: Option<&Alteration>) -> Vec<(&'a str, Option<Json>)> {
+///
+/// `plain` is the name that it would have if neither length nor characters nor the config asked for another.
+pub(crate) fn definition<'a>(
+    members: &Members,
+    name: &str,
+    plain: &str,
+    theirs: &str,
+    alteration: Option<&Alteration>,
+) -> Vec<(&'a str, Option<Json>)> {
     let mut edits = Vec::new();
     if name != theirs {
         edits.push(("name", Some(Json::string(name))));
@@ -69,7 +77,7 @@ pub(crate) fn definition<'a>(members: &Members, name: &str, theirs: &str, altera
         edits.push(("inputSchema", Some(schema(&input, &alteration.arguments))));
     }
     // A name from which nobody could tell the server's own is told beside it.
-    if !name.ends_with(theirs) {
+    if name != plain {
         let meta = members.get("_meta").and_then(|meta| meta.members().ok());
         let original = Some(Json::string(theirs));
         edits.push((

@@ -89,7 +89,7 @@ impl Listing<'_> {
 
     fn tool(&self, Named { members, theirs, name }: &Named) -> Result<(Spec, Arc<dyn Callable>), String> {
         let alteration = self.definition.choice.tools.get(theirs);
-        let edits = curate::definition(members, name, theirs, alteration);
+        let edits = curate::definition(members, name, &naming::full(self.definition.prefix.as_deref(), theirs), theirs, alteration);
         let definition = if edits.is_empty() { members.text().clone() } else { members.edit(&edits) };
         let members = definition.members().map_err(|error| error.to_string())?;
         let input_schema = members.get("inputSchema").ok_or("it has no inputSchema")?;

@@ -23,8 +23,7 @@ pub const SEPARATOR: &str = "__";
 /// and no two become one.
 #[must_use]
 pub fn offered(prefix: Option<&str>, theirs: &[&str]) -> Vec<String> {
-    let full: Vec<String> =
-        theirs.iter().map(|name| prefix.map_or_else(|| (*name).to_owned(), |prefix| format!("{prefix}{SEPARATOR}{name}"))).collect();
+    let full: Vec<String> = theirs.iter().map(|name| full(prefix, name)).collect();
     let plain: Vec<String> = full.iter().map(|name| in_plain_characters(name)).collect();
     let mut claims: HashMap<&str, HashSet<&str>> = HashMap::new();
     for (plain, full) in plain.iter().zip(&full) {
@@ -32,6 +31,11 @@ pub fn offered(prefix: Option<&str>, theirs: &[&str]) -> Vec<String> {
     }
     let is_fine = |plain: &str, full: &str| plain.len() <= MAX_NAME && (plain == full || claims[plain].len() == 1);
     plain.iter().zip(&full).map(|(plain, full)| if is_fine(plain, full) { plain.clone() } else { with_digest(plain, full) }).collect()
+}
+
+/// The whole name, however long and whatever its characters.
+pub(crate) fn full(prefix: Option<&str>, theirs: &str) -> String {
+    prefix.map_or_else(|| theirs.to_owned(), |prefix| format!("{prefix}{SEPARATOR}{theirs}"))
 }
 
 fn in_plain_characters(name: &str) -> String {

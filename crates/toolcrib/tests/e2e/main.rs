@@ -11,6 +11,8 @@ mod lifecycle;
 mod pairs;
 mod peers;
 mod protocol;
+mod questions;
+mod relay;
 mod stdio;
 mod support;
 mod upstreams;

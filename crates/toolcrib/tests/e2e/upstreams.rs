@@ -88,7 +88,7 @@ fn a_stream_that_broke_off_is_resumed_where_it_stopped() {
     let rest = resuming.header("last-event-id", &last).send(reqwest::Method::GET, None).events();
     let (answer, progress) = rest.split_last().unwrap();
     assert_eq!(text_of(answer).unwrap(), "all steps done");
-    assert_eq!(seen + progress.len(), 3, "nothing is missing and nothing comes twice: {rest:?}");
+    assert_eq!(seen + progress.len(), 4, "nothing is missing and nothing comes twice: {rest:?}");
     let strange =
         Http::new(&server.url).header("mcp-session-id", &session).header("last-event-id", "99-1").send(reqwest::Method::GET, None);
     assert_eq!(strange.status, 404);
