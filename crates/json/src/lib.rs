@@ -138,7 +138,8 @@ impl Json {
         Ok(serde_json::from_slice(&self.0)?)
     }
 
-    /// Parses the whole text into a tree and refuses an object that names a member twice, at any depth.
+    /// Parses the whole text into a tree and refuses an object that names a member twice, at any depth. A number beyond the
+    /// range of a tree becomes the largest there is; the text keeps it as it was written.
     ///
     /// # Errors
     /// [`JsonError::Syntax`] naming the doubled member.

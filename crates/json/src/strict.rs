@@ -44,8 +44,44 @@ fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
 }
 
 pub(crate) fn to_value(text: &[u8]) -> Result<Value, JsonError> {
-    let Strict(value) = serde_json::from_slice(text)?;
+    let refused = match serde_json::from_slice(text) {
+        Ok(Strict(value)) => return Ok(value),
+        Err(refused) => refused,
+    };
+    // JSON knows no largest number; a tree does. That is no reason to refuse a text that is otherwise sound.
+    let Strict(value) = serde_json::from_str(&within_range(text).ok_or(refused)?)?;
     Ok(value)
+}
+
+/// The text with the largest numbers there are in place of larger ones. `None` where there are no such.
+fn within_range(text: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(text).ok()?;
+    let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+    let mut mended = String::new();
+    let (mut kept, mut place) = (0, 0);
+    while let Some(byte) = text.as_bytes().get(place) {
+        let rest = &text.as_bytes()[place..];
+        place += match byte {
+            b'"' => {
+                let mut bytes = rest[1..].iter();
+                skip_string(&mut bytes);
+                rest.len() - bytes.len()
+            }
+            b'-' | b'0'..=b'9' => {
+                let length = rest.iter().take_while(|byte| is_part(byte)).count();
+                if let Ok(number) = text[place..place + length].parse::<f64>()
+                    && number.is_infinite()
+                {
+                    mended.push_str(&text[kept..place]);
+                    mended.push_str(&f64::MAX.copysign(number).to_string());
+                    kept = place + length;
+                }
+                length
+            }
+            _ => 1,
+        };
+    }
+    (kept > 0).then(|| mended + &text[kept..])
 }
 
 /// A [`Value`] none of whose objects names a member twice.

@@ -89,3 +89,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_number_beyond_all_range_is_no_reason_to_refuse_a_text() {
+    let check = |text: &'static str, expected: Value| assert_eq!(Json::parse(text).unwrap().to_value().unwrap(), expected);
+    check(r#"{"a":1e400,"b":"1e400","c":[-1e999, 2]}"#, serde_json::json!({"a": f64::MAX, "b": "1e400", "c": [f64::MIN, 2]}));
+    check(r#"["\\\"1e400",1E+400]"#, serde_json::json!(["\\\"1e400", f64::MAX]));
+    assert!(Json::parse(r#"{"a":1e400,"a":1}"#).unwrap().to_value().is_err(), "a member named twice still is");
+}

@@ -8,6 +8,7 @@
 mod cli;
 mod conformance;
 mod lifecycle;
+mod lossless;
 mod pairs;
 mod peers;
 mod protocol;
