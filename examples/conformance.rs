@@ -3,14 +3,16 @@
 //! ```sh
 //! cargo run --example conformance -- --listen 127.0.0.1:3002
 //! ```
+//!
+//! With `--stdio` it serves one client on standard input and output; `--legacy` and `--modern` leave it one era.
 
 #![expect(clippy::print_stderr, reason = "a person, or the suite, waits for the address")]
 
 use serde_json::{Value, json};
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 use toolcrib::{
-    Builder, CallContext, CallError, Callable, Change, Content, Crib, Input, Json, LogLevel, Output, PromptArgument, PromptSpec, Question,
-    ResourceSpec, SchemaFault, Spec, TemplateSpec, ToolOutput, callable,
+    Builder, CallContext, CallError, Callable, Change, Content, Crib, DoorLimits, Era, Input, Json, LogLevel, Output, PromptArgument,
+    PromptSpec, Question, ResourceSpec, SchemaFault, Spec, TemplateSpec, ToolOutput, callable,
     output::{Completion, PromptMessage, PromptOutput, ResourceContents, Role},
 };
 
@@ -21,13 +23,17 @@ const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEARKwAAIhYAQACABAAZGF0YQAAAAA="
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let address: SocketAddr = match (arguments.next().as_deref(), arguments.next()) {
-        (Some("--listen"), Some(address)) => address.parse()?,
-        _ => "127.0.0.1:3002".parse()?,
-    };
+    let arguments: Vec<String> = std::env::args().collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let only_era = has("--legacy").then_some(Era::Legacy).or(has("--modern").then_some(Era::Modern));
     let crib = Crib::builder("toolcrib-conformance", env!("CARGO_PKG_VERSION"));
+    let crib = crib.door_limits(DoorLimits { only_era, ..DoorLimits::default() });
     let crib = prompts(resources(questions(contents(crib)?)?)).build();
+    if has("--stdio") {
+        return Ok(crib.serve_stdio(None).await?);
+    }
+    let address = arguments.iter().skip_while(|argument| *argument != "--listen").nth(1).map_or("127.0.0.1:3002", String::as_str);
+    let address: SocketAddr = address.parse()?;
     let listener = crib.listen(address).await?;
     eprintln!("serves MCP at http://{}/mcp", listener.local_addr()?);
     Ok(crib.serve_listener(listener).await?)

@@ -51,4 +51,4 @@ pub use toolcrib_contract::{
     PromptSpec, Question, ResourceSpec, Spec, TemplateSpec, Tool, ToolOutput, callable, output,
 };
 pub use toolcrib_gate::{Config as GateConfig, SchemaFault};
-pub use toolcrib_wire::server::Limits as DoorLimits;
+pub use toolcrib_wire::{Era, server::Limits as DoorLimits};

@@ -7,7 +7,7 @@ use crate::{
     traffic::Traffic,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use toolcrib_contract::Json;
 use toolcrib_wire::{
     Era,
@@ -22,8 +22,6 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct Line {
     pub(crate) connection: Connection,
     pub(crate) traffic: Arc<Traffic>,
-    /// Held by the one call that may run where calls must not meet.
-    pub(crate) turn: Arc<Mutex<()>>,
 }
 
 impl Line {

@@ -3,7 +3,7 @@
 use crate::{
     definition::Sharing,
     line::{Line, Status},
-    private::Private,
+    private::{Meeting, Private, Reserved},
     traffic::{Conversation, Owner, UnderWay},
     watches::Watches,
 };
@@ -11,7 +11,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use toolcrib_contract::{CallError, Client, Json};
 
 /// The way to the connections of one server.
@@ -26,6 +26,8 @@ pub(crate) struct Link {
     pub(crate) watches: Arc<Watches>,
     /// Whether the server has asked a question that names no call.
     pub(crate) asks: Arc<AtomicBool>,
+    /// Held by the call that may not meet others on the connection that all share.
+    pub(crate) turn: Arc<Mutex<()>>,
 }
 
 /// A connection for the time of one call.
@@ -36,6 +38,11 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
+    fn on(line: Arc<Line>, conversation: &Arc<Conversation>, turn: Option<OwnedMutexGuard<()>>) -> Self {
+        let under_way = line.traffic.enter(Arc::clone(conversation));
+        Self { line, under_way, _turn: turn }
+    }
+
     /// The call is over, and the server knows it.
     pub(crate) fn answered(self) {
         self.under_way.answered();
@@ -45,50 +52,50 @@ impl Taken {
 impl Link {
     /// The connection for this call. While it is being made, waits for it; the deadline of the call bounds that.
     pub(crate) async fn take(&self, conversation: &Arc<Conversation>) -> Result<Taken, CallError> {
-        let Some(owner) = self.owner(conversation) else {
-            let line = self.ready(self.shared.clone()).await?;
-            // While the server never asked anything, nobody has to wait for anybody.
-            let is_for_all = self.sharing == Sharing::Shared || !self.asks();
-            if is_for_all || line.traffic.is_only_for(conversation.owner()) {
-                return Ok(self.enter(line, conversation).await);
+        let owner = conversation.owner();
+        match self.sharing {
+            Sharing::PerSession | Sharing::PerCaller => self.take_private(owner.clone(), conversation).await,
+            Sharing::Shared => {
+                let line = self.ready(self.shared.clone()).await?;
+                let turn = if self.asks() { Some(Arc::clone(&self.turn).lock_owned().await) } else { None };
+                Ok(Taken::on(line, conversation, turn))
             }
-            return self.take_private(conversation.owner().clone(), conversation).await;
-        };
-        self.take_private(owner, conversation).await
+            Sharing::WhileSilent => {
+                let line = self.ready(self.shared.clone()).await?;
+                if !self.asks() {
+                    return Ok(Taken::on(line, conversation, None));
+                }
+                // Who has had the connection for itself until now keeps it.
+                let turn = if self.may_meet(owner) { None } else { Arc::clone(&self.turn).try_lock_owned().ok() };
+                if line.traffic.is_only_for(owner) && (turn.is_some() || self.may_meet(owner)) {
+                    return Ok(Taken::on(line, conversation, turn));
+                }
+                self.take_private(owner.clone(), conversation).await
+            }
+        }
     }
 
     async fn take_private(&self, owner: Owner, conversation: &Arc<Conversation>) -> Result<Taken, CallError> {
-        let reserved = self.private.reserve(&owner, || match &owner {
+        let meeting = if self.may_meet(&owner) { Meeting::Allowed } else { Meeting::Forbidden };
+        let Reserved { traffic, status, turn } = self.private.reserve(&owner, meeting, || match &owner {
             Owner::Session(_) => declared(&conversation.context().back().client()),
             Owner::Caller(_) => everything(),
         })?;
         // Entered before the server is there: what it asks while it starts is asked for this call.
-        let starting = reserved.traffic.enter(Arc::clone(conversation));
-        let line = self.ready(reserved.status).await;
+        let starting = traffic.enter(Arc::clone(conversation));
+        let line = self.ready(status).await;
         starting.answered();
-        Ok(self.enter(line?, conversation).await)
+        Ok(Taken::on(line?, conversation, turn))
     }
 
-    /// Calls of one session may meet on a connection of its own. Others take turns on a server that asks, so that it is
-    /// clear whom it asks.
-    async fn enter(&self, line: Arc<Line>, conversation: &Arc<Conversation>) -> Taken {
-        let may_meet = matches!(conversation.owner(), Owner::Session(_)) && line.traffic.is_only_for(conversation.owner());
-        let turn = if may_meet || !self.asks() { None } else { Some(Arc::clone(&line.turn).lock_owned().await) };
-        let under_way = line.traffic.enter(Arc::clone(conversation));
-        Taken { line, under_way, _turn: turn }
+    /// Calls of one session may run beside each other: whichever of them a question is about, it is for the same client.
+    /// Other calls may not once the server asks.
+    fn may_meet(&self, owner: &Owner) -> bool {
+        matches!(owner, Owner::Session(_)) || !self.asks()
     }
 
     pub(crate) fn unavailable(&self, reason: &str) -> CallError {
         CallError::Unavailable { server: Arc::clone(&self.name), reason: reason.to_owned() }
-    }
-
-    /// Who is to have a connection of its own, whatever the server does.
-    fn owner(&self, conversation: &Conversation) -> Option<Owner> {
-        match self.sharing {
-            Sharing::Shared | Sharing::WhileSilent => None,
-            Sharing::PerSession => Some(conversation.owner().clone()),
-            Sharing::PerCaller => Some(Owner::Caller(Arc::clone(&conversation.context().caller().subject))),
-        }
     }
 
     fn asks(&self) -> bool {

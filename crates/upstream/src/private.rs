@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Mutex as AsyncMutex, OwnedMutexGuard, mpsc, watch},
     task::JoinSet,
 };
 use toolcrib_contract::{CallError, Json};
@@ -40,6 +40,8 @@ struct Entry {
     owner: Owner,
     traffic: Arc<Traffic>,
     status: watch::Receiver<Status>,
+    /// Held by the call that may not meet others.
+    turn: Arc<AsyncMutex<()>>,
     /// Ends the connection when it is dropped.
     _open: watch::Sender<bool>,
 }
@@ -56,6 +58,16 @@ pub(crate) struct Start {
 pub(crate) struct Reserved {
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) status: watch::Receiver<Status>,
+    /// Held where no other call may run beside this one.
+    pub(crate) turn: Option<OwnedMutexGuard<()>>,
+}
+
+/// Whether calls may run beside each other on one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meeting {
+    Allowed,
+    /// Each call has a connection of its own for as long as it runs.
+    Forbidden,
 }
 
 impl Private {
@@ -64,12 +76,16 @@ impl Private {
         (Arc::new(Self { lines: Mutex::default(), start, asks }), starting)
     }
 
-    /// The connection of this owner. One that is not there is started, and told that its client can do this.
-    pub(crate) fn reserve(&self, owner: &Owner, capabilities: impl FnOnce() -> Json) -> Result<Reserved, CallError> {
+    /// A connection of this owner. One that is not there, or not free, is started, and told that its client can do this.
+    pub(crate) fn reserve(&self, owner: &Owner, meeting: Meeting, capabilities: impl FnOnce() -> Json) -> Result<Reserved, CallError> {
         let mut lines = self.lock();
         lines.retain(|entry| !entry.is_over());
-        if let Some(entry) = lines.iter().find(|entry| entry.owner == *owner) {
-            return Ok(Reserved { traffic: Arc::clone(&entry.traffic), status: entry.status.clone() });
+        for entry in lines.iter().filter(|entry| entry.owner == *owner) {
+            let turn = Arc::clone(&entry.turn).try_lock_owned().ok();
+            if meeting == Meeting::Allowed || turn.is_some() {
+                let turn = turn.filter(|_| meeting == Meeting::Forbidden);
+                return Ok(Reserved { traffic: Arc::clone(&entry.traffic), status: entry.status.clone(), turn });
+            }
         }
         let overloaded = CallError::Overloaded { limit: MAX_LINES, what: "clients have a connection to this server of their own" };
         if lines.len() >= MAX_LINES {
@@ -82,8 +98,10 @@ impl Private {
         let (open, closed) = watch::channel(false);
         let start = Start { capabilities: capabilities(), traffic: Arc::clone(&traffic), status, closed };
         self.start.try_send(start).map_err(|_| overloaded)?;
-        lines.push(Entry { owner: owner.clone(), traffic: Arc::clone(&traffic), status: seen.clone(), _open: open });
-        Ok(Reserved { traffic, status: seen })
+        let turn = Arc::new(AsyncMutex::new(()));
+        let held = Arc::clone(&turn).try_lock_owned().ok().filter(|_| meeting == Meeting::Forbidden);
+        lines.push(Entry { owner: owner.clone(), traffic: Arc::clone(&traffic), status: seen.clone(), turn, _open: open });
+        Ok(Reserved { traffic, status: seen, turn: held })
     }
 
     /// Makes and keeps the connections until `shutdown` turns true and all of them have ended.
@@ -149,7 +167,7 @@ async fn connected(
         Ok(connection) => connection,
         Err(reason) => return reason,
     };
-    let line = Arc::new(Line { connection, traffic, turn: Arc::default() });
+    let line = Arc::new(Line { connection, traffic });
     status.send_replace(Status::Ready(Arc::clone(&line)));
     tokio::select! {
         reason = line::ended(&line.connection, child) => reason,

@@ -3,7 +3,7 @@
 
 use crate::{
     curate,
-    definition::Preset,
+    definition::{Preset, Sharing},
     line::Line,
     link::{Link, declared},
     traffic::{Conversation, question},
@@ -43,14 +43,19 @@ impl Callable for Remote {
         Box::pin(async move {
             self.preset(&mut input)?;
             let client = cx.back().client();
-            let conversation = Conversation::about(cx, client.session.clone());
+            let session = client.session.clone().filter(|_| self.link.sharing != Sharing::PerCaller);
+            let conversation = Conversation::about(cx, session);
             let taken = self.link.take(&conversation).await?;
             let result = tokio::select! {
                 result = self.rounds(&input, &client, &conversation, &taken.line) => result.map(Output::Foreign),
                 never = conversation.converse() => match never {},
             };
             taken.answered();
-            result
+            match conversation.lacked() {
+                // It may have found another way; if not, this is why.
+                Some(capability) if tells_of_failure(&result) => Err(CallError::CannotAsk { capability }),
+                _ => result,
+            }
         })
     }
 
@@ -169,6 +174,14 @@ impl Remote {
 
     fn broken(&self, how: &str) -> CallError {
         CallError::failed(format_args!("the server {:?} broke the protocol: {how}", self.link.name))
+    }
+}
+
+fn tells_of_failure(result: &Result<Output, CallError>) -> bool {
+    match result {
+        Ok(Output::Foreign(result)) => result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true"),
+        Ok(_) => false,
+        Err(_) => true,
     }
 }
 

@@ -97,6 +97,7 @@ impl Upstream {
             private: Arc::clone(&private),
             watches: Arc::clone(&watches),
             asks: Arc::clone(&asks),
+            turn: Arc::default(),
         };
         let traffic = Traffic::new(Arc::clone(&asks));
         let hearing = Arc::new(Hearing { told: Mutex::default(), arrived: Notify::new(), traffic: Mutex::new(traffic), watches, listener });
@@ -263,7 +264,7 @@ impl Life {
         };
         self.known_era = Some(connection.greeting().revision.era());
         tracing::info!(server = %self.definition().name, revision = %connection.greeting().revision, "connected");
-        let line = Arc::new(Line { connection, traffic, turn: Arc::default() });
+        let line = Arc::new(Line { connection, traffic });
         let within = self.definition().start_timeout;
         let stay = async {
             match tokio::time::timeout(within, self.offer(&line.connection)).await {

@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -172,12 +172,14 @@ pub(crate) struct Conversation {
     owner: Owner,
     asked: Mutex<Vec<Asked>>,
     arrived: Notify,
+    /// What the server asked for that the client cannot do.
+    lacked: OnceLock<&'static str>,
 }
 
 impl Conversation {
     pub(crate) fn about(cx: CallContext, session: Option<Session>) -> Arc<Self> {
         let owner = session.map_or_else(|| Owner::Caller(Arc::clone(&cx.caller().subject)), Owner::Session);
-        Arc::new(Self { cx, owner, asked: Mutex::default(), arrived: Notify::new() })
+        Arc::new(Self { cx, owner, asked: Mutex::default(), arrived: Notify::new(), lacked: OnceLock::new() })
     }
 
     pub(crate) fn context(&self) -> &CallContext {
@@ -189,20 +191,38 @@ impl Conversation {
         &self.owner
     }
 
+    /// What the server asked for that the client cannot do, if that is so.
+    pub(crate) fn lacked(&self) -> Option<&'static str> {
+        self.lacked.get().copied()
+    }
+
     /// Passes on questions and answers for as long as this is polled.
-    pub(crate) async fn converse(&self) -> Infallible {
+    pub(crate) async fn converse(self: &Arc<Self>) -> Infallible {
         let mut passing = JoinSet::new();
         loop {
             self.arrived.notified().await;
             for asked in std::mem::take(&mut *self.lock()) {
-                let cx = self.cx.clone();
+                let this = Arc::clone(self);
                 passing.spawn(async move {
-                    let answer = answer(&cx, &asked.method.clone(), asked.params.clone()).await;
+                    let answer = this.answer_to(&asked.method.clone(), asked.params.clone()).await;
                     asked.answer(answer);
                 });
             }
             while passing.try_join_next().is_some() {}
         }
+    }
+
+    /// Asks the client. What it cannot be asked, or refuses, the server is told; it may know another way.
+    async fn answer_to(&self, method: &str, params: Option<Json>) -> Result<Json, ErrorObject> {
+        let question = question(method, params).ok_or_else(|| ErrorObject::method_not_found(method))?;
+        self.cx.back().relay(question).await.map_err(|error| match error {
+            CallError::Refused { code, message, data } => ErrorObject { code, message, data },
+            CallError::CannotAsk { capability } => {
+                self.lacked.get_or_init(|| capability);
+                ErrorObject::new(code::METHOD_NOT_FOUND, error.to_string())
+            }
+            other => refusal(&other.to_string()),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Asked>> {
@@ -246,16 +266,6 @@ impl fmt::Debug for Conversation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Conversation").field("cx", &self.cx).finish_non_exhaustive()
     }
-}
-
-/// Asks the client. What it cannot be asked, or refuses, the server is told; it may know another way.
-async fn answer(cx: &CallContext, method: &str, params: Option<Json>) -> Result<Json, ErrorObject> {
-    let question = question(method, params).ok_or_else(|| ErrorObject::method_not_found(method))?;
-    cx.back().relay(question).await.map_err(|error| match error {
-        CallError::Refused { code, message, data } => ErrorObject { code, message, data },
-        CallError::CannotAsk { .. } => ErrorObject::new(code::METHOD_NOT_FOUND, error.to_string()),
-        other => refusal(&other.to_string()),
-    })
 }
 
 /// What a request of a server asks, if it asks something that clients answer.

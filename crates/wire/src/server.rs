@@ -14,9 +14,9 @@ pub use session::{Session, Sessions};
 
 use crate::{
     headers::HeaderParam,
-    message::{ErrorObject, Id, Notification, Request},
-    meta::Meta,
-    revision::Revision,
+    message::{ErrorObject, Id, Notification, Request, code},
+    meta::{self, Meta},
+    revision::{Era, Revision},
 };
 use std::{sync::Arc, time::Duration};
 use toolcrib_json::{Json, Members};
@@ -79,6 +79,8 @@ pub struct Limits {
     pub max_sessions: usize,
     /// How long a legacy session lives without a request, an open stream or a call in flight. Default 30 min.
     pub session_idle: Duration,
+    /// The only era that is served, for clients that are to see no other. Default both.
+    pub only_era: Option<Era>,
     /// How often a quiet stream carries a comment, so that nobody between takes it for dead. Default 15 s.
     pub keep_alive: Duration,
 }
@@ -91,7 +93,21 @@ impl Default for Limits {
             max_in_flight: 1024,
             max_sessions: 4096,
             session_idle: Duration::from_secs(30 * 60),
+            only_era: None,
             keep_alive: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Limits {
+    /// Refuses a client of an era that is not served.
+    fn admit(&self, era: Era) -> Result<(), ErrorObject> {
+        match (self.only_era, era) {
+            (Some(Era::Modern), Era::Legacy) => Err(meta::unsupported_version("of the legacy era")),
+            (Some(Era::Legacy), Era::Modern) => {
+                Err(ErrorObject::new(code::INVALID_REQUEST, "this server speaks revisions up to 2025-11-25 only: send initialize"))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -4,6 +4,8 @@ use super::{WireCaller, state::Answered};
 use crate::answer::request_of;
 use atomic_waker::AtomicWaker;
 use std::{
+    future::poll_fn,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
@@ -156,7 +158,8 @@ impl Back {
         {
             let mut questions = self.questions();
             questions.asked += 1;
-            let name = format!("question-{}", questions.asked);
+            let is_free = |name: &String| name.len() <= MAX_NAME && questions.open.iter().all(|open| open.name != *name);
+            let name = name_of(&question).filter(is_free).unwrap_or_else(|| format!("question-{}", questions.asked));
             questions.open.push(Open { name, question, answer });
         }
         self.asked.wake();
@@ -204,13 +207,16 @@ impl BackChannel for Back {
             if self.era == Era::Modern {
                 return self.ask_by_repetition(questions);
             }
+            let named: Vec<(String, Question)> =
+                questions.into_iter().map(|(name, question)| (name.clone(), with_name(question, &name))).collect();
+            let asked = named.iter().map(|(_, question)| Box::pin(self.ask_now(question))).collect();
             let mut answers = Answers::new();
-            for (name, question) in questions {
-                let answer = self.ask_now(&question).await.map_err(|error| match error {
+            for ((name, question), answer) in named.iter().zip(together(asked).await) {
+                let answer = answer.map_err(|error| match error {
                     AskError::NotInThisEra => CallError::CannotAsk { capability: question.capability() },
                     other => CallError::failed(other),
                 })?;
-                answers.insert(name, answer);
+                answers.insert(name.clone(), answer);
             }
             Ok(answers)
         })
@@ -243,6 +249,48 @@ impl BackChannel for Back {
     fn client(&self) -> Client {
         self.client.clone()
     }
+}
+
+/// Waits for all of them at once, and gives what they gave in their order.
+async fn together<F: Future + Unpin>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut waiting: Vec<(F, Option<F::Output>)> = futures.into_iter().map(|future| (future, None)).collect();
+    poll_fn(|cx| {
+        for (future, done) in waiting.iter_mut().filter(|(_, done)| done.is_none()) {
+            if let Poll::Ready(output) = Pin::new(future).poll(cx) {
+                *done = Some(output);
+            }
+        }
+        if waiting.iter().all(|(_, done)| done.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    waiting.into_iter().filter_map(|(_, done)| done).collect()
+}
+
+/// Where the name of a question stands in its `_meta`. The old era knows no names; a Toolcrib in front of this one does.
+const QUESTION: &str = "dev.toolcrib/question";
+/// The longest name of a question that is taken over.
+const MAX_NAME: usize = 64;
+
+fn with_name(question: Question, name: &str) -> Question {
+    let named = |params: &Json| {
+        let Ok(params) = params.members() else { return params.clone() };
+        let meta = params.get("_meta").and_then(|meta| meta.members().ok());
+        let meta = meta.unwrap_or_else(|| Json::empty_object().members().expect("this is an object"));
+        params.edit(&[("_meta", Some(meta.edit(&[(QUESTION, Some(Json::string(name)))])))])
+    };
+    match question {
+        Question::Elicit(params) => Question::Elicit(named(&params)),
+        Question::Sample(params) => Question::Sample(named(&params)),
+        Question::Roots(params) => Question::Roots(Some(named(&params.unwrap_or_else(Json::empty_object)))),
+    }
+}
+
+fn name_of(question: &Question) -> Option<String> {
+    let params = match question {
+        Question::Elicit(params) | Question::Sample(params) | Question::Roots(Some(params)) => params,
+        Question::Roots(None) => return None,
+    };
+    params.members().ok()?.get("_meta")?.members().ok()?.string(QUESTION)
 }
 
 /// A whole number without a fraction, as it most likely came.

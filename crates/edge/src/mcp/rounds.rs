@@ -16,6 +16,7 @@ use std::{
     future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
+    time::Duration,
 };
 use tokio::task::AbortHandle;
 use toolcrib_contract::{BackChannel, BoxFuture, Call, CallError, Json, Kind, Members, Question};
@@ -24,6 +25,9 @@ use toolcrib_wire::{Era, ErrorObject, server::Exchange};
 
 /// The most calls that wait for their next round.
 const MAX_PARKED: usize = 1024;
+
+/// How long a server that asks one thing may take to ask another before the client is asked.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// A call under way, and how it reaches the client.
 struct Live {
@@ -120,7 +124,19 @@ impl Mcp {
 }
 
 impl Live {
+    /// What comes next. Questions that are asked at once come together.
     async fn next(&mut self) -> Next {
+        match self.poll_next().await {
+            Next::Questions(_) => {}
+            done @ Next::Done(_) => return done,
+        }
+        if let Ok(ended) = tokio::time::timeout(GATHER, self.running.as_mut()).await {
+            return Next::Done(ended);
+        }
+        self.poll_next().await
+    }
+
+    async fn poll_next(&mut self) -> Next {
         poll_fn(|cx| match self.running.as_mut().poll(cx) {
             Poll::Ready(ended) => Poll::Ready(Next::Done(ended)),
             Poll::Pending => self.back.poll_questions(cx).map(Next::Questions),

@@ -1,6 +1,7 @@
 //! The official conformance suite: our own example server, and our client side through the command line.
 
-use crate::support::{Folder, Running, node, peers, toolcrib};
+use crate::support::{Folder, Running, Server, node, peers, toolcrib};
+use serde_json::json;
 use std::{path::PathBuf, process::Command};
 
 /// The example beside the binary under test; Cargo builds it with the tests.
@@ -18,26 +19,65 @@ fn suite(arguments: &[&str]) -> (bool, String) {
     (output.status.success(), said)
 }
 
-fn check_server(revision: &str, scenarios: usize) {
-    let mut command = Command::new(example());
-    command.args(["--listen", "127.0.0.1:0"]);
-    let mut server = Running::start(command);
-    let url = server.wait_to_say("serves MCP at ");
-    let (is_conformant, said) = suite(&["server", "--url", &url, "--requirements", revision]);
+/// How many scenarios each revision requires of a server.
+const REQUIRED: [(&str, usize); 2] = [("2025-11-25", 30), ("2026-07-28", 37)];
+
+fn check(url: &str, (revision, scenarios): (&str, usize)) {
+    let (is_conformant, said) = suite(&["server", "--url", url, "--requirements", revision]);
     assert!(is_conformant, "{said}");
     let summary = said.split("=== SUMMARY ===").nth(1).unwrap_or_else(|| panic!("no summary: {said}"));
     let passed = summary.lines().filter(|line| line.starts_with('✓')).count();
     assert!(passed >= scenarios, "{passed} of {scenarios} scenarios passed: {summary}");
 }
 
-#[test]
-fn our_server_conforms_to_2025_11_25() {
-    check_server("2025-11-25", 30);
+/// The example server, listening.
+fn listening(flags: &[&str]) -> (Running, String) {
+    let mut command = Command::new(example());
+    command.args(["--listen", "127.0.0.1:0"]).args(flags);
+    let mut server = Running::start(command);
+    let url = server.wait_to_say("serves MCP at ");
+    (server, url)
 }
 
 #[test]
-fn our_server_conforms_to_2026_07_28() {
-    check_server("2026-07-28", 37);
+fn our_server_conforms() {
+    let (_server, url) = listening(&[]);
+    REQUIRED.into_iter().for_each(|required| check(&url, required));
+}
+
+/// The example server of one era behind Toolcrib: what it passes by itself, it passes through us, whatever the era of the
+/// client.
+fn check_through_us(era: &str, over_http: bool) {
+    let (_upstream, definition) = if over_http {
+        let (server, url) = listening(&[era]);
+        (Some(server), json!({ "url": url }))
+    } else {
+        (None, json!({"command": example(), "args": ["--stdio", era]}))
+    };
+    let config = json!({"mcpServers": {"fixture": definition}, "claude": {"mcp": {"prefix": "never"}}});
+    let server = Server::with(&config);
+    server.wait_for_tool("test_simple_text");
+    REQUIRED.into_iter().for_each(|required| check(&server.url, required));
+}
+
+#[test]
+fn a_legacy_stdio_server_conforms_through_us() {
+    check_through_us("--legacy", false);
+}
+
+#[test]
+fn a_legacy_http_server_conforms_through_us() {
+    check_through_us("--legacy", true);
+}
+
+#[test]
+fn a_modern_stdio_server_conforms_through_us() {
+    check_through_us("--modern", false);
+}
+
+#[test]
+fn a_modern_http_server_conforms_through_us() {
+    check_through_us("--modern", true);
 }
 
 /// Our client side: the suite is the server, and Toolcrib calls it as one behind its own gate.

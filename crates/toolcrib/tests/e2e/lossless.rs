@@ -342,9 +342,10 @@ fn definitions_pass_untouched() {
             let item = Written::read(item);
             let name: Value = serde_json::from_str(item.get(key)).unwrap();
             let here = if key == &"name" { json!(format!("m__{}", name.as_str().unwrap())) } else { name };
-            let found = shown.iter().find(|shown| shown.get(key) == here.to_string()).unwrap_or_else(|| panic!("{here} is missing"));
+            let here = here.to_string();
+            let found = shown.iter().find(|shown| shown.get(key) == here).unwrap_or_else(|| panic!("{here} is missing"));
             let mut expected = item;
-            expected.0.iter_mut().filter(|(name, _)| name == key).for_each(|(_, text)| *text = here.to_string());
+            expected.0.iter_mut().filter(|(name, _)| name == key).for_each(|(_, text)| text.clone_from(&here));
             assert_eq!(*found, expected);
         }
     }

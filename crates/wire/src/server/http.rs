@@ -187,9 +187,11 @@ impl<S: Service> HttpServer<S> {
         let (params, meta) = read_params(&request).map_err(bad)?;
         let outbox = Outbox::new(takes_stream);
         let (revision, session) = if request.method.as_ref() == method::INITIALIZE && !meta.is_modern() {
+            self.limits.admit(Era::Legacy).map_err(bad)?;
             let session = self.open_session(params.as_ref(), &caller)?;
             (session.revision(), Some(session))
         } else if meta.is_modern() || names_modern(headers) || request.method.as_ref() == method::DISCOVER {
+            self.limits.admit(Era::Modern).map_err(bad)?;
             (self.check_modern(headers, &request, params.as_ref(), &meta, &caller).map_err(bad)?, None)
         } else {
             let session = session.ok_or_else(|| bad(no_session(headers)))?;

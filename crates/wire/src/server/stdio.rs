@@ -5,6 +5,7 @@
 
 use super::{Caller, Exchange, Limits, Service, Session, channel::Channel, read_params, session};
 use crate::{
+    Era,
     lines::{self, Line, LineReader},
     message::{ErrorObject, Fault, Id, Incoming, Message, Request, Response, code},
     method,
@@ -203,11 +204,13 @@ impl<S: Service> Door<S> {
     fn exchange(&mut self, request: Request) -> Result<Exchange<S::Caller>, ErrorObject> {
         let (params, meta) = read_params(&request)?;
         let (revision, session) = if request.method.as_ref() == method::INITIALIZE && !meta.is_modern() {
+            self.limits.admit(Era::Legacy)?;
             let (revision, capabilities) = session::negotiate(params.as_ref())?;
             let session = Session::on_pipe(self.caller.principal(), revision, capabilities, self.pipe.clone());
             self.session = Some(Arc::clone(&session));
             (revision, Some(session))
         } else if meta.is_modern() || request.method.as_ref() == method::DISCOVER {
+            self.limits.admit(Era::Modern)?;
             (meta.modern_revision()?, None)
         } else {
             let session = self.session.clone().ok_or_else(|| {
