@@ -90,7 +90,8 @@ impl List {
     }
 }
 
-/// One line for each item: what it is called by, and the first line of what is said about it.
+/// One line for each item: what it is called by, what its server calls it where that is not plain to see, and the first line
+/// of what is said about it.
 fn rows(items: &[Json], key: &str) {
     let described: Vec<(String, String)> = items
         .iter()
@@ -98,7 +99,9 @@ fn rows(items: &[Json], key: &str) {
         .map(|members| {
             let about =
                 members.string("description").or_else(|| members.string("title")).or_else(|| members.string("name")).unwrap_or_default();
-            (members.string(key).unwrap_or_default(), about.lines().next().unwrap_or_default().to_owned())
+            let original = members.get("_meta").and_then(|meta| meta.members().ok()?.string("dev.toolcrib/original"));
+            let original = original.map(|original| format!("({original}) ")).unwrap_or_default();
+            (members.string(key).unwrap_or_default(), original + about.lines().next().unwrap_or_default())
         })
         .collect();
     let width = described.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();

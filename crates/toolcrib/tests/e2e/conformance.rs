@@ -1,6 +1,6 @@
 //! The official conformance suite: our own example server, and our client side through the command line.
 
-use crate::support::{Folder, Running, Server, node, peers, toolcrib};
+use crate::support::{Folder, Running, Server, node, peers, python, repository, toolcrib};
 use serde_json::json;
 use std::{path::PathBuf, process::Command};
 
@@ -98,6 +98,17 @@ fn our_client_side_conforms() {
         ("http-invalid-tool-headers", "2026-07-28"),
         ("json-schema-ref-no-deref", "2026-07-28"),
     ] {
+        let (is_conformant, said) = suite(&["client", "--command", &command, "--scenario", scenario, "--spec-version", revision]);
+        assert!(is_conformant, "{scenario} of {revision}: {said}");
+    }
+}
+
+/// What the suite's server asks is answered by a client in front of Toolcrib.
+#[test]
+fn our_client_side_conforms_where_it_is_asked() {
+    let driver = repository().join("tests/peers/answering.py");
+    let command = format!("{} {} {}", python(2).display(), driver.display(), toolcrib().get_program().display());
+    for (scenario, revision) in [("elicitation-sep1034-client-defaults", "2025-11-25"), ("sep-2322-client-request-state", "2026-07-28")] {
         let (is_conformant, said) = suite(&["client", "--command", &command, "--scenario", scenario, "--spec-version", revision]);
         assert!(is_conformant, "{scenario} of {revision}: {said}");
     }
