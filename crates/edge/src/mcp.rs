@@ -115,12 +115,13 @@ impl Mcp {
         loop {
             match changes.recv().await {
                 Ok(event) => for_each(&mut |session| self.tell(session, &event)),
-                // What exactly was missed is not known: every list may have changed.
-                Err(RecvError::Lagged(_)) => {
-                    for change in [Change::Tools, Change::Prompts, Change::Resources] {
-                        for_each(&mut |session| self.tell(session, &Event::of(change.clone())));
+                // What exactly was missed is not known: everything may have changed.
+                Err(RecvError::Lagged(_)) => for_each(&mut |session| {
+                    let watched = session.subscriptions().into_iter().map(|uri| Change::Resource(uri.into()));
+                    for change in [Change::Tools, Change::Prompts, Change::Resources].into_iter().chain(watched) {
+                        self.tell(session, &Event::of(change));
                     }
-                }
+                }),
                 Err(RecvError::Closed) => return,
             }
         }

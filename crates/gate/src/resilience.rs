@@ -2,12 +2,13 @@
 
 use crate::{Config, validate::Checked};
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 use tokio::{
@@ -91,6 +92,15 @@ impl Watched {
         Self { back, deadline, place }
     }
 
+    /// Waits for an answer. One that is there already, or never will be, is no question to the client.
+    async fn wait_for<T>(&self, mut answer: BoxFuture<'_, T>) -> T {
+        if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await {
+            return answer;
+        }
+        let _open = self.open_question();
+        answer.await
+    }
+
     fn open_question(&self) -> OpenQuestion<'_> {
         self.deadline.open_questions.fetch_add(1, Ordering::Relaxed);
         self.place.leave();
@@ -120,17 +130,11 @@ impl BackChannel for Watched {
     }
 
     fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>> {
-        Box::pin(async move {
-            let _open = self.open_question();
-            self.back.ask(questions).await
-        })
+        Box::pin(self.wait_for(self.back.ask(questions)))
     }
 
     fn relay(&self, question: Question) -> BoxFuture<'_, Result<Json, CallError>> {
-        Box::pin(async move {
-            let _open = self.open_question();
-            self.back.relay(question).await
-        })
+        Box::pin(self.wait_for(self.back.relay(question)))
     }
 
     fn announce(&self, change: Change) {

@@ -6,7 +6,10 @@ use crate::{
     guard::Guard,
     traffic::Traffic,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::sync::watch;
 use toolcrib_contract::Json;
 use toolcrib_wire::{
@@ -49,6 +52,8 @@ pub(crate) struct Connector {
     pub(crate) definition: Arc<Definition>,
     pub(crate) client: ClientInfo,
     pub(crate) guard: Arc<Guard>,
+    /// The era to try, if it is known or guessed.
+    pub(crate) known_era: Arc<Mutex<Option<Era>>>,
 }
 
 impl Connector {
@@ -62,21 +67,25 @@ impl Connector {
     ///
     /// # Errors
     /// The reason, in words.
-    pub(crate) async fn connect(
-        &self,
-        audience: Arc<dyn Audience>,
-        known: Option<Era>,
-        slot: &mut Option<Child>,
-    ) -> Result<Connection, String> {
+    pub(crate) async fn connect(&self, audience: Arc<dyn Audience>, slot: &mut Option<Child>) -> Result<Connection, String> {
         let within = self.definition.start_timeout;
+        let known = *self.era();
         match tokio::time::timeout(within, self.open(audience, known, slot)).await {
-            Ok(Ok(connection)) => Ok(connection),
+            Ok(Ok(connection)) => {
+                *self.era() = Some(connection.greeting().revision.era());
+                Ok(connection)
+            }
             Ok(Err(error)) => Err(explain(slot.as_mut(), &error).await),
             Err(_) => {
                 let how = format!("no greeting within {} s", within.as_secs());
                 Err(slot.as_ref().map_or(how.clone(), |child| child.with_last_words(&how)))
             }
         }
+    }
+
+    /// The era that is tried, which whoever fails may change.
+    pub(crate) fn era(&self) -> MutexGuard<'_, Option<Era>> {
+        self.known_era.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn open(&self, audience: Arc<dyn Audience>, known: Option<Era>, slot: &mut Option<Child>) -> Result<Connection, ConnectError> {

@@ -38,11 +38,6 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    fn on(line: Arc<Line>, conversation: &Arc<Conversation>, turn: Option<OwnedMutexGuard<()>>) -> Self {
-        let under_way = line.traffic.enter(Arc::clone(conversation));
-        Self { line, under_way, _turn: turn }
-    }
-
     /// The call is over, and the server knows it.
     pub(crate) fn answered(self) {
         self.under_way.answered();
@@ -54,38 +49,45 @@ impl Link {
     pub(crate) async fn take(&self, conversation: &Arc<Conversation>) -> Result<Taken, CallError> {
         let owner = conversation.owner();
         match self.sharing {
-            Sharing::PerSession | Sharing::PerCaller => self.take_private(owner.clone(), conversation).await,
+            Sharing::PerSession | Sharing::PerCaller => self.take_private(conversation).await,
             Sharing::Shared => {
                 let line = self.ready(self.shared.clone()).await?;
                 let turn = if self.asks() { Some(Arc::clone(&self.turn).lock_owned().await) } else { None };
-                Ok(Taken::on(line, conversation, turn))
+                let under_way = line.traffic.enter(conversation);
+                Ok(Taken { line, under_way, _turn: turn })
             }
             Sharing::WhileSilent => {
                 let line = self.ready(self.shared.clone()).await?;
-                if !self.asks() {
-                    return Ok(Taken::on(line, conversation, None));
+                let entered = if !self.asks() {
+                    Some(line.traffic.enter(conversation))
+                } else if self.may_meet(owner) {
+                    // Who has had the connection for itself until now keeps it.
+                    line.traffic.is_only_for(owner).then(|| line.traffic.enter(conversation))
+                } else {
+                    line.traffic.enter_alone(conversation)
+                };
+                match entered {
+                    Some(under_way) => Ok(Taken { line, under_way, _turn: None }),
+                    None => self.take_private(conversation).await,
                 }
-                // Who has had the connection for itself until now keeps it.
-                let turn = if self.may_meet(owner) { None } else { Arc::clone(&self.turn).try_lock_owned().ok() };
-                if line.traffic.is_only_for(owner) && (turn.is_some() || self.may_meet(owner)) {
-                    return Ok(Taken::on(line, conversation, turn));
-                }
-                self.take_private(owner.clone(), conversation).await
             }
         }
     }
 
-    async fn take_private(&self, owner: Owner, conversation: &Arc<Conversation>) -> Result<Taken, CallError> {
-        let meeting = if self.may_meet(&owner) { Meeting::Allowed } else { Meeting::Forbidden };
-        let Reserved { traffic, status, turn } = self.private.reserve(&owner, meeting, || match &owner {
+    async fn take_private(&self, conversation: &Arc<Conversation>) -> Result<Taken, CallError> {
+        let owner = conversation.owner();
+        let meeting = if self.may_meet(owner) { Meeting::Allowed } else { Meeting::Forbidden };
+        let Reserved { under_way, status } = self.private.reserve(conversation, meeting, || match owner {
             Owner::Session(_) => declared(&conversation.context().back().client()),
             Owner::Caller(_) => everything(),
         })?;
-        // Entered before the server is there: what it asks while it starts is asked for this call.
-        let starting = traffic.enter(Arc::clone(conversation));
-        let line = self.ready(status).await;
-        starting.answered();
-        Ok(Taken::on(line?, conversation, turn))
+        match self.ready(status).await {
+            Ok(line) => Ok(Taken { line, under_way, _turn: None }),
+            Err(error) => {
+                under_way.answered();
+                Err(error)
+            }
+        }
     }
 
     /// Calls of one session may run beside each other: whichever of them a question is about, it is for the same client.

@@ -89,11 +89,12 @@ impl Listing<'_> {
 
     fn tool(&self, Named { members, theirs, name }: &Named) -> Result<(Spec, Arc<dyn Callable>), String> {
         let alteration = self.definition.choice.tools.get(theirs);
+        // The server wants its own arguments mirrored, those included that nobody here sees.
+        let header_params = self.header_params(&members.get("inputSchema").ok_or("it has no inputSchema")?)?;
         let edits = curate::definition(members, name, &naming::full(self.definition.prefix.as_deref(), theirs), theirs, alteration);
         let definition = if edits.is_empty() { members.text().clone() } else { members.edit(&edits) };
         let members = definition.members().map_err(|error| error.to_string())?;
         let input_schema = members.get("inputSchema").ok_or("it has no inputSchema")?;
-        let header_params = self.header_params(&input_schema)?;
         let mut spec = Spec::new(name, &members.string("description").unwrap_or_default()).input_schema(input_schema);
         spec.title = members.string("title");
         spec.output_schema = members.get("outputSchema");

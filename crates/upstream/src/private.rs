@@ -4,7 +4,7 @@
 use crate::{
     line::{self, Connector, Line, Status},
     raised,
-    traffic::{Owner, Traffic},
+    traffic::{Conversation, Owner, Traffic, UnderWay},
 };
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex as AsyncMutex, OwnedMutexGuard, mpsc, watch},
+    sync::{mpsc, watch},
     task::JoinSet,
 };
 use toolcrib_contract::{CallError, Json};
@@ -40,8 +40,6 @@ struct Entry {
     owner: Owner,
     traffic: Arc<Traffic>,
     status: watch::Receiver<Status>,
-    /// Held by the call that may not meet others.
-    turn: Arc<AsyncMutex<()>>,
     /// Ends the connection when it is dropped.
     _open: watch::Sender<bool>,
 }
@@ -56,10 +54,8 @@ pub(crate) struct Start {
 
 /// A place at a private connection that may still be under way.
 pub(crate) struct Reserved {
-    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) under_way: UnderWay,
     pub(crate) status: watch::Receiver<Status>,
-    /// Held where no other call may run beside this one.
-    pub(crate) turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// Whether calls may run beside each other on one connection.
@@ -76,18 +72,28 @@ impl Private {
         (Arc::new(Self { lines: Mutex::default(), start, asks }), starting)
     }
 
-    /// A connection of this owner. One that is not there, or not free, is started, and told that its client can do this.
-    pub(crate) fn reserve(&self, owner: &Owner, meeting: Meeting, capabilities: impl FnOnce() -> Json) -> Result<Reserved, CallError> {
+    /// A connection of the call's owner. One that is not there, or not free, is started, and told that its client can do
+    /// this. The call is under way on it from now on: what the server asks while it starts is asked for this call.
+    pub(crate) fn reserve(
+        &self,
+        conversation: &Arc<Conversation>,
+        meeting: Meeting,
+        capabilities: impl FnOnce() -> Json,
+    ) -> Result<Reserved, CallError> {
+        let owner = conversation.owner();
         let mut lines = self.lock();
         lines.retain(|entry| !entry.is_over());
-        for entry in lines.iter().filter(|entry| entry.owner == *owner) {
-            let turn = Arc::clone(&entry.turn).try_lock_owned().ok();
-            if meeting == Meeting::Allowed || turn.is_some() {
-                let turn = turn.filter(|_| meeting == Meeting::Forbidden);
-                return Ok(Reserved { traffic: Arc::clone(&entry.traffic), status: entry.status.clone(), turn });
-            }
+        let entered = lines.iter().filter(|entry| entry.owner == *owner).find_map(|entry| {
+            let under_way = match meeting {
+                Meeting::Allowed => Some(entry.traffic.enter(conversation)),
+                Meeting::Forbidden => entry.traffic.enter_alone(conversation),
+            };
+            under_way.map(|under_way| Reserved { under_way, status: entry.status.clone() })
+        });
+        if let Some(reserved) = entered {
+            return Ok(reserved);
         }
-        let overloaded = CallError::Overloaded { limit: MAX_LINES, what: "clients have a connection to this server of their own" };
+        let overloaded = CallError::Overloaded { limit: MAX_LINES, what: "connections to this server are in use by single clients" };
         if lines.len() >= MAX_LINES {
             let longest = lines.iter().enumerate().filter_map(|(index, entry)| Some((entry.traffic.idle_for()?, index))).max();
             let (_, index) = longest.ok_or_else(|| overloaded.clone())?;
@@ -98,10 +104,9 @@ impl Private {
         let (open, closed) = watch::channel(false);
         let start = Start { capabilities: capabilities(), traffic: Arc::clone(&traffic), status, closed };
         self.start.try_send(start).map_err(|_| overloaded)?;
-        let turn = Arc::new(AsyncMutex::new(()));
-        let held = Arc::clone(&turn).try_lock_owned().ok().filter(|_| meeting == Meeting::Forbidden);
-        lines.push(Entry { owner: owner.clone(), traffic: Arc::clone(&traffic), status: seen.clone(), turn, _open: open });
-        Ok(Reserved { traffic, status: seen, turn: held })
+        let under_way = traffic.enter(conversation);
+        lines.push(Entry { owner: owner.clone(), traffic, status: seen.clone(), _open: open });
+        Ok(Reserved { under_way, status: seen })
     }
 
     /// Makes and keeps the connections until `shutdown` turns true and all of them have ended.
@@ -139,7 +144,11 @@ impl Entry {
     }
 
     fn is_abandoned(&self) -> bool {
-        let is_gone = matches!(&self.owner, Owner::Session(session) if session.is_over());
+        let is_gone = match &self.owner {
+            Owner::Session(session) => session.is_over(),
+            // Nobody may use it any more.
+            Owner::Caller(_) => self.traffic.is_haunted(),
+        };
         self.traffic.idle_for().is_some_and(|idle| is_gone || idle > IDLE)
     }
 }
@@ -163,7 +172,7 @@ async fn connected(
     status: &watch::Sender<Status>,
     child: &mut Option<crate::child::Child>,
 ) -> String {
-    let connection: Connection = match connector.connect(audience, None, child).await {
+    let connection: Connection = match connector.connect(audience, child).await {
         Ok(connection) => connection,
         Err(reason) => return reason,
     };
@@ -188,6 +197,10 @@ impl Audience for Aside {
 
     fn ask(&self, asked: Asked) {
         self.0.ask(asked);
+    }
+
+    fn answered_late(&self) {
+        self.0.settle_one();
     }
 }
 

@@ -52,8 +52,9 @@ impl Callable for Remote {
             };
             taken.answered();
             match conversation.lacked() {
-                // It may have found another way; if not, this is why.
-                Some(capability) if tells_of_failure(&result) => Err(CallError::CannotAsk { capability }),
+                // It may have found another way, or failed for another reason. Where it says that it failed for this, this is
+                // said to our client in the words of its era.
+                Some(capability) if blames(&result, &CallError::CannotAsk { capability }) => Err(CallError::CannotAsk { capability }),
                 _ => result,
             }
         })
@@ -177,11 +178,15 @@ impl Remote {
     }
 }
 
-fn tells_of_failure(result: &Result<Output, CallError>) -> bool {
+/// Whether a call failed because of this, as the server was told it.
+fn blames(result: &Result<Output, CallError>, error: &CallError) -> bool {
+    let reason = error.to_string();
     match result {
-        Ok(Output::Foreign(result)) => result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true"),
-        Ok(_) => false,
-        Err(_) => true,
+        Ok(Output::Foreign(result)) => {
+            result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true") && result.text().as_str().contains(&reason)
+        }
+        Err(CallError::Refused { message, .. }) => message.contains(&reason),
+        _ => false,
     }
 }
 

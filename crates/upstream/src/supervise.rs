@@ -39,6 +39,8 @@ const SUSTAINED: Duration = Duration::from_secs(60);
 const SETTLE: Duration = Duration::from_millis(100);
 /// The least time between two listings.
 const REST: Duration = Duration::from_secs(1);
+/// How long to wait before lists that could not be read are tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// What a server offers, named as it is to be called here.
 #[derive(Default)]
@@ -88,8 +90,12 @@ impl Upstream {
         let asks = Arc::new(AtomicBool::new(false));
         let (private, starting) = Private::new(Arc::clone(&asks));
         let watches = Arc::new(Watches::default());
-        let connector =
-            Connector { definition: Arc::clone(&definition), client: ClientInfo { capabilities: everything(), ..client }, guard };
+        let connector = Connector {
+            definition: Arc::clone(&definition),
+            client: ClientInfo { capabilities: everything(), ..client },
+            guard,
+            known_era: Arc::default(),
+        };
         let link = Link {
             name: Arc::clone(&definition.name),
             sharing: definition.sharing,
@@ -99,10 +105,9 @@ impl Upstream {
             asks: Arc::clone(&asks),
             turn: Arc::default(),
         };
-        let traffic = Traffic::new(Arc::clone(&asks));
-        let hearing = Arc::new(Hearing { told: Mutex::default(), arrived: Notify::new(), traffic: Mutex::new(traffic), watches, listener });
+        let hearing = Arc::new(Hearing { told: Mutex::default(), arrived: Notify::new(), watches, listener });
         let tending = private.tend(connector.clone(), starting, shutdown.clone());
-        let life = Life { connector, status, hearing, link: Arc::new(link), asks, known_era: None };
+        let life = Life { connector, status, hearing, link: Arc::new(link), asks };
         (Self { definition, status: seen }, async move {
             tokio::join!(life.live(shutdown), tending);
         })
@@ -135,24 +140,23 @@ struct Hearing {
     /// What it said has changed, since that was last looked at.
     told: Mutex<HashSet<Change>>,
     arrived: Notify,
-    /// The calls on the connection of the moment.
-    traffic: Mutex<Arc<Traffic>>,
     watches: Arc<Watches>,
     listener: Arc<dyn Listener>,
 }
 
 impl Hearing {
-    fn traffic(&self) -> Arc<Traffic> {
-        Arc::clone(&self.traffic.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     fn note(&self, change: Change) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(change);
         self.arrived.notify_one();
     }
 
-    fn take_told(&self) -> Vec<Change> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+    fn take_told(&self) -> HashSet<Change> {
+        std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The lists could not be read: what was told is still to be looked at.
+    fn put_back(&self, told: HashSet<Change>) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
     }
 
     /// Nobody knows what changed while we were away.
@@ -161,35 +165,47 @@ impl Hearing {
     }
 }
 
-impl Audience for Hearing {
+/// Hears what is said on one connection.
+#[derive(Debug)]
+struct Ear {
+    hearing: Arc<Hearing>,
+    traffic: Arc<Traffic>,
+}
+
+impl Audience for Ear {
     fn hear(&self, notification: Notification) {
+        let hearing = &self.hearing;
         match notification.method.as_ref() {
-            method::TOOLS_CHANGED => self.note(Change::Tools),
-            method::PROMPTS_CHANGED => self.note(Change::Prompts),
-            method::RESOURCES_CHANGED => self.note(Change::Resources),
+            method::TOOLS_CHANGED => hearing.note(Change::Tools),
+            method::PROMPTS_CHANGED => hearing.note(Change::Prompts),
+            method::RESOURCES_CHANGED => hearing.note(Change::Resources),
             method::RESOURCE_UPDATED => {
                 let uri = notification.params.and_then(|params| params.members().ok()?.string("uri"));
                 // Servers tell of more than they were asked for.
-                if let Some(uri) = uri.filter(|uri| self.watches.has(uri)) {
-                    self.listener.changed(Change::Resource(uri.into()));
+                if let Some(uri) = uri.filter(|uri| hearing.watches.has(uri)) {
+                    hearing.listener.changed(Change::Resource(uri.into()));
                 }
             }
-            method::LOG => self.traffic().hear(notification),
+            method::LOG => self.traffic.hear(notification),
             _ => {}
         }
     }
 
     fn ask(&self, asked: Asked) {
-        self.traffic().ask(asked);
+        self.traffic.ask(asked);
+    }
+
+    fn answered_late(&self) {
+        self.traffic.settle_one();
     }
 
     fn missed(&self) {
-        self.arrived.notify_one();
-        self.suspect_watched();
+        self.hearing.arrived.notify_one();
+        self.hearing.suspect_watched();
     }
 
     fn renewed(&self) {
-        self.watches.forget();
+        self.hearing.watches.forget();
     }
 }
 
@@ -205,8 +221,6 @@ struct Life {
     hearing: Arc<Hearing>,
     link: Arc<Link>,
     asks: Arc<AtomicBool>,
-    /// The era to try, if it is known or guessed.
-    known_era: Option<Era>,
 }
 
 impl Life {
@@ -214,7 +228,7 @@ impl Life {
         &self.connector.definition
     }
 
-    async fn live(mut self, mut shutdown: watch::Receiver<bool>) {
+    async fn live(self, mut shutdown: watch::Receiver<bool>) {
         let mut backoff = MIN_BACKOFF;
         let mut reported = String::new();
         loop {
@@ -232,7 +246,8 @@ impl Life {
                 reported.clear();
             } else {
                 // A server may have changed its era, and one that cannot bear the question is not asked it twice.
-                self.known_era = if self.known_era.is_none() { Some(Era::Legacy) } else { None };
+                let mut era = self.connector.era();
+                *era = if era.is_none() { Some(Era::Legacy) } else { None };
             }
             if started.elapsed() > SUSTAINED {
                 backoff = MIN_BACKOFF;
@@ -254,15 +269,13 @@ impl Life {
     }
 
     /// Connects and stays connected. Completes with the reason when that does not succeed or is over.
-    async fn connected(&mut self, slot: &mut Option<Child>) -> String {
+    async fn connected(&self, slot: &mut Option<Child>) -> String {
         let traffic = Traffic::new(Arc::clone(&self.asks));
-        *self.hearing.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&traffic);
-        let audience = Arc::clone(&self.hearing) as Arc<dyn Audience>;
-        let connection = match self.connector.connect(audience, self.known_era, slot).await {
+        let ear: Arc<dyn Audience> = Arc::new(Ear { hearing: Arc::clone(&self.hearing), traffic: Arc::clone(&traffic) });
+        let connection = match self.connector.connect(ear, slot).await {
             Ok(connection) => connection,
             Err(reason) => return reason,
         };
-        self.known_era = Some(connection.greeting().revision.era());
         tracing::info!(server = %self.definition().name, revision = %connection.greeting().revision, "connected");
         let line = Arc::new(Line { connection, traffic });
         let within = self.definition().start_timeout;
@@ -277,7 +290,7 @@ impl Life {
             tokio::select! {
                 reason = line::ended(&line.connection, slot) => reason,
                 never = self.keep_listed(&line.connection) => never,
-                never = self.hearing.watches.keep(&line.connection) => match never {},
+                never = self.hearing.watches.keep(&line.connection, || self.hearing.suspect_watched()) => match never {},
             }
         };
         // Listening begins before listing, so that no change falls into the gap.
@@ -287,29 +300,52 @@ impl Life {
         }
     }
 
-    /// Lists anew whenever the server says that something changed. What was known stays if that fails.
+    /// Lists anew whenever the server says that something changed. If that fails, what was known stays, and it is tried
+    /// again.
     async fn keep_listed(&self, connection: &Connection) -> String {
         loop {
             self.hearing.arrived.notified().await;
             tokio::time::sleep(SETTLE).await;
             let offered = tokio::time::timeout(self.definition().start_timeout, self.offer(connection)).await;
+            // Whoever announces changes without end is not listed without end.
+            let mut rest = REST;
             if let Err(reason) = offered.unwrap_or_else(|_| Err("no answer in time".into())) {
                 tracing::warn!(server = %self.definition().name, "its lists changed but cannot be read, the earlier ones stay: {reason}");
+                self.hearing.arrived.notify_one();
+                rest = AGAIN_AFTER;
             }
-            // Whoever announces changes without end is not listed without end.
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(rest).await;
         }
     }
 
     async fn offer(&self, connection: &Connection) -> Result<(), String> {
-        let told = self.hearing.take_told();
+        let told = Told { hearing: &self.hearing, changes: self.hearing.take_told() };
         let listing = Listing { definition: self.definition(), link: &self.link, connection };
-        let offer = Offer { told, ..listing.take().await? };
+        let offer = Offer { told: told.changes.iter().cloned().collect(), ..listing.take().await? };
+        told.done();
         for (name, reason) in &offer.left_out {
             tracing::warn!(server = %self.definition().name, tool = name, "left out: {reason}");
         }
         self.hearing.listener.offered(self.definition(), offer);
         Ok(())
+    }
+}
+
+/// What the server told us has changed, put back unless it is looked at.
+struct Told<'a> {
+    hearing: &'a Hearing,
+    changes: HashSet<Change>,
+}
+
+impl Told<'_> {
+    fn done(mut self) {
+        self.changes.clear();
+    }
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.hearing.put_back(std::mem::take(&mut self.changes));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The calls under way on one connection, and to which of them belongs what the server says without naming one.
 //!
 //! Over a pipe a server of the old era asks and logs without saying which call that is about. On a connection that ever
-//! served one client only, it is about that client's call. Otherwise it is about the only call under way, if all before it
+//! served one session only, it is about a call of that. Otherwise it is about the only call under way, if all before it
 //! were answered. Where neither is so it cannot be told, and nobody hears of it: a question must never reach the wrong
 //! person.
 
@@ -26,6 +26,9 @@ use toolcrib_wire::{
 /// The most questions of one call that wait to be passed on.
 const MAX_QUESTIONS: usize = 16;
 
+/// After what time a log message is no longer taken to be about a call that was given up.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
 /// The calls under way on one connection.
 #[derive(Debug)]
 pub(crate) struct Traffic {
@@ -40,6 +43,8 @@ struct State {
     served: Served,
     /// Calls that ended without an answer: the server may still be busy with them.
     unanswered: usize,
+    /// When the latest of those ended.
+    left_at: Option<Instant>,
     last_used: Instant,
 }
 
@@ -60,6 +65,16 @@ enum Served {
     Many,
 }
 
+impl Served {
+    fn is_only(&self, owner: &Owner) -> bool {
+        match self {
+            Self::Nobody => true,
+            Self::Only(known) => known == owner,
+            Self::Many => false,
+        }
+    }
+}
+
 /// A call under way. Dropped without an answer, it counts as one that the server may still be busy with.
 pub(crate) struct UnderWay {
     traffic: Arc<Traffic>,
@@ -76,29 +91,45 @@ enum Unclear {
 
 impl Traffic {
     pub(crate) fn new(asks: Arc<AtomicBool>) -> Arc<Self> {
-        let state = State { calls: Vec::new(), served: Served::Nobody, unanswered: 0, last_used: Instant::now() };
+        let state = State { calls: Vec::new(), served: Served::Nobody, unanswered: 0, left_at: None, last_used: Instant::now() };
         Arc::new(Self { state: Mutex::new(state), asks })
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, conversation: Arc<Conversation>) -> UnderWay {
+    pub(crate) fn enter(self: &Arc<Self>, conversation: &Arc<Conversation>) -> UnderWay {
+        self.enter_into(&mut self.lock(), conversation)
+    }
+
+    /// Enters if there is nobody else, nobody else ever was, and nothing is left of earlier calls.
+    pub(crate) fn enter_alone(self: &Arc<Self>, conversation: &Arc<Conversation>) -> Option<UnderWay> {
         let mut state = self.lock();
+        let is_free = state.calls.is_empty() && state.unanswered == 0 && state.served.is_only(&conversation.owner);
+        is_free.then(|| self.enter_into(&mut state, conversation))
+    }
+
+    fn enter_into(self: &Arc<Self>, state: &mut State, conversation: &Arc<Conversation>) -> UnderWay {
         match &state.served {
             Served::Nobody => state.served = Served::Only(conversation.owner.clone()),
             Served::Only(known) if *known == conversation.owner => {}
             Served::Only(_) | Served::Many => state.served = Served::Many,
         }
-        state.calls.push(Arc::clone(&conversation));
-        drop(state);
-        UnderWay { traffic: Arc::clone(self), conversation, is_answered: false }
+        state.calls.push(Arc::clone(conversation));
+        UnderWay { traffic: Arc::clone(self), conversation: Arc::clone(conversation), is_answered: false }
     }
 
     /// Whether nobody else was ever served.
     pub(crate) fn is_only_for(&self, owner: &Owner) -> bool {
-        match &self.lock().served {
-            Served::Nobody => true,
-            Served::Only(known) => known == owner,
-            Served::Many => false,
-        }
+        self.lock().served.is_only(owner)
+    }
+
+    /// Whether the server may still be busy with a call that nobody waits for.
+    pub(crate) fn is_haunted(&self) -> bool {
+        self.lock().unanswered > 0
+    }
+
+    /// The server has answered a call that nobody waited for any more.
+    pub(crate) fn settle_one(&self) {
+        let mut state = self.lock();
+        state.unanswered = state.unanswered.saturating_sub(1);
     }
 
     /// How long there has been no call.
@@ -107,16 +138,17 @@ impl Traffic {
         state.calls.is_empty().then(|| state.last_used.elapsed())
     }
 
-    /// Passes on what the server logs.
+    /// Passes on what the server logs. What is left of a call long ago is taken to have fallen silent.
     pub(crate) fn hear(&self, notification: Notification) {
-        if let Ok(conversation) = self.meant() {
+        let is_long_ago = |state: &State| state.left_at.is_none_or(|left| left.elapsed() > FORGOTTEN);
+        if let Ok(conversation) = self.meant(is_long_ago) {
             conversation.hear(notification);
         }
     }
 
     /// Passes on what the server asks.
     pub(crate) fn ask(&self, asked: Asked) {
-        match self.meant() {
+        match self.meant(|_| false) {
             Ok(conversation) => {
                 self.asks.store(true, Ordering::Relaxed);
                 conversation.ask(asked);
@@ -135,13 +167,12 @@ impl Traffic {
         }
     }
 
-    fn meant(&self) -> Result<Arc<Conversation>, Unclear> {
+    fn meant(&self, forgets: impl FnOnce(&State) -> bool) -> Result<Arc<Conversation>, Unclear> {
         let state = self.lock();
         match (state.calls.as_slice(), &state.served) {
             ([], _) => Err(Unclear::NoCall),
             ([oldest, ..], Served::Only(Owner::Session(_))) => Ok(Arc::clone(oldest)),
-            ([only], Served::Only(Owner::Caller(_))) => Ok(Arc::clone(only)),
-            ([only], _) if state.unanswered == 0 => Ok(Arc::clone(only)),
+            ([only], _) if state.unanswered == 0 || forgets(&state) => Ok(Arc::clone(only)),
             _ => Err(Unclear::SeveralCalls),
         }
     }
@@ -161,8 +192,11 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         let mut state = self.traffic.lock();
         state.calls.retain(|call| !Arc::ptr_eq(call, &self.conversation));
-        state.unanswered += usize::from(!self.is_answered);
         state.last_used = Instant::now();
+        if !self.is_answered {
+            state.unanswered += 1;
+            state.left_at = Some(state.last_used);
+        }
     }
 }
 
@@ -201,14 +235,18 @@ impl Conversation {
         let mut passing = JoinSet::new();
         loop {
             self.arrived.notified().await;
+            while passing.try_join_next().is_some() {}
             for asked in std::mem::take(&mut *self.lock()) {
+                if passing.len() >= MAX_QUESTIONS {
+                    asked.answer(Err(refusal(TOO_MANY)));
+                    continue;
+                }
                 let this = Arc::clone(self);
                 passing.spawn(async move {
                     let answer = this.answer_to(&asked.method.clone(), asked.params.clone()).await;
                     asked.answer(answer);
                 });
             }
-            while passing.try_join_next().is_some() {}
         }
     }
 
@@ -257,7 +295,7 @@ impl Audience for Conversation {
             drop(waiting);
             self.arrived.notify_one();
         } else {
-            asked.answer(Err(refusal("too many questions at once")));
+            asked.answer(Err(refusal(TOO_MANY)));
         }
     }
 }
@@ -277,6 +315,8 @@ pub(crate) fn question(method: &str, params: Option<Json>) -> Option<Question> {
         _ => None,
     }
 }
+
+const TOO_MANY: &str = "too many questions at once";
 
 fn refusal(message: &str) -> ErrorObject {
     ErrorObject::new(code::INTERNAL_ERROR, message)

@@ -2,13 +2,13 @@
 //! when it has been away.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::sync::{Notify, watch};
-use toolcrib_contract::{CallError, Json, Watch};
+use toolcrib_contract::{BoxFuture, CallError, Json, Watch};
 use toolcrib_wire::{
     Era, Notification,
     client::{Audience, Connection, Outgoing},
@@ -19,6 +19,8 @@ use toolcrib_wire::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait before a stream that broke off is opened again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How long to wait before what a server refused is asked for again.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// What is watched at one server.
 #[derive(Debug, Default)]
@@ -27,9 +29,11 @@ pub(crate) struct Watches {
     wanted: Mutex<BTreeMap<String, usize>>,
     /// Told when that changes.
     changed: Notify,
-    /// What the server has agreed to or refused, on the connection of the moment.
-    settled: watch::Sender<HashMap<String, Result<(), String>>>,
+    /// What the server has agreed to or refused on the connection of the moment; `None` while there is no connection.
+    settled: watch::Sender<Option<Settled>>,
 }
+
+type Settled = BTreeMap<String, Result<(), String>>;
 
 /// One who wants to hear of a resource.
 struct Wanted {
@@ -38,17 +42,23 @@ struct Wanted {
 }
 
 impl Watches {
-    /// Watches a resource for as long as what this gives is held.
+    /// Watches a resource for as long as what this gives is held. A server that is away, or slow to answer, is told as
+    /// soon as that is possible; only one that refuses is an error.
     pub(crate) async fn watch(self: &Arc<Self>, uri: &str) -> Result<Watch, CallError> {
         *self.lock().entry(uri.to_owned()).or_default() += 1;
         let wanted = Wanted { watches: Arc::clone(self), uri: uri.to_owned() };
+        // An earlier refusal was for somebody else, and may no longer hold.
+        self.settled.send_if_modified(|settled| {
+            settled.as_mut().is_some_and(|settled| settled.get(uri).is_some_and(Result::is_err) && settled.remove(uri).is_some())
+        });
         self.changed.notify_one();
         let mut settled = self.settled.subscribe();
-        let answer = tokio::time::timeout(PATIENCE, settled.wait_for(|settled| settled.contains_key(uri))).await;
-        match answer.map(|settled| settled.ok().and_then(|settled| settled.get(uri).cloned())) {
-            Ok(Some(Ok(()))) => Ok(Watch::holding(wanted)),
-            Ok(Some(Err(reason))) => Err(CallError::failed(format_args!("no changes are announced of {uri}: {reason}"))),
-            Ok(None) | Err(_) => Err(CallError::failed(format_args!("no changes are announced of {uri}: the server does not answer"))),
+        let is_settled = |settled: &Option<Settled>| settled.as_ref().is_none_or(|settled| settled.contains_key(uri));
+        let answer = tokio::time::timeout(PATIENCE, settled.wait_for(is_settled)).await;
+        let answer = answer.ok().and_then(|settled| settled.ok()?.as_ref()?.get(uri).cloned());
+        match answer {
+            Some(Err(reason)) => Err(CallError::failed(format_args!("no changes are announced of {uri}: {reason}"))),
+            Some(Ok(())) | None => Ok(Watch::holding(wanted)),
         }
     }
 
@@ -64,26 +74,28 @@ impl Watches {
 
     /// The server has forgotten what it was told.
     pub(crate) fn forget(&self) {
-        self.settled.send_replace(HashMap::new());
+        self.settled.send_if_modified(|settled| settled.as_mut().map(BTreeMap::clear).is_some());
         self.changed.notify_one();
     }
 
-    /// Keeps the server told of what is watched, for as long as this is polled.
-    pub(crate) async fn keep(&self, connection: &Connection) -> Infallible {
-        self.forget();
+    /// Keeps the server told of what is watched, for as long as this is polled. Where changes may have been missed,
+    /// `suspect` is called.
+    pub(crate) async fn keep(&self, connection: &Connection, suspect: impl Fn()) -> Infallible {
+        self.settled.send_replace(Some(Settled::new()));
+        let _away = Away(self);
         if !can_be_watched(connection) {
             return self.refuse_all().await;
         }
         match connection.greeting().revision.era() {
             Era::Legacy => self.keep_subscribed(connection).await,
-            Era::Modern => self.keep_listening(connection).await,
+            Era::Modern => self.keep_listening(connection, suspect).await,
         }
     }
 
     async fn refuse_all(&self) -> Infallible {
         loop {
-            let refused = Err("its server does not tell of changes".to_owned());
-            self.settled.send_modify(|settled| settled.extend(self.uris().into_iter().map(|uri| (uri, refused.clone()))));
+            let refused = || Err("its server does not tell of changes".to_owned());
+            self.settle(self.uris().into_iter().map(|uri| (uri, refused())).collect());
             self.changed.notified().await;
         }
     }
@@ -99,10 +111,10 @@ impl Watches {
             }
         };
         loop {
-            let (wanted, told) = (self.uris(), self.settled.borrow().clone());
-            for uri in wanted.iter().filter(|uri| !told.contains_key(*uri)) {
+            let (wanted, told) = (self.uris(), self.told());
+            for uri in wanted.iter().filter(|uri| !matches!(told.get(*uri), Some(Ok(())))) {
                 let answer = request(method::SUBSCRIBE, uri).await;
-                self.settled.send_modify(|settled| drop(settled.insert(uri.clone(), answer)));
+                self.note(uri, Some(answer));
             }
             for (uri, answer) in told.iter().filter(|(uri, _)| !wanted.contains(*uri)) {
                 if answer.is_ok()
@@ -110,43 +122,62 @@ impl Watches {
                 {
                     tracing::debug!(error, "a subscription stays with the server; nobody hears of it");
                 }
-                self.settled.send_modify(|settled| drop(settled.remove(uri)));
+                self.note(uri, None);
             }
-            self.changed.notified().await;
+            self.changed_or_retried(self.told().values().any(Result::is_err)).await;
         }
     }
 
     /// A server of the new era has one stream for all; a new one takes over before the old one ends.
-    async fn keep_listening(&self, connection: &Connection) -> Infallible {
-        let mut listening: Option<std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>>> = None;
+    async fn keep_listening(&self, connection: &Connection, suspect: impl Fn()) -> Infallible {
+        let mut listening: Option<Stream<'_>> = None;
         let mut told = BTreeSet::new();
         loop {
             let wanted = self.uris();
-            if wanted != told {
-                let acknowledged = Arc::new(Acknowledged::default());
-                let mut next = (!wanted.is_empty()).then(|| Box::pin(listen(connection, wanted.clone(), Arc::clone(&acknowledged))) as _);
-                if let Some(next) = &mut next {
-                    tokio::select! {
-                        () = acknowledged.heard.notified() => {}
-                        () = &mut *next => {}
-                        () = tokio::time::sleep(PATIENCE) => {}
-                    }
-                }
-                let agreed = acknowledged.uris();
+            let is_in_full = listening.is_some() || wanted.is_empty();
+            if wanted != told || !is_in_full {
+                let next = Stream::open(connection, &wanted).await;
+                let agreed = next.as_ref().map(|stream| stream.acknowledged.uris()).unwrap_or_default();
                 let refused = || Err("its server does not tell of changes of it".to_owned());
                 let answers = wanted.iter().map(|uri| (uri.clone(), if agreed.contains(uri) { Ok(()) } else { refused() }));
-                self.settled.send_replace(answers.collect());
+                self.settle(answers.collect());
                 (listening, told) = (next, wanted);
             }
+            let is_broken = listening.is_none() && !told.is_empty();
             tokio::select! {
-                () = self.changed.notified() => {}
-                () = async { match &mut listening { Some(stream) => stream.await, None => std::future::pending().await } } => {
+                () = self.changed_or_retried(is_broken) => {}
+                () = ended(&mut listening) => {
                     listening = None;
-                    told.clear();
                     tokio::time::sleep(AGAIN_AFTER).await;
+                    suspect();
                 }
             }
         }
+    }
+
+    async fn changed_or_retried(&self, is_retried: bool) {
+        tokio::select! {
+            () = self.changed.notified() => {}
+            () = tokio::time::sleep(RETRY_AFTER), if is_retried => {}
+        }
+    }
+
+    fn told(&self) -> Settled {
+        self.settled.borrow().clone().unwrap_or_default()
+    }
+
+    fn settle(&self, answers: Settled) {
+        self.settled.send_replace(Some(answers));
+    }
+
+    fn note(&self, uri: &str, answer: Option<Result<(), String>>) {
+        self.settled.send_modify(|settled| {
+            let settled = settled.get_or_insert_default();
+            match answer {
+                Some(answer) => drop(settled.insert(uri.to_owned(), answer)),
+                None => drop(settled.remove(uri)),
+            }
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
@@ -194,6 +225,39 @@ impl Audience for Acknowledged {
     }
 }
 
+/// A stream on which a server of the new era tells of changes. Dropping it closes it.
+struct Stream<'a> {
+    acknowledged: Arc<Acknowledged>,
+    listening: BoxFuture<'a, ()>,
+}
+
+impl<'a> Stream<'a> {
+    /// Opens a stream and waits until the server has said of what it will tell. `None` where it ends before that, or
+    /// nothing is to be told.
+    async fn open(connection: &'a Connection, uris: &BTreeSet<String>) -> Option<Self> {
+        if uris.is_empty() {
+            return None;
+        }
+        let acknowledged = Arc::new(Acknowledged::default());
+        let mut stream = Self { listening: Box::pin(listen(connection, uris.clone(), Arc::clone(&acknowledged))), acknowledged };
+        let is_open = tokio::select! {
+            biased;
+            () = stream.acknowledged.heard.notified() => true,
+            () = stream.listening.as_mut() => false,
+            () = tokio::time::sleep(PATIENCE) => false,
+        };
+        is_open.then_some(stream)
+    }
+}
+
+/// Completes when the stream ends, if there is one.
+async fn ended(stream: &mut Option<Stream<'_>>) {
+    match stream {
+        Some(stream) => stream.listening.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Listens until the server ends that.
 async fn listen(connection: &Connection, uris: BTreeSet<String>, audience: Arc<Acknowledged>) {
     let uris = Json::array(uris.iter().map(|uri| Json::string(uri)));
@@ -202,6 +266,15 @@ async fn listen(connection: &Connection, uris: BTreeSet<String>, audience: Arc<A
     let outgoing = Outgoing { params: Some(params), audience: Some(audience), ..Outgoing::default() };
     if let Err(error) = connection.request(method::LISTEN, outgoing).await {
         tracing::debug!(%error, "the stream of resource changes broke off");
+    }
+}
+
+/// Says that there is no connection any more.
+struct Away<'a>(&'a Watches);
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        self.0.settled.send_replace(None);
     }
 }
 

@@ -60,6 +60,9 @@ pub trait Audience: Send + Sync + fmt::Debug {
     /// The server asks something. By default nobody can answer: dropped, the question is refused.
     fn ask(&self, _question: Asked) {}
 
+    /// An answer came to a request that nobody waited for any more.
+    fn answered_late(&self) {}
+
     /// Something may have been said that we did not hear.
     fn missed(&self) {}
 

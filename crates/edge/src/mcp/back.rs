@@ -121,13 +121,6 @@ impl Back {
         }
     }
 
-    /// Refuses all open questions.
-    pub(super) fn refuse(&self, error: &CallError) {
-        for open in std::mem::take(&mut self.questions().open) {
-            let _ = open.answer.send(Err(error.clone()));
-        }
-    }
-
     fn lane(&self) -> MutexGuard<'_, Lane> {
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -157,9 +150,10 @@ impl Back {
         let (answer, answered) = oneshot::channel();
         {
             let mut questions = self.questions();
-            questions.asked += 1;
             let is_free = |name: &String| name.len() <= MAX_NAME && questions.open.iter().all(|open| open.name != *name);
-            let name = name_of(&question).filter(is_free).unwrap_or_else(|| format!("question-{}", questions.asked));
+            let numbered = || (questions.asked + 1..).map(|number| format!("question-{number}")).find(is_free).unwrap_or_default();
+            let name = name_of(&question).filter(is_free).unwrap_or_else(numbered);
+            questions.asked += 1;
             questions.open.push(Open { name, question, answer });
         }
         self.asked.wake();

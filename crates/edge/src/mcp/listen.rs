@@ -2,8 +2,8 @@
 
 use super::{Mcp, WireCaller};
 use crate::{answer::Answer, raised};
-use std::collections::BTreeSet;
-use tokio::sync::broadcast::error::RecvError;
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::{sync::broadcast::error::RecvError, task::JoinSet};
 use toolcrib_contract::{Change, Json, Watch};
 use toolcrib_wire::{Era, ErrorObject, meta::SUBSCRIPTION_ID, method, server::Exchange};
 
@@ -57,9 +57,10 @@ impl Filter {
         }
     }
 
-    /// Every list that the client may have missed a change of.
-    fn all_lists(&self) -> impl Iterator<Item = Change> {
-        [Change::Tools, Change::Prompts, Change::Resources].into_iter().filter(|change| self.wants(change))
+    /// Everything that the client may have missed a change of.
+    fn everything(&self) -> impl Iterator<Item = Change> {
+        let lists = [Change::Tools, Change::Prompts, Change::Resources].into_iter().filter(|change| self.wants(change));
+        lists.chain(self.uris.iter().flatten().map(|uri| Change::Resource(uri.as_str().into())))
     }
 }
 
@@ -88,7 +89,7 @@ impl Mcp {
                 change = changes.recv() => match change {
                     Ok(event) if filter.wants(&event.change) && self.visible_to(&exchange.caller).concerns(&event) => tell(&event.change),
                     Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => filter.all_lists().for_each(|change| tell(&change)),
+                    Err(RecvError::Lagged(_)) => filter.everything().for_each(|change| tell(&change)),
                     Err(RecvError::Closed) => break,
                 },
                 () = raised(&mut shutdown) => break,
@@ -107,14 +108,12 @@ impl Mcp {
             )));
         }
         let visible = self.visible_to(caller);
-        let mut watches = Vec::with_capacity(uris.len());
-        let mut watched = BTreeSet::new();
+        let mut watching = JoinSet::new();
         for uri in std::mem::take(uris) {
-            if let Ok(watch) = self.gate.watch(&visible, &uri).await {
-                watches.push(watch);
-                watched.insert(uri);
-            }
+            let (gate, visible) = (Arc::clone(&self.gate), visible.clone());
+            watching.spawn(async move { gate.watch(&visible, &uri).await.map(|watch| (uri, watch)) });
         }
+        let (watched, watches) = watching.join_all().await.into_iter().flatten().unzip();
         *uris = watched;
         Ok(watches)
     }

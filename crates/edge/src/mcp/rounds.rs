@@ -16,15 +16,15 @@ use std::{
     future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::task::AbortHandle;
 use toolcrib_contract::{BackChannel, BoxFuture, Call, CallError, Json, Kind, Members, Question};
 use toolcrib_gate::{Arrived, Reply};
 use toolcrib_wire::{Era, ErrorObject, server::Exchange};
 
-/// The most calls that wait for their next round.
-const MAX_PARKED: usize = 1024;
+/// The most calls that wait for their next round. The longest waiting make room: their clients are most likely gone.
+const MAX_PARKED: usize = 256;
 
 /// How long a server that asks one thing may take to ask another before the client is asked.
 const GATHER: Duration = Duration::from_millis(20);
@@ -78,34 +78,32 @@ impl Mcp {
 
     /// Lets a call run until it ends or has to wait for the client.
     async fn go_on(&self, mut live: Live, owner: &StateOwner) -> Answer {
-        loop {
-            let questions = match live.next().await {
-                Next::Questions(questions) => questions,
-                Next::Done(Ok(reply)) => return self.answers.reply(reply, live.kind, Era::Modern),
-                Next::Done(Err(CallError::NeedsInput(questions))) => {
-                    let state = self.seal.seal(owner, &Round::Again(live.back.answered().clone()));
-                    return Ok(self.answers.input_required(&questions, &state));
-                }
-                Next::Done(Err(CallError::NeedsRound(theirs))) => {
-                    let state = self.seal.seal(owner, &Round::Elsewhere(theirs.get("requestState")));
-                    return Ok(theirs.edit(&[("requestState", Some(Json::string(&state)))]));
-                }
-                Next::Done(Err(error)) => return self.answers.error(&error, live.kind, Era::Modern),
-            };
-            match self.parked.park(live) {
-                Ok(ticket) => {
-                    return Ok(self.answers.input_required(&questions, &self.seal.seal(owner, &Round::Parked(ticket))));
-                }
-                Err(Full(refused)) => {
-                    live = *refused;
-                    live.back.refuse(&CallError::Overloaded { limit: MAX_PARKED, what: "calls wait for answers of their clients" });
-                }
+        match live.next().await {
+            Next::Questions(questions) => {
+                let ticket = self.parked.park(live);
+                Ok(self.answers.input_required(&questions, &self.seal.seal(owner, &Round::Parked(ticket))))
             }
+            Next::Done(Ok(reply)) => self.answers.reply(reply, live.kind, Era::Modern),
+            Next::Done(Err(CallError::NeedsInput(questions))) => {
+                let state = self.seal.seal(owner, &Round::Again(live.back.answered().clone()));
+                Ok(self.answers.input_required(&questions, &state))
+            }
+            Next::Done(Err(CallError::NeedsRound(theirs))) => {
+                let state = self.seal.seal(owner, &Round::Elsewhere(theirs.get("requestState")));
+                Ok(theirs.edit(&[("requestState", Some(Json::string(&state)))]))
+            }
+            Next::Done(Err(error)) => self.answers.error(&error, live.kind, Era::Modern),
         }
     }
 
     fn brought(&self, params: Option<&Members>, owner: &StateOwner) -> Result<Brought, ErrorObject> {
         let Some(params) = params else { return Ok(Brought { round: None, responses: None }) };
+        // Answers that make no sense are refused before the state is used up.
+        let responses = params.get("inputResponses").map(|responses| responses.members()).transpose();
+        let responses = responses.map_err(|error| ErrorObject::invalid_params(format!("params.inputResponses: {error}")))?;
+        if let Some((name, _)) = responses.iter().flat_map(Members::iter).find(|(_, response)| !response.is_object()) {
+            return Err(ErrorObject::invalid_params(format!("params.inputResponses[{name:?}] must be an object")));
+        }
         let round = match params.get("requestState") {
             None => None,
             Some(_) => {
@@ -114,11 +112,6 @@ impl Mcp {
                 Some(self.seal.open(owner, &sealed).map_err(|error| ErrorObject::invalid_params(error.to_string()))?)
             }
         };
-        let responses = params.get("inputResponses").map(|responses| responses.members()).transpose();
-        let responses = responses.map_err(|error| ErrorObject::invalid_params(format!("params.inputResponses: {error}")))?;
-        if let Some((name, _)) = responses.iter().flat_map(Members::iter).find(|(_, response)| !response.is_object()) {
-            return Err(ErrorObject::invalid_params(format!("params.inputResponses[{name:?}] must be an object")));
-        }
         Ok(Brought { round, responses })
     }
 }
@@ -151,31 +144,32 @@ pub(super) struct Parked(Arc<Mutex<HashMap<u64, Waiting>>>);
 
 struct Waiting {
     live: Live,
+    since: Instant,
     /// Gives the call up when its time is over.
     timer: AbortHandle,
 }
 
-/// There is no room for another call, which is given back.
-struct Full(Box<Live>);
-
 impl Parked {
-    fn park(&self, live: Live) -> Result<u64, Full> {
-        let mut waiting = self.lock();
-        if waiting.len() >= MAX_PARKED {
-            return Err(Full(Box::new(live)));
-        }
+    fn park(&self, live: Live) -> u64 {
         let (ticket, parked) = (random(), self.clone());
         let timer = tokio::spawn(async move {
             tokio::time::sleep(LIFETIME).await;
             let given_up = parked.lock().remove(&ticket);
             drop(given_up);
         });
-        waiting.insert(ticket, Waiting { live, timer: timer.abort_handle() });
-        Ok(ticket)
+        let mut waiting = self.lock();
+        let longest = waiting.iter().min_by_key(|(_, waiting)| waiting.since).map(|(ticket, _)| *ticket);
+        let given_up = longest.filter(|_| waiting.len() >= MAX_PARKED).and_then(|longest| waiting.remove(&longest));
+        waiting.insert(ticket, Waiting { live, since: Instant::now(), timer: timer.abort_handle() });
+        drop(waiting);
+        if let Some(Waiting { timer, .. }) = given_up {
+            timer.abort();
+        }
+        ticket
     }
 
     fn claim(&self, ticket: u64) -> Option<Live> {
-        let Waiting { live, timer } = self.lock().remove(&ticket)?;
+        let Waiting { live, timer, .. } = self.lock().remove(&ticket)?;
         timer.abort();
         Some(live)
     }

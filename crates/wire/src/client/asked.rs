@@ -19,11 +19,13 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// A question, with the way back of its answer. `ping` needs nobody: it is answered at once.
-    pub(super) fn or_pong(request: Request, send: impl FnOnce(Json) + Send + 'static) -> Option<Self> {
+    /// A question, with the way back of its answer. `ping` needs nobody: it is answered at once, which `send` is told since
+    /// a server that pings and does not read is owed nothing.
+    pub(super) fn or_pong(request: Request, send: impl FnOnce(Json, bool) + Send + 'static) -> Option<Self> {
         let Request { id, method, params } = request;
-        let reply = move |outcome| send(Response { id: Some(id), outcome }.to_json());
-        if method.as_ref() == method::PING {
+        let is_ping = method.as_ref() == method::PING;
+        let reply = move |outcome| send(Response { id: Some(id), outcome }.to_json(), is_ping);
+        if is_ping {
             reply(Ok(Json::empty_object()));
             return None;
         }

@@ -5,7 +5,7 @@ use super::{
     listen_params, notification, prepare, read_discovered, read_initialized,
 };
 use crate::{
-    Era, ErrorObject, Revision, headers,
+    Era, ErrorObject, Notification, Revision, headers,
     message::{Id, Message, Request, Response},
     method, sse,
 };
@@ -17,13 +17,14 @@ use std::{
     collections::HashMap,
     error::Error as _,
     fmt,
+    future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot};
 use toolcrib_json::Json;
 
 /// How often a stream that broke off is resumed before the answer is given up.
@@ -126,30 +127,62 @@ impl Connection {
     }
 
     pub(super) async fn listen<T>(&self) -> T {
-        let mut place = Place::default();
+        let mut stream = Listening::default();
         loop {
             let used = self.inner.session.load_full();
             let ended = match self.greeting.revision.era() {
                 Era::Modern => {
-                    let outgoing = Outgoing { params: Some(listen_params()), ..Outgoing::default() };
+                    let audience: Arc<dyn Audience> =
+                        Arc::new(Reopened { audience: Arc::clone(&self.inner.audience), was_open: stream.was_open });
+                    let outgoing = Outgoing { params: Some(listen_params()), audience: Some(audience), ..Outgoing::default() };
                     self.inner.request(method::LISTEN, &outgoing, Some(self.greeting.revision)).await.map(|_| ())
                 }
-                Era::Legacy => self.inner.listen_to_session(self.greeting.revision, &mut place).await,
+                Era::Legacy => self.inner.listen_to_session(self.greeting.revision, used.as_ref(), &mut stream).await,
             };
             match ended {
-                // The server has no such stream: it will not tell of changes.
-                Err(Failure::Status(StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED | StatusCode::BAD_REQUEST, _))
-                | Err(Failure::Error(RequestError::Server(_))) => return std::future::pending().await,
-                Err(Failure::Status(StatusCode::NOT_FOUND, _)) if used.is_none() => return std::future::pending().await,
-                Err(Failure::Status(StatusCode::NOT_FOUND, _)) => {
+                // A place that the server does not know is forgotten by now: the next attempt asks for none.
+                Err(Failure::Status(StatusCode::BAD_REQUEST, _)) if std::mem::take(&mut stream.asked_for_place) => {}
+                Err(Failure::Status(StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST, _)) if used.is_some() && stream.was_open => {
                     if let Err(error) = self.inner.renew(used).await {
                         tracing::debug!(%error, "listening waits for the server");
                     }
                 }
-                _ => {}
+                // The server has no such stream: it will not tell of changes.
+                Err(Failure::Status(
+                    StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND,
+                    _,
+                ))
+                | Err(Failure::Error(RequestError::Server(_))) => return std::future::pending().await,
+                _ => stream.was_open = true,
             }
             tokio::time::sleep(LISTEN_AGAIN_AFTER).await;
-            self.inner.audience.missed();
+        }
+    }
+}
+
+/// The stream on which a server says what belongs to no request, over all its interruptions.
+#[derive(Default)]
+struct Listening {
+    was_open: bool,
+    place: Place,
+    /// The session that the place belongs to.
+    session: Option<Arc<HeaderValue>>,
+    asked_for_place: bool,
+}
+
+/// Hears of a server of the new era that it tells of changes again: what it would have told meanwhile was missed.
+#[derive(Debug)]
+struct Reopened {
+    audience: Arc<dyn Audience>,
+    was_open: bool,
+}
+
+impl Audience for Reopened {
+    fn hear(&self, notification: Notification) {
+        if notification.method.as_ref() == method::ACKNOWLEDGED && self.was_open {
+            self.audience.missed();
+        } else {
+            self.audience.hear(notification);
         }
     }
 }
@@ -225,9 +258,8 @@ impl Inner {
         let outgoing = Outgoing { params: Some(initialize_params(&self.client)), ..Outgoing::default() };
         let result = self.request(method::INITIALIZE, &outgoing, None).await.map_err(|failure| match failure {
             Failure::Status(status, _) if matches!(status.as_u16(), 401 | 403) => ConnectError::Unauthorized(status.as_u16()),
-            Failure::Status(status @ (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED), _) => {
-                ConnectError::NotAnEndpoint(status.as_u16())
-            }
+            Failure::Status(status @ (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED), _)
+            | Failure::Status(status @ StatusCode::BAD_REQUEST, None) => ConnectError::NotAnEndpoint(status.as_u16()),
             other => ConnectError::Protocol(format!("initialize failed: {}", other.into_error())),
         })?;
         let greeting = read_initialized(&result)?;
@@ -483,36 +515,68 @@ impl Inner {
     /// What a legacy server asks; the answer goes beside the stream that it came on.
     fn asked(&self, request: Request, revision: Option<Revision>) -> Option<Asked> {
         let this = Weak::clone(&self.this);
-        Asked::or_pong(request, move |answer| {
-            if let Some(inner) = this.upgrade() {
-                inner.send_aside(&answer, revision);
+        Asked::or_pong(request, move |answer, is_pong| {
+            let Some(inner) = this.upgrade() else { return };
+            match is_pong {
+                true => inner.send_aside(&answer, revision),
+                false => inner.send_answer(&answer, revision),
             }
         })
     }
 
-    /// Sends a message that has no answer, without waiting for it to arrive.
+    /// Sends a message that has no answer, without waiting for it to arrive. Of too many at once some are dropped: a server
+    /// that floods us with pings is owed no more.
     fn send_aside(&self, text: &Json, revision: Option<Revision>) {
+        let Ok(place) = Arc::clone(&self.aside).try_acquire_owned() else { return };
+        self.spawn_post(text, revision, async { Ok(place) });
+    }
+
+    /// Sends the answer to a question. The server waits for it, so it waits for a place.
+    fn send_answer(&self, text: &Json, revision: Option<Revision>) {
+        self.spawn_post(text, revision, Arc::clone(&self.aside).acquire_owned());
+    }
+
+    fn spawn_post(
+        &self,
+        text: &Json,
+        revision: Option<Revision>,
+        place: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + 'static,
+    ) {
         let request = self.http.post(&self.endpoint.url).headers(self.headers(revision)).body(text.clone().into_bytes());
         let request =
             request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json, text/event-stream");
-        // A server that floods us with requests gets answers to so many at once.
-        let (Ok(place), Ok(runtime)) = (Arc::clone(&self.aside).try_acquire_owned(), tokio::runtime::Handle::try_current()) else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            let _place = place;
-            if let Err(error) = request.timeout(Duration::from_secs(10)).send().await {
-                tracing::debug!(error = %describe(&error), "a message to a server was lost");
+            let _place = place.await;
+            match request.timeout(Duration::from_secs(10)).send().await {
+                Ok(response) if response.status().is_success() => {}
+                Ok(response) => tracing::debug!(status = %response.status(), "a server did not take a message"),
+                Err(error) => tracing::debug!(error = %describe(&error), "a message to a server was lost"),
             }
         });
     }
 
-    /// Reads what belongs to no request, from where an earlier stream broke off, if the server keeps that.
-    async fn listen_to_session(&self, revision: Revision, place: &mut Place) -> Result<(), Failure> {
-        let last = place.last_event.take();
+    /// Reads what belongs to no request, from where an earlier stream of the session broke off, if the server keeps that.
+    async fn listen_to_session(
+        &self,
+        revision: Revision,
+        session: Option<&Arc<HeaderValue>>,
+        listening: &mut Listening,
+    ) -> Result<(), Failure> {
+        if listening.session.as_ref() != session {
+            listening.place = Place::default();
+            listening.session = session.cloned();
+        }
+        let last = listening.place.last_event.take();
+        listening.asked_for_place = last.is_some();
         let mut stream = self.resume(last.as_deref(), Some(revision)).await?;
+        if std::mem::replace(&mut listening.was_open, true) {
+            self.audience.missed();
+        }
         let nobody = Outgoing::default();
         // No request of ours has this id, so nothing on this stream is taken for an answer.
         const NONE: i64 = 0;
-        self.read_until_answer(&mut stream, place, NONE, &nobody, Some(revision)).await?;
+        self.read_until_answer(&mut stream, &mut listening.place, NONE, &nobody, Some(revision)).await?;
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     meta, method,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -44,6 +44,8 @@ pub(super) struct Shared {
     client: ClientInfo,
     next_id: AtomicI64,
     waiting: Mutex<HashMap<i64, Waiting>>,
+    /// Requests that were given up and not answered yet, the latest of them.
+    given_up: Mutex<VecDeque<i64>>,
     /// Weak, so that the pipe closes with the connection although the reading side goes on.
     out: mpsc::WeakSender<Json>,
     audience: Arc<dyn Audience>,
@@ -192,6 +194,7 @@ impl Shared {
             client,
             next_id: AtomicI64::new(1),
             waiting: Mutex::default(),
+            given_up: Mutex::default(),
             out: out.downgrade(),
             audience,
             ended: watch::Sender::new(None),
@@ -227,7 +230,7 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ended(&self) -> String {
+    pub(super) async fn ended(&self) -> String {
         let mut ended = self.ended.subscribe();
         let reason = ended.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
         reason.unwrap_or_else(|| "the connection ended".to_owned())
@@ -236,9 +239,12 @@ impl Shared {
     pub(super) fn hear(&self, message: Message) {
         match message {
             Message::Response(Response { id: Some(Id::Number(id)), outcome }) => {
-                if let Some(waiting) = self.lock().remove(&id) {
+                let waiting = self.lock().remove(&id);
+                match waiting {
                     // Whoever asked may have given up in the meantime.
-                    let _ = waiting.answer.send(outcome);
+                    Some(waiting) => drop(waiting.answer.send(outcome)),
+                    None if self.was_given_up(id) => self.audience.answered_late(),
+                    None => {}
                 }
             }
             Message::Response(_) => {}
@@ -255,11 +261,20 @@ impl Shared {
         }
     }
 
+    fn was_given_up(&self, id: i64) -> bool {
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = given_up.iter().position(|other| *other == id);
+        found.and_then(|index| given_up.remove(index)).is_some()
+    }
+
     /// What the server asks. On a pipe it does not say which request that is about.
     fn asked(&self, request: Request) -> Option<Asked> {
         let out = self.out.clone();
-        Asked::or_pong(request, move |answer| {
+        Asked::or_pong(request, move |answer, is_pong| {
             let Some(Err(TrySendError::Full(answer))) = out.upgrade().map(|out| out.try_send(answer)) else { return };
+            if is_pong {
+                return;
+            }
             // A server that waits for an answer gets it, even if it has to read all the rest first.
             if let (Some(out), Ok(runtime)) = (out.upgrade(), tokio::runtime::Handle::try_current()) {
                 runtime.spawn(async move { out.send(answer).await });
@@ -312,6 +327,12 @@ impl Shared {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if self.shared.lock().remove(&self.id).is_some() {
+            let mut given_up = self.shared.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+            if given_up.len() >= MAX_WAITING {
+                given_up.pop_front();
+            }
+            given_up.push_back(self.id);
+            drop(given_up);
             // A full pipe cannot take the news; the answer, when it comes, finds nobody.
             let _ = self.shared.out.upgrade().map(|out| out.try_send(cancelled(self.id)));
         }

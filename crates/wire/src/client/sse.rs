@@ -6,9 +6,12 @@ use super::{
     http::{Endpoint, describe, http_client},
     pipe::Shared,
 };
-use crate::{message::Message, sse};
+use crate::{
+    message::{Fault, Message},
+    sse,
+};
 use bytes::Bytes;
-use http::header;
+use http::{StatusCode, header};
 use reqwest::{Client, Url};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -61,7 +64,12 @@ impl Stream {
     /// Takes in what the server says, until the stream ends.
     pub(super) async fn read_all(mut self, shared: Arc<Shared>) {
         let reason = loop {
-            match self.next().await {
+            let next = tokio::select! {
+                next = self.next() => next,
+                // Nobody is left to hear it.
+                _ = shared.ended() => return,
+            };
+            match next {
                 Ok(data) => match Message::parse(&Bytes::from(data)) {
                     Ok(message) => shared.hear(message),
                     Err(fault) => shared.misheard(&fault),
@@ -89,20 +97,31 @@ impl Poster {
     /// Tells the server what waits, one message after the other, until the connection is closed.
     pub(super) async fn post_all(self, shared: Arc<Shared>, mut waiting: mpsc::Receiver<Json>) {
         while let Some(message) = waiting.recv().await {
-            if let Err(reason) = self.post(message).await {
-                shared.end(format!("the server does not take messages any more: {reason}"));
-                return;
+            match self.post(message.clone()).await {
+                Ok(status) if status.is_success() => {}
+                // This one message it does not take; the next it may.
+                Ok(status) if matches!(status.as_u16(), 400 | 413 | 422 | 429) => shared.misheard(&not_taken(message, status)),
+                Ok(status) => return shared.end(format!("the server does not take messages any more: it answered {status}")),
+                Err(reason) => return shared.end(format!("the server does not take messages any more: {reason}")),
             }
         }
         shared.end("the connection was closed".to_owned());
     }
 
-    async fn post(&self, message: Json) -> Result<(), String> {
+    async fn post(&self, message: Json) -> Result<StatusCode, String> {
         let request = self.http.post(self.messages.clone()).headers(self.endpoint.headers.clone()).timeout(ACCEPT_WITHIN);
         let request = request.header(header::CONTENT_TYPE, "application/json").body(message.into_bytes());
-        let status = request.send().await.map_err(|error| describe(&error))?.status();
-        if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
+        Ok(request.send().await.map_err(|error| describe(&error))?.status())
     }
+}
+
+/// The end of the request that the message was, if it was one.
+fn not_taken(message: Json, status: StatusCode) -> Fault {
+    let id = match Message::parse(&message.into_bytes()) {
+        Ok(Message::Request(request)) => Some(request.id),
+        _ => None,
+    };
+    Fault::invalid_request(id, format!("the server did not take the request: it answered {status}"))
 }
 
 /// Where messages go. Our headers, which may hold secrets, go to the server's own origin only.

@@ -121,7 +121,7 @@ impl Session {
     /// Subscribes to a resource, and holds something as long as that lasts. Returns false when the session has too many
     /// subscriptions already.
     pub fn subscribe(&self, uri: String, held: Held) -> bool {
-        let mut subscriptions = self.subscriptions();
+        let mut subscriptions = self.subscribed();
         let has_room = subscriptions.len() < MAX_SUBSCRIPTIONS || subscriptions.contains_key(&uri);
         if has_room {
             subscriptions.insert(uri, held);
@@ -131,16 +131,22 @@ impl Session {
 
     /// Ends a subscription.
     pub fn unsubscribe(&self, uri: &str) {
-        self.subscriptions().remove(uri);
+        self.subscribed().remove(uri);
     }
 
     /// Whether the session is subscribed to a resource.
     #[must_use]
     pub fn is_subscribed(&self, uri: &str) -> bool {
-        self.subscriptions().contains_key(uri)
+        self.subscribed().contains_key(uri)
     }
 
-    fn subscriptions(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+    /// What the session is subscribed to.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<String> {
+        self.subscribed().keys().cloned().collect()
+    }
+
+    fn subscribed(&self) -> MutexGuard<'_, HashMap<String, Held>> {
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -340,7 +346,7 @@ impl Sessions {
 }
 
 fn end(session: &Session) {
-    session.subscriptions().clear();
+    session.subscribed().clear();
     if let Some(stream) = session.standalone() {
         stream.finish();
     }
