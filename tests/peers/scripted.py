@@ -4,7 +4,7 @@ Tools: echo; hang, which never answers, and slow, which takes its time, each say
 says so; spawn, which starts a grandchild that ignores every polite signal and outlives its parent; flood, which answers with nine million
 bytes; mute and deaf, which close standard output or input and stay.
 steps reports progress four times, half a second apart, before it answers. ask asks the user for a name, and answers with the name and the
-text that it was called with; it goes on reading meanwhile, so that many calls may ask at once. heard tells every message
+text that it was called with; it goes on reading meanwhile, so that many calls may ask at once. ask_late asks a second after it was called. heard tells every message
 that came so far. storm says two hundred times that its tools changed. given answers with its arguments.
 With --proud it leaves when it is asked anything before initialize, as some old servers do. With --modern it speaks 2026-07-28 instead. With --stubborn it ignores SIGTERM and the end of its input.
 """
@@ -14,10 +14,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 MODERN = "--modern" in sys.argv
-TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "heard", "storm", "given"]
+TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "heard", "storm", "given"]
 HEARD = []
 ASKED = {}
 LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
@@ -97,6 +98,8 @@ def ask(call_id, params):
 def told(message):
     call_id, about = ASKED[message["id"]]
     if "error" in message:
+        sys.stderr.write("the question was refused\n")
+        sys.stderr.flush()
         result = {**text(f"refused: {message['error']['message']}"), "isError": True}
     else:
         result = text(f"{message['result'].get('content', {}).get('name')}, asked about {about}")
@@ -131,8 +134,9 @@ def main():
         if "method" not in message:
             told(message)
             continue
-        if message["method"] == "tools/call" and message["params"]["name"] == "ask":
-            ask(message["id"], message["params"])
+        if message["method"] == "tools/call" and message["params"]["name"] in ("ask", "ask_late"):
+            late = 1 if message["params"]["name"] == "ask_late" else 0
+            threading.Timer(late, ask, (message["id"], message["params"])).start()
             continue
         try:
             result = answer(message["method"], message.get("params", {}))

@@ -200,6 +200,25 @@ fn a_server_that_all_share_runs_one_call_at_a_time_once_it_asks() {
     });
 }
 
+/// The server goes on with a call that was given up, and asks: whoever calls next is not asked in its place.
+#[test]
+fn the_question_of_a_call_that_was_given_up_reaches_nobody() {
+    let mut server = Server::with(&json!({"mcpServers": {"s": scripted(&[])}, "claude": {"mcp": {"timeout": 3}}}));
+    server.wait_for_tool("s__ask_late");
+    runtime().block_on(async {
+        let call = crate::support::modern(1, "tools/call", json!({"name": "s__ask_late", "arguments": {}})).to_string();
+        let request = crate::support::client().post(&server.url).header("content-type", "application/json");
+        let request = request.header("accept", "application/json, text/event-stream").header("mcp-protocol-version", "2026-07-28");
+        let request = request.header("mcp-method", "tools/call").header("mcp-name", "s__ask_late").body(call);
+        // The client leaves before the server asks.
+        request.timeout(std::time::Duration::from_millis(300)).send().await.unwrap_err();
+    });
+    // This call is under way when the question comes: nothing else is.
+    let answer = modern_call(&server, "s__hang", json!({}), json!({}));
+    assert!(text_of(&answer).unwrap_err().contains("deadline of 3 s"), "{answer}");
+    server.process.wait_to_say("the question was refused");
+}
+
 /// The reference server asks through the TypeScript SDK.
 #[test]
 fn the_reference_server_asks_clients_of_either_era() {

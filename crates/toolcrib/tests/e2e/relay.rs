@@ -1,10 +1,13 @@
 //! What the relay costs another server, what it makes of changes and long calls, and what the config alters.
 
-use crate::support::{Folder, Http, Server, legacy, scripted, text_of, toolcrib, wait_for};
+use crate::support::{
+    Folder, Http, PATIENCE, Running, Server, free_port, legacy, listen, python, repository, scripted, text_of, toolcrib, wait_for,
+};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
-    process::Stdio,
+    net::TcpStream,
+    process::{Command, Stdio},
 };
 
 /// Every message that the scripted server got so far.
@@ -123,38 +126,50 @@ fn nobody_hears_of_a_change_of_what_they_cannot_see() {
     }));
     server.wait_for_tool("s__grow");
     server.wait_for_tool("t__grow");
-    let listening = |path: &str| {
-        let url = format!("{}{path}", server.url);
-        let (tell, told) = std::sync::mpsc::channel();
-        let listen = crate::support::modern(1, "subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})).to_string();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let request = crate::support::client().post(url).header("content-type", "application/json");
-                let request = request.header("accept", "application/json, text/event-stream").header("mcp-protocol-version", "2026-07-28");
-                let mut stream = request.header("mcp-method", "subscriptions/listen").body(listen).send().await.unwrap();
-                while let Ok(Some(chunk)) = stream.chunk().await {
-                    for line in String::from_utf8_lossy(&chunk).lines().filter_map(|line| line.strip_prefix("data: ")) {
-                        let event: Value = serde_json::from_str(line).unwrap();
-                        if tell.send(event["method"].as_str().unwrap_or_default().to_owned()).is_err() {
-                            return;
-                        }
-                    }
-                }
-            });
-        });
-        assert_eq!(told.recv_timeout(crate::support::PATIENCE).unwrap(), "notifications/subscriptions/acknowledged");
-        told
-    };
+    let listening = |path: &str| listen(&format!("{}{path}", server.url), &json!({"toolsListChanged": true}));
+    let next = |told: &std::sync::mpsc::Receiver<Value>| told.recv_timeout(PATIENCE).unwrap()["method"].clone();
     let (all, review) = (listening(""), listening("/review"));
     server.call("t__grow", json!({})).unwrap();
     server.wait_for_tool("t__grown");
-    assert_eq!(all.recv_timeout(crate::support::PATIENCE).unwrap(), "notifications/tools/list_changed");
+    assert_eq!(next(&all), "notifications/tools/list_changed");
     server.call("s__grow", json!({})).unwrap();
     server.wait_for_tool("s__grown");
-    assert_eq!(review.recv_timeout(crate::support::PATIENCE).unwrap(), "notifications/tools/list_changed");
-    assert_eq!(all.recv_timeout(crate::support::PATIENCE).unwrap(), "notifications/tools/list_changed");
+    assert_eq!(next(&review), "notifications/tools/list_changed");
+    assert_eq!(next(&all), "notifications/tools/list_changed");
     assert!(review.try_recv().is_err(), "the first change did not concern the profile");
+}
+
+/// Whoever watches a resource goes on hearing of it when its server comes back, in whichever era that server is.
+#[test]
+fn a_watched_resource_is_watched_again_when_its_server_comes_back() {
+    for (interpreter, script) in [(python(1), "legacy_server.py"), (python(2), "modern_server.py")] {
+        let port = free_port();
+        let start = || {
+            let mut command = Command::new(&interpreter);
+            command.arg(repository().join("tests/peers/pairs").join(script)).arg("http").arg(port.to_string());
+            let running = Running::start(command);
+            wait_for("the server", || TcpStream::connect(("127.0.0.1", port)).ok());
+            running
+        };
+        let upstream = start();
+        let server = Server::start(&json!({"s": {"url": format!("http://127.0.0.1:{port}/mcp")}}));
+        server.wait_for_tool("s__touch");
+        let told = listen(&server.url, &json!({"resourceSubscriptions": ["note://one"]}));
+        let is_told = || {
+            // A server that is away cannot be touched.
+            let _ = server.call("s__touch", json!({}));
+            told.recv_timeout(std::time::Duration::from_millis(500)).ok()
+        };
+        let update = wait_for("an update", is_told);
+        assert_eq!((&update["method"], &update["params"]["uri"]), (&json!("notifications/resources/updated"), &json!("note://one")));
+        drop(upstream);
+        server.call("s__touch", json!({})).unwrap_err();
+        let _upstream = start();
+        wait_for("the server to be called again", || server.call("s__echo", json!({"text": "hi"})).ok());
+        while told.try_recv().is_ok() {}
+        let watched_again = || is_told().filter(|update| update["method"] == "notifications/resources/updated");
+        wait_for(&format!("an update of the {script} that came back"), watched_again);
+    }
 }
 
 #[test]

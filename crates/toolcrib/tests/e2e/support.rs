@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -311,6 +311,31 @@ impl Http {
         assert_eq!((initialized.status, initialized.body.as_str()), (202, ""));
         session
     }
+}
+
+/// Listens as a client of 2026-07-28 does, and gives what is told after the acknowledgement.
+pub(crate) fn listen(url: &str, filter: &Value) -> mpsc::Receiver<Value> {
+    let (tell, told) = mpsc::channel();
+    let request = client().post(url).header("content-type", "application/json").header("accept", "application/json, text/event-stream");
+    let request = request.header("mcp-protocol-version", "2026-07-28").header("mcp-method", "subscriptions/listen");
+    let request = request.body(modern(1, "subscriptions/listen", json!({ "notifications": filter })).to_string());
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut stream = request.send().await.unwrap();
+            while let Ok(Some(chunk)) = stream.chunk().await {
+                for line in String::from_utf8_lossy(&chunk).lines().filter_map(|line| line.strip_prefix("data: ")) {
+                    if tell.send(serde_json::from_str(line).unwrap()).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+    });
+    let acknowledged: Value = told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    assert_eq!(acknowledged["params"]["notifications"], *filter, "all of it is agreed to");
+    told
 }
 
 pub(crate) fn client() -> reqwest::Client {
