@@ -1,16 +1,20 @@
-"""The official Python SDK, 1.x, as a client: lists and calls through Toolcrib, over HTTP or as a child."""
+"""The official Python SDK, 1.x, as a client: lists and calls through Toolcrib, over HTTP or as a child. Asked for a name, it says Ada."""
 
 import asyncio
 import json
 import sys
 
-from mcp import ClientSession, StdioServerParameters
+from mcp import ClientSession, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamablehttp_client
 
 
+async def on_elicitation(_cx, _params):
+    return types.ElicitResult(action="accept", content={"name": "Ada"})
+
+
 async def use(read, write, calls):
-    async with ClientSession(read, write) as session:
+    async with ClientSession(read, write, elicitation_callback=on_elicitation) as session:
         hello = await session.initialize()
         # The tools of the servers behind Toolcrib arrive when those have started.
         tools = await session.list_tools()

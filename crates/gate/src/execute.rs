@@ -1,22 +1,19 @@
 //! [`Checked`] → `Output`: runs what was called.
 
-use crate::{
-    resilience::{Deadline, Place, Watched},
-    validate::Checked,
-};
+use crate::{resilience::Bounds, validate::Checked};
 use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::Poll,
 };
-use toolcrib_contract::{CallContext, CallError, Input, Output};
+use toolcrib_contract::{BackChannel, CallContext, CallError, Input, Output};
 
 /// Runs the call. A tool that panics is one failed call, nothing more.
-pub(crate) async fn run(checked: &Checked, deadline: &Arc<Deadline>, place: &Arc<Place>) -> Result<Output, CallError> {
+pub(crate) async fn run(checked: &Checked, bounds: &Arc<Bounds>) -> Result<Output, CallError> {
     let permitted = &checked.permitted;
-    let back = Arc::new(Watched::new(Arc::clone(&permitted.back), Arc::clone(deadline), Arc::clone(place)));
-    let cx = CallContext::new(permitted.caller.id().clone(), deadline.at().into_std(), back);
+    let back: Arc<dyn BackChannel> = Arc::clone(bounds) as _;
+    let cx = CallContext::new(permitted.caller.id().clone(), bounds.deadline().into_std(), back);
     let input = Input::from(permitted.call.clone());
     // What the tool leaves behind when it breaks is its own; nothing of ours is shared with it but what it was given.
     let started = catch_unwind(AssertUnwindSafe(|| permitted.entry.callable().call(input, cx)));

@@ -133,11 +133,11 @@ impl Gate {
     async fn walk(&self, arrived: Arrived) -> Result<Reply, CallError> {
         let permitted = authorize::permit(self.catalogue.load_full(), arrived)?;
         let checked = validate::check(permitted, self.config.max_argument_bytes)?;
-        let deadline = resilience::Deadline::for_call(&checked, &self.config);
-        let output = deadline
-            .bound(async {
-                let place = checked.places().enter().await?;
-                execute::run(&checked, &deadline, &place.0).await
+        let bounds = resilience::Bounds::for_call(&checked, &self.config);
+        let output = bounds
+            .hold(async {
+                let _place = bounds.enter().await?;
+                execute::run(&checked, &bounds).await
             })
             .await?;
         compose::reply(output, self.config.max_output_bytes)

@@ -17,10 +17,15 @@ use tokio::{
 };
 use toolcrib_contract::{Answers, BackChannel, BoxFuture, CallError, Change, Client, Json, LogEntry, Progress, Question};
 
-/// When a call is given up, set on arrival and shared by everything after it. A call that reports progress is given its
-/// time anew, and one that has asked the client something waits for the answer, both up to a maximum.
+/// The bounds of one call: when it is given up, and the place that it runs in. Made on arrival and shared by everything
+/// after it.
+///
+/// To the tool it is the way back to the client, since what a tool says there moves the bounds: a call that reports progress
+/// is given its time anew, and one that has asked the client something waits for the answer, both up to a maximum. While
+/// it waits it needs no place.
 #[derive(Debug)]
-pub(crate) struct Deadline {
+pub(crate) struct Bounds {
+    back: Arc<dyn BackChannel>,
     started: Instant,
     allowed: Duration,
     at_most: Duration,
@@ -30,22 +35,28 @@ pub(crate) struct Deadline {
     open_questions: AtomicUsize,
     /// Told when a question is over, and with it the time that it was given.
     answered: Notify,
+    places: Arc<Places>,
+    has_place: AtomicBool,
 }
 
-impl Deadline {
+impl Bounds {
     pub(crate) fn for_call(checked: &Checked, config: &Config) -> Arc<Self> {
-        let allowed = checked.permitted.entry.timeout().unwrap_or(config.timeout);
+        let entry = &checked.permitted.entry;
+        let allowed = entry.timeout().unwrap_or(config.timeout);
         Arc::new(Self {
+            back: Arc::clone(&checked.permitted.back),
             started: Instant::now(),
             allowed,
             at_most: config.max_timeout.max(allowed),
             until_ms: AtomicU64::new(millis(allowed)),
             open_questions: AtomicUsize::new(0),
             answered: Notify::new(),
+            places: Arc::clone(entry.places()),
+            has_place: AtomicBool::new(false),
         })
     }
 
-    pub(crate) fn at(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         let until = match self.open_questions.load(Ordering::Relaxed) {
             0 => Duration::from_millis(self.until_ms.load(Ordering::Relaxed)).min(self.at_most),
             _ => self.at_most,
@@ -54,42 +65,36 @@ impl Deadline {
     }
 
     /// Runs the work unless that takes too long. Progress moves the end while the work goes on.
-    pub(crate) async fn bound<T>(&self, work: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+    pub(crate) async fn hold<T>(&self, work: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
         let mut work = pin!(work);
         loop {
-            let at = self.at();
+            let deadline = self.deadline();
             tokio::select! {
                 biased;
                 done = work.as_mut() => return done,
                 () = self.answered.notified() => {}
-                () = tokio::time::sleep_until(at) => if self.at() <= at {
-                    return Err(CallError::DeadlineExceeded(at - self.started));
+                () = tokio::time::sleep_until(deadline) => if self.deadline() <= deadline {
+                    return Err(CallError::DeadlineExceeded(deadline - self.started));
                 },
             }
         }
     }
 
+    /// Waits for a place, which is left when what this gives is dropped.
+    pub(crate) async fn enter(&self) -> Result<Place<'_>, CallError> {
+        self.places.enter().await?;
+        self.has_place.store(true, Ordering::Relaxed);
+        Ok(Place(self))
+    }
+
+    fn leave(&self) {
+        if self.has_place.swap(false, Ordering::Relaxed) {
+            self.places.running.add_permits(1);
+        }
+    }
+
     fn renew(&self) {
         self.until_ms.fetch_max(millis(self.started.elapsed() + self.allowed), Ordering::Relaxed);
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The way back to the client, with an eye on what it means for the bounds of the call: progress renews the deadline, and
-/// while the client thinks about a question the call needs no place.
-#[derive(Debug)]
-pub(crate) struct Watched {
-    back: Arc<dyn BackChannel>,
-    deadline: Arc<Deadline>,
-    place: Arc<Place>,
-}
-
-impl Watched {
-    pub(crate) fn new(back: Arc<dyn BackChannel>, deadline: Arc<Deadline>, place: Arc<Place>) -> Self {
-        Self { back, deadline, place }
     }
 
     /// Waits for an answer. One that is there already, or never will be, is no question to the client.
@@ -97,19 +102,28 @@ impl Watched {
         if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await {
             return answer;
         }
-        let _open = self.open_question();
+        self.open_questions.fetch_add(1, Ordering::Relaxed);
+        let _open = OpenQuestion(self);
+        self.leave();
         answer.await
     }
+}
 
-    fn open_question(&self) -> OpenQuestion<'_> {
-        self.deadline.open_questions.fetch_add(1, Ordering::Relaxed);
-        self.place.leave();
-        OpenQuestion(&self.deadline)
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A place that a call holds until it ends, or until it leaves it for good to wait for an answer.
+pub(crate) struct Place<'a>(&'a Bounds);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
 /// A question that waits for its answer.
-struct OpenQuestion<'a>(&'a Deadline);
+struct OpenQuestion<'a>(&'a Bounds);
 
 impl Drop for OpenQuestion<'_> {
     fn drop(&mut self) {
@@ -119,9 +133,9 @@ impl Drop for OpenQuestion<'_> {
     }
 }
 
-impl BackChannel for Watched {
+impl BackChannel for Bounds {
     fn progress(&self, progress: Progress) {
-        self.deadline.renew();
+        self.renew();
         self.back.progress(progress);
     }
 
@@ -159,31 +173,6 @@ pub(crate) struct Places {
     max_queued: usize,
 }
 
-/// A place that a call holds until it ends, or until it leaves it for good to wait for an answer.
-#[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
-    is_held: AtomicBool,
-}
-
-impl Place {
-    fn leave(&self) {
-        if self.is_held.swap(false, Ordering::Relaxed) {
-            self.places.running.add_permits(1);
-        }
-    }
-}
-
-/// Leaves the place when the call ends, whatever the tool still holds of its context.
-#[derive(Debug)]
-pub(crate) struct Held(pub(crate) Arc<Place>);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
 impl Places {
     pub(crate) fn new(config: &Config) -> Arc<Self> {
         Arc::new(Self {
@@ -194,8 +183,8 @@ impl Places {
         })
     }
 
-    /// Waits for a place, in the order of arrival.
-    pub(crate) async fn enter(self: &Arc<Self>) -> Result<Held, CallError> {
+    /// Waits for a place, in the order of arrival. Whoever gets one must give it back.
+    async fn enter(&self) -> Result<(), CallError> {
         let permit = match self.running.try_acquire() {
             Ok(permit) => permit,
             Err(_) => {
@@ -204,7 +193,7 @@ impl Places {
             }
         };
         permit.forget();
-        Ok(Held(Arc::new(Place { places: Arc::clone(self), is_held: AtomicBool::new(true) })))
+        Ok(())
     }
 
     fn queue(&self) -> Result<Queued<'_>, CallError> {

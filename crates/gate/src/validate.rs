@@ -4,10 +4,10 @@
 
 mod weight;
 
-use crate::{Permitted, catalogue::Entry, resilience::Places};
+use crate::{Permitted, catalogue::Entry};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
-use std::{fmt::Write, sync::Arc};
+use std::fmt::Write;
 use toolcrib_contract::{CallError, Json};
 use toolcrib_json::{DEFAULT_MAX_DEPTH, check_depth};
 
@@ -22,12 +22,6 @@ const MAX_RECURSIVE_DEPTH: usize = 16;
 #[derive(Debug)]
 pub struct Checked {
     pub(crate) permitted: Permitted,
-}
-
-impl Checked {
-    pub(crate) fn places(&self) -> &Arc<Places> {
-        self.permitted.entry.places()
-    }
 }
 
 /// A schema that cannot be used, so that the tool cannot be offered.

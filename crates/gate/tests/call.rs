@@ -2,7 +2,7 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 use tokio::sync::{Notify, Semaphore};
-use toolcrib_contract::{CallError, Json, Outcome, Output, Spec, callable};
+use toolcrib_contract::{CallContext, CallError, Json, Outcome, Output, Spec, callable};
 use toolcrib_gate::{Config, Source};
 use toolcrib_testkit::{OpenGate, TestGate, said};
 
@@ -196,4 +196,24 @@ async fn the_first_to_claim_a_name_keeps_it() {
     assert_eq!(text_of(&gate.call("taken", "{}").await.unwrap().output), "first");
     assert_eq!(text_of(&gate.call("free", "{}").await.unwrap().output), "second");
     assert_eq!(changes.recv().await.unwrap().change, toolcrib_contract::Change::Tools);
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_an_hour_with_progress_is_no_reason_to_give_up() {
+    let works = |every_secs| {
+        move |_, cx: CallContext| async move {
+            for minute in 0..30 * 60 / every_secs {
+                tokio::time::sleep(Duration::from_secs(every_secs)).await;
+                cx.progress(minute as f64, None, None);
+            }
+            said("done")
+        }
+    };
+    let gate = TestGate::default().tool("diligent", works(20)).tool("slow", works(40)).open();
+    assert_eq!(text_of(&gate.call("diligent", "{}").await.unwrap().output), "done");
+    let error = gate.call("slow", "{}").await.unwrap_err();
+    assert!(matches!(error, CallError::DeadlineExceeded(allowed) if allowed == Duration::from_secs(30)), "{error}");
+    let gate = TestGate::default().config(Config { max_timeout: Duration::from_secs(600), ..Config::default() });
+    let error = gate.tool("diligent", works(20)).open().call("diligent", "{}").await.unwrap_err();
+    assert!(matches!(error, CallError::DeadlineExceeded(allowed) if allowed == Duration::from_secs(600)), "{error}");
 }

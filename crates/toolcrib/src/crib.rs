@@ -96,6 +96,11 @@ impl Crib {
         &self.gate
     }
 
+    /// The names of the profiles.
+    pub fn profiles(&self) -> impl Iterator<Item = &str> {
+        self.profiles.keys().map(String::as_str)
+    }
+
     /// Turns true when the server shuts down.
     #[must_use]
     pub fn shutdown_signal(&self) -> watch::Receiver<bool> {

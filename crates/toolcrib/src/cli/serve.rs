@@ -88,5 +88,6 @@ fn announce(assembled: &Assembled, listener: &TcpListener) {
     if !servers.is_empty() {
         eprintln!("  starting in the background: {}", servers.join(", "));
     }
+    assembled.crib.profiles().for_each(|profile| eprintln!("  profile: {url}/{profile}"));
     eprintln!("\nTo connect Claude Code:\n  claude mcp add --transport http toolcrib {url}\n");
 }

@@ -15,6 +15,7 @@ fn calls() -> Value {
         ["calculator", {"expression": "200 + 10%"}],
         ["s__echo", {"text": "through two pipes"}],
         ["calculator", {"expression": "1/0"}],
+        ["s__ask", {"text": "tea"}],
     ])
 }
 
@@ -30,6 +31,7 @@ fn check(Peer { mut command, target }: Peer) {
     assert_eq!(seen["results"][0]["structured"]["result"].as_f64(), Some(220.0), "{target}: {seen}");
     assert_eq!((&seen["results"][1]["text"], &seen["results"][1]["isError"]), (&json!("through two pipes"), &json!(false)));
     assert_eq!(seen["results"][2]["structured"]["error_class"], "division_by_zero");
+    assert_eq!(seen["results"][3]["text"], "Ada, asked about tea", "{target}: {seen}");
     if let Some(revision) = target.get("revision") {
         assert_eq!(&seen["revision"], revision, "{target}");
     }
