@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 use toolcrib_contract::{Globs, Json};
-use toolcrib_wire::client::http::Endpoint;
+use toolcrib_wire::{Era, client::http::Endpoint};
 
 /// One other server, as the config names it.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Definition {
     pub choice: Choice,
     /// Whether its clients share one connection.
     pub sharing: Sharing,
+    /// The era to speak with it, if that is not to be found out: some servers that speak both can do more in the old one.
+    pub era: Option<Era>,
     /// How long it may take to start, to greet and to list what it has. Default 60 s: `npx` may have to fetch it first.
     pub start_timeout: Duration,
     /// How long a call may take, where that differs from the general deadline.

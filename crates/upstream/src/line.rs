@@ -69,7 +69,7 @@ impl Connector {
     /// The reason, in words.
     pub(crate) async fn connect(&self, audience: Arc<dyn Audience>, slot: &mut Option<Child>) -> Result<Connection, String> {
         let within = self.definition.start_timeout;
-        let known = *self.era();
+        let known = self.definition.era.or(*self.era());
         match tokio::time::timeout(within, self.open(audience, known, slot)).await {
             Ok(Ok(connection)) => {
                 *self.era() = Some(connection.greeting().revision.era());
@@ -104,7 +104,7 @@ impl Connector {
                 pipe::Connection::open_sse(endpoint.clone(), client, audience).await.map(Connection::Pipe)
             }
             Transport::Remote(endpoint, protocol) => {
-                let opened = http::Connection::open(endpoint.clone(), client.clone(), Arc::clone(&audience)).await;
+                let opened = http::Connection::open(endpoint.clone(), client.clone(), Arc::clone(&audience), self.definition.era).await;
                 match (opened, protocol) {
                     (Err(error @ ConnectError::NotAnEndpoint(_)), Protocol::Either) => {
                         let older = pipe::Connection::open_sse(endpoint.clone(), client, audience).await;

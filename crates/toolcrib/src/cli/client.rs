@@ -66,7 +66,7 @@ impl Client {
                 max_message_bytes: MAX_MESSAGE_BYTES,
                 connect_timeout: Duration::from_secs(5),
             };
-            let connection = http::Connection::open(endpoint, info, audience).await.map_err(|error| unreachable(url, &error))?;
+            let connection = http::Connection::open(endpoint, info, audience, None).await.map_err(|error| unreachable(url, &error))?;
             return Ok(Self { connection: Connection::Http(connection), assembled: None });
         }
         let assembled = assemble(settings(target.config.as_ref())?).map_err(Failure::failed)?;

@@ -10,7 +10,7 @@ use toolcrib_contract::Globs;
 use toolcrib_edge::http::Profiles;
 use toolcrib_gate::{Config, Profile};
 use toolcrib_upstream::{Alteration, Choice, Definition, Preset, Protocol, Sharing, Transport, definition::Command, naming::SEPARATOR};
-use toolcrib_wire::{client::http::Endpoint, server::Limits as DoorLimits};
+use toolcrib_wire::{Era, client::http::Endpoint, server::Limits as DoorLimits};
 
 /// How long a server may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -137,6 +137,7 @@ fn define(server: &Server, default_prefix: &Prefix, is_only_one: bool, lookup: L
     let call_timeout = seconds(server.timeout_secs.as_ref(), faults);
     let prefix = prefix(server.prefix.as_ref(), faults).unwrap_or_else(|| default_prefix.clone());
     let sharing = sharing(server.sharing.as_ref(), faults).unwrap_or_default();
+    let era = era(server.era.as_ref(), faults);
     let choice = choice(server, faults);
     let (name, transport) = (name?, transport?);
     let prefix = match prefix {
@@ -146,7 +147,7 @@ fn define(server: &Server, default_prefix: &Prefix, is_only_one: bool, lookup: L
         Prefix::Never => None,
     };
     let max_message_bytes = MAX_MESSAGE_BYTES;
-    Some(Definition { name, transport, prefix, choice, sharing, start_timeout, call_timeout, max_message_bytes })
+    Some(Definition { name, transport, prefix, choice, sharing, era, start_timeout, call_timeout, max_message_bytes })
 }
 
 fn choice(server: &Server, faults: &mut Faults) -> Choice {
@@ -173,6 +174,18 @@ fn preset(raw::Argument { name, fixed, default }: &raw::Argument, faults: &mut F
         }
     };
     Some((name.value.clone(), preset))
+}
+
+fn era(written: Option<&Spanned<String>>, faults: &mut Faults) -> Option<Era> {
+    let written = written?;
+    match written.value.as_str() {
+        "auto" => None,
+        "legacy" => Some(Era::Legacy),
+        other => {
+            faults.add(written.fault(format!("expected \"auto\" or \"legacy\", found {other:?}")));
+            None
+        }
+    }
 }
 
 fn sharing(written: Option<&Spanned<String>>, faults: &mut Faults) -> Option<Sharing> {

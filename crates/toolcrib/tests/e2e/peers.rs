@@ -1,6 +1,6 @@
 //! Real clients: the official SDKs of three languages and the Inspector, over HTTP and as a child, in either era.
 
-use crate::support::{Folder, Server, node, peers, python, repository, scripted, toolcrib};
+use crate::support::{Folder, Server, beside_packages, node, peers, python, scripted, toolcrib};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -55,10 +55,7 @@ fn everywhere(peer: impl Fn() -> Command, target: &Value) {
 
 fn script(interpreter: impl AsRef<std::ffi::OsStr>, name: &str) -> Command {
     let mut command = Command::new(interpreter);
-    // Node looks for packages beside the script.
-    let copy = peers().join(name);
-    std::fs::copy(repository().join("tests/peers").join(name), &copy).unwrap();
-    command.arg(copy);
+    command.arg(beside_packages(name));
     command
 }
 

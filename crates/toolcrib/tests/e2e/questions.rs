@@ -1,6 +1,6 @@
 //! Questions of another server in mid-call, and whom they reach.
 
-use crate::support::{Http, Server, everything, is_running, scripted, text_of, wait_for};
+use crate::support::{Http, Server, everything, is_running, node, python, repository, scripted, text_of, wait_for};
 use serde_json::{Value, json};
 
 /// A client of the old era that answers every question with its own name.
@@ -217,6 +217,28 @@ fn the_question_of_a_call_that_was_given_up_reaches_nobody() {
     let answer = modern_call(&server, "s__hang", json!({}), json!({}));
     assert!(text_of(&answer).unwrap_err().contains("deadline of 3 s"), "{answer}");
     server.process.wait_to_say("the question was refused");
+}
+
+/// Servers of other makers, each in the era in which it can ask: a FastMCP server and one on the TypeScript SDK 2.x.
+#[test]
+fn servers_of_other_makers_ask_clients_of_either_era() {
+    let script = crate::support::beside_packages("server.mjs");
+    let server = Server::start(&json!({
+        "fast": {"command": python(2), "args": [repository().join("tests/peers/fast_server.py"), "stdio"], "era": "legacy"},
+        "typescript": {"command": node(), "args": [script]},
+    }));
+    for name in ["fast", "typescript"] {
+        server.wait_for_tool(&format!("{name}__ask"));
+        let tool = format!("{name}__ask");
+        let asked = modern_call(&server, &tool, json!({"text": "tea"}), json!({}));
+        let done = modern_call(&server, &tool, json!({"text": "tea"}), answering(&asked, named("Ada")));
+        assert_eq!(text_of(&done).unwrap(), "Ada, asked about tea");
+        let legacy = runtime().block_on(async {
+            let person = Person::arrive(&server.url, "Bea", can_elicit()).await;
+            person.call(1, &tool, json!({"text": "coffee"})).await.unwrap()
+        });
+        assert_eq!(legacy, "Bea, asked about coffee");
+    }
 }
 
 /// The reference server asks through the TypeScript SDK.

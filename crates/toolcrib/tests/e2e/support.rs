@@ -43,6 +43,13 @@ pub(crate) fn python(major: u8) -> PathBuf {
     peers().join(format!("python-{major}/bin/python"))
 }
 
+/// A copy of one of our scripts beside the packages, where Node looks for them.
+pub(crate) fn beside_packages(name: &str) -> PathBuf {
+    let copy = peers().join(name);
+    std::fs::copy(repository().join("tests/peers").join(name), &copy).unwrap();
+    copy
+}
+
 /// The reference server.
 pub(crate) fn everything_script() -> PathBuf {
     peers().join("node_modules/@modelcontextprotocol/server-everything/dist/index.js")

@@ -85,11 +85,16 @@ enum Answered {
 }
 
 impl Connection {
-    /// Connects, and finds out the era.
+    /// Connects, and finds out the era unless it is `known`.
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub async fn open(endpoint: Endpoint, client: ClientInfo, audience: Arc<dyn Audience>) -> Result<Self, ConnectError> {
+    pub async fn open(
+        endpoint: Endpoint,
+        client: ClientInfo,
+        audience: Arc<dyn Audience>,
+        known: Option<Era>,
+    ) -> Result<Self, ConnectError> {
         let http = http_client(&endpoint).map_err(|error| ConnectError::Unreachable(describe(&error)))?;
         let inner = Arc::new_cyclic(|this| Inner {
             this: Weak::clone(this),
@@ -103,7 +108,8 @@ impl Connection {
             aside: Arc::new(Semaphore::new(MAX_ASIDE)),
             elsewhere: Mutex::default(),
         });
-        let greeting = match inner.discover().await? {
+        let discovered = if known == Some(Era::Legacy) { None } else { inner.discover().await? };
+        let greeting = match discovered {
             Some(greeting) => greeting,
             None => inner.initialize().await?,
         };
