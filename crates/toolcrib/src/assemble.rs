@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::{sync::watch, task::JoinSet};
 use toolcrib_contract::{Change, Json};
 use toolcrib_gate::{Gate, SchemaFault, Source};
-use toolcrib_upstream::{Definition, Guard, Listener, Offer, Upstream, naming::SEPARATOR};
+use toolcrib_upstream::{Definition, Guard, Listener, Offer, Upstream};
 use toolcrib_wire::client::ClientInfo;
 
 /// How the server is to be used, for the model that reads it.
@@ -88,6 +88,5 @@ impl Listener for Publisher {
 }
 
 fn source_of(server: &Definition) -> Source {
-    let prefix = server.prefix.as_ref().map(|prefix| format!("{prefix}{SEPARATOR}"));
-    Source::new(&server.name).prefix(prefix.as_deref()).timeout(server.call_timeout)
+    Source::new(&server.name).prefix(server.names_begin_with().as_deref()).timeout(server.call_timeout)
 }

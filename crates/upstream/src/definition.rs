@@ -1,5 +1,6 @@
 //! Where another server is, how to start or reach it, and what of it is offered.
 
+use crate::naming;
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 use toolcrib_contract::{Globs, Json};
 use toolcrib_wire::{Era, client::http::Endpoint};
@@ -25,6 +26,14 @@ pub struct Definition {
     pub call_timeout: Option<Duration>,
     /// The largest message accepted from it, in bytes. Default 8 MiB.
     pub max_message_bytes: usize,
+}
+
+impl Definition {
+    /// What the names of its tools and prompts begin with here, if anything.
+    #[must_use]
+    pub fn names_begin_with(&self) -> Option<String> {
+        self.prefix.as_deref().map(naming::beginning)
+    }
 }
 
 /// Who shares a connection to a server: one process, or one session of a server behind HTTP.

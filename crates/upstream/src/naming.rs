@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 /// The most characters of a name. Models' APIs take 64; Claude Code puts `mcp__toolcrib__`, 15, in front.
 const MAX_NAME: usize = 64 - 15;
+/// How many of them are a digest, where there is one.
+const DIGEST: usize = 11;
 /// What stands between a prefix and a name.
 pub const SEPARATOR: &str = "__";
 
@@ -33,6 +35,14 @@ pub fn offered(prefix: Option<&str>, theirs: &[&str]) -> Vec<String> {
     plain.iter().zip(&full).map(|(plain, full)| if is_fine(plain, full) { plain.clone() } else { with_digest(plain, full) }).collect()
 }
 
+/// What every name of a server with this prefix begins with.
+#[must_use]
+pub fn beginning(prefix: &str) -> String {
+    let mut plain = in_plain_characters(&full(Some(prefix), ""));
+    plain.truncate(MAX_NAME - DIGEST);
+    plain
+}
+
 /// The whole name, however long and whatever its characters.
 pub(crate) fn full(prefix: Option<&str>, theirs: &str) -> String {
     prefix.map_or_else(|| theirs.to_owned(), |prefix| format!("{prefix}{SEPARATOR}{theirs}"))
@@ -44,7 +54,7 @@ fn in_plain_characters(name: &str) -> String {
 
 fn with_digest(plain: &str, full: &str) -> String {
     let digest = format!("_{:010x}", fnv1a(full.as_bytes()) & 0xff_ffff_ffff);
-    format!("{}{digest}", &plain[..plain.len().min(MAX_NAME - digest.len())])
+    format!("{}{digest}", &plain[..plain.len().min(MAX_NAME - DIGEST)])
 }
 
 /// FNV-1a, 64 bits: the same for ever. It keeps names apart; it guards nothing.
@@ -83,6 +93,8 @@ mod tests {
             let names = offered(prefix.as_deref(), &theirs);
             prop_assert!(names.iter().all(|name| name.len() <= MAX_NAME && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))));
             prop_assert_eq!(names.iter().collect::<HashSet<_>>().len(), theirs.len());
+            let begins = prefix.as_deref().map(beginning).unwrap_or_default();
+            prop_assert!(names.iter().all(|name| name.starts_with(&begins)));
             let backwards: Vec<&str> = theirs.iter().rev().copied().collect();
             prop_assert_eq!(offered(prefix.as_deref(), &backwards), names.into_iter().rev().collect::<Vec<_>>());
         }

@@ -119,6 +119,12 @@ impl Upstream {
         &self.definition.name
     }
 
+    /// What it is and how it is reached.
+    #[must_use]
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
     /// How it is now.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -111,8 +111,10 @@ impl Client {
 /// is, is not.
 async fn settle(assembled: &Assembled, wait: Wait, name: &str) -> Result<(), Failure> {
     for upstream in &assembled.upstreams {
-        let is_owner = name.starts_with(&format!("{}__", upstream.name()));
-        if wait == Wait::ForOwner && (assembled.crib.gate().catalogue().tool(name).is_some() || (name.contains("__") && !is_owner)) {
+        let beginning = upstream.definition().names_begin_with();
+        let is_owner = beginning.as_deref().is_some_and(|beginning| name.starts_with(beginning));
+        let may_have_it = is_owner || beginning.is_none();
+        if wait == Wait::ForOwner && (assembled.crib.gate().catalogue().tool(name).is_some() || !may_have_it) {
             continue;
         }
         match upstream.settled().await {

@@ -111,10 +111,22 @@ pub(super) fn check(written: Written, lookup: Lookup<'_>, faults: &mut Faults) -
         }
         servers.extend(definition.filter(|_| is_enabled(server)));
     }
+    refuse_equal_prefixes(&written, &servers, faults);
     if written.enabled.is_some_and(|enabled| !enabled.value) {
         servers.clear();
     }
     Settings { gate, doors, servers, profiles: profiles(&written.profiles, faults) }
+}
+
+/// Two servers with one prefix could pass for each other.
+fn refuse_equal_prefixes(written: &Written, servers: &[Definition], faults: &mut Faults) {
+    for (index, server) in servers.iter().enumerate() {
+        let is_equal = |other: &&Definition| other.prefix.is_some() && other.names_begin_with() == server.names_begin_with();
+        let place = written.servers.iter().find(|written| written.name.as_ref().is_some_and(|name| *name.value == *server.name));
+        if let (Some(other), Some(place)) = (servers[..index].iter().find(is_equal), place) {
+            faults.add(place.place.fault(format!("its names would begin as those of {:?}: give it another prefix", other.name)));
+        }
+    }
 }
 
 fn profiles(written: &[raw::Profile], faults: &mut Faults) -> Profiles {

@@ -1,6 +1,9 @@
 use super::*;
 use std::sync::atomic::{AtomicU32, Ordering};
-use toolcrib_upstream::Transport;
+use toolcrib_contract::Globs;
+use toolcrib_gate::Profile;
+use toolcrib_upstream::{Preset, Sharing, Transport};
+use toolcrib_wire::Era;
 
 /// A directory that goes away with the test.
 struct Folder(PathBuf);
@@ -122,6 +125,82 @@ extra: 1
             "17: claude.mcp.maxConcurrentTools: expected a number from 1 to 10000, found 0",
             "18: claude.mcp.enabeld: unknown key; did you mean \"enabled\"?",
             "19: extra: unknown key; known are mcpServers, claude, limits, profiles",
+        ]
+    );
+}
+
+#[test]
+fn what_is_offered_of_a_server_and_how() {
+    let text = r#"
+mcpServers:
+  - name: git
+    command: uvx
+    prefix: vcs
+    sharing: perSession
+    era: legacy
+    include: ["git_*"]
+    exclude: [git_reset]
+    tools:
+      git_log:
+        rename: log
+        arguments: { repo_path: { fixed: "${TICKETS_TOKEN}/x" }, max_count: { default: 1.50 }, flags: { fixed: [true, null, "1"] } }
+profiles:
+  review: { tools: ["vcs__*", calculator] }
+"#;
+    let settings = read_text("mcp-config.yaml", text).unwrap();
+    let git = &settings.servers[0];
+    assert_eq!((git.prefix.as_deref(), git.sharing, git.era), (Some("vcs"), Sharing::PerSession, Some(Era::Legacy)));
+    assert_eq!(git.choice.include, Some(Globs::new(["git_*"])));
+    let log = &git.choice.tools["git_log"];
+    assert_eq!(log.rename.as_deref(), Some("log"));
+    let preset = |name: &str| match &log.arguments[name] {
+        Preset::Fixed(json) => format!("fixed {json}"),
+        Preset::Default(json) => format!("default {json}"),
+    };
+    assert_eq!(preset("repo_path"), r#"fixed "s3cret/x""#);
+    assert_eq!(preset("max_count"), "default 1.50", "a number stays as it was written");
+    assert_eq!(preset("flags"), r#"fixed [true,null,"1"]"#);
+    assert_eq!(*settings.profiles["review"], Profile { tools: Globs::new(["vcs__*", "calculator"]), ..Profile::default() });
+}
+
+#[test]
+fn a_prefix_may_depend_on_whether_there_are_other_servers() {
+    let prefixes = |text: &str| -> Vec<Option<String>> {
+        read_text("mcp-config.yaml", text).unwrap().servers.into_iter().map(|server| server.prefix).collect()
+    };
+    let auto = "claude: { mcp: { prefix: auto } }\nmcpServers: ";
+    assert_eq!(prefixes(&format!("{auto} {{ a: {{ command: x }} }}")), [None]);
+    assert_eq!(prefixes(&format!("{auto} {{ a: {{ command: x }}, b: {{ command: x, disabled: true }} }}")), [None]);
+    let both = [Some("a".to_owned()), None];
+    assert_eq!(prefixes(&format!("{auto} {{ a: {{ command: x }}, b: {{ command: x, prefix: never }} }}")), both);
+}
+
+#[test]
+fn faults_of_what_is_offered_name_what_would_be_right() {
+    let text = r#"mcpServers:
+  git:
+    command: x
+    sharing: each
+    era: modern
+    prefix: a__b
+    tools:
+      log: { arguments: { n: { fixed: 1, default: 2 } }, nmae: x }
+  one: { command: x }
+  two: { command: x, prefix: one }
+profiles:
+  "a/b": { tolls: [] }
+"#;
+    assert_eq!(
+        faults(text),
+        [
+            "4: mcpServers.git.sharing: expected \"shared\", \"perSession\" or \"perCaller\", found \"each\"",
+            "5: mcpServers.git.era: expected \"auto\" or \"legacy\", found \"modern\"",
+            "6: mcpServers.git.prefix: expected \"always\", \"auto\", \"never\" or a word of at most 24 letters, digits, \"-\" and single \"_\", found \"a__b\"",
+            "8: mcpServers.git.tools.log.nmae: unknown key; known are rename, description, arguments",
+            "8: mcpServers.git.tools.log.arguments.n: give the value of an argument either as \"fixed\" or as \"default\"",
+            "10: mcpServers.two: its names would begin as those of \"one\": give it another prefix",
+            "12: profiles.a/b.tolls: unknown key; did you mean \"tools\"?",
+            "12: profiles.a/b: a profile's name is part of a URL: use letters, digits, \"-\" and \"_\"",
         ]
     );
 }
