@@ -1,10 +1,13 @@
 //! Puts a server together from its settings: ready tools, other servers, one gate.
 
 use crate::{Builder, Crib, settings::Settings};
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::{sync::watch, task::JoinSet};
 use toolcrib_contract::{Change, Json};
-use toolcrib_gate::{Gate, SchemaFault, Source};
+use toolcrib_gate::{Clash, Gate, SchemaFault, Source};
 use toolcrib_upstream::{Definition, Guard, Listener, Offer, Upstream};
 use toolcrib_wire::client::ClientInfo;
 
@@ -33,7 +36,7 @@ pub(crate) fn assemble(settings: Settings) -> Result<Assembled, SchemaFault> {
     let stop = watch::Sender::new(false);
     let mut lives = JoinSet::new();
     let client = ClientInfo { name: "toolcrib".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };
-    let listener: Arc<dyn Listener> = Arc::new(Publisher(Arc::clone(crib.gate())));
+    let listener: Arc<dyn Listener> = Arc::new(Publisher { gate: Arc::clone(crib.gate()), reported: Mutex::default() });
     let guard = (!settings.servers.is_empty()).then(|| Arc::new(Guard::start()));
     let mut upstreams = Vec::with_capacity(settings.servers.len());
     for definition in settings.servers {
@@ -63,7 +66,28 @@ fn ready_tools(mut builder: Builder) -> Result<Builder, SchemaFault> {
 }
 
 /// Turns what servers offer into sources of the catalogue.
-struct Publisher(Arc<Gate>);
+struct Publisher {
+    gate: Arc<Gate>,
+    /// What was last said about names that two sources claim.
+    reported: Mutex<Vec<Clash>>,
+}
+
+impl Publisher {
+    /// Says what is left out, in one line for each pair of sources, and only when that is news.
+    fn report(&self, clashes: Vec<Clash>) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut news: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
+        for clash in clashes.iter().filter(|clash| !reported.contains(clash)) {
+            news.entry((clash.loser.to_string(), clash.winner.to_string())).or_default().push(&clash.name);
+        }
+        for ((loser, winner), names) in news {
+            let (count, shown) = (names.len(), names[..names.len().min(3)].join(", "));
+            let more = if count > 3 { ", …" } else { "" };
+            tracing::warn!("{count} of {loser:?} left out, since {winner:?} already has what is called so: {shown}{more}");
+        }
+        *reported = clashes;
+    }
+}
 
 impl Listener for Publisher {
     fn offered(&self, server: &Definition, offer: Offer) {
@@ -77,13 +101,11 @@ impl Listener for Publisher {
         offer.resources.into_iter().for_each(|(spec, callable)| source.resource(spec, callable));
         offer.templates.into_iter().for_each(|(spec, callable, completer)| source.template(spec, callable, Some(completer)));
         offer.prompts.into_iter().for_each(|(spec, callable, completer)| source.prompt(spec, callable, Some(completer)));
-        for clash in self.0.publish(source) {
-            tracing::warn!("{clash}");
-        }
+        self.report(self.gate.publish(source));
     }
 
     fn changed(&self, change: Change) {
-        self.0.announce(change);
+        self.gate.announce(change);
     }
 }
 

@@ -57,9 +57,9 @@ fn progress_gives_a_call_more_time_up_to_a_maximum() {
         let answer = if asks_for_progress { reply.events().pop().unwrap() } else { reply.json() };
         text_of(&answer)
     };
-    assert_eq!(steps(json!({"timeout": 1}), true).unwrap(), "all steps done", "it takes two seconds");
-    assert!(steps(json!({"timeout": 1}), false).unwrap_err().contains("deadline of 1 s"));
-    assert!(steps(json!({"timeout": 1, "maxTimeout": 1.5}), true).unwrap_err().contains("deadline of 1.5 s"));
+    assert_eq!(steps(json!({"timeout": 1.5}), true).unwrap(), "all steps done", "it takes two seconds");
+    assert!(steps(json!({"timeout": 1.5}), false).unwrap_err().contains("deadline of 1.5 s"));
+    assert!(steps(json!({"timeout": 1.5, "maxTimeout": 1.8}), true).unwrap_err().contains("deadline of 1.8 s"));
 }
 
 #[test]
