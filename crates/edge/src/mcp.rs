@@ -3,6 +3,7 @@
 mod back;
 mod listen;
 mod lists;
+mod questions;
 mod rounds;
 mod state;
 

@@ -1,17 +1,19 @@
 //! The way back to an MCP client in mid-call.
 
-use super::{WireCaller, state::Answered};
+use super::{
+    WireCaller,
+    questions::{Questions, with_name},
+    state::Answered,
+};
 use crate::answer::request_of;
-use atomic_waker::AtomicWaker;
 use std::{
     future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::Poll,
 };
-use tokio::sync::oneshot;
 use toolcrib_contract::{
-    Answers, BackChannel, BoxFuture, CallError, Change, Client, Json, LogEntry, LogLevel, Members, Progress, Question, Session,
+    Answers, BackChannel, BoxFuture, CallError, Change, Client, Json, LogEntry, LogLevel, Progress, Question, Session,
 };
 use toolcrib_gate::Gate;
 use toolcrib_wire::{
@@ -30,8 +32,7 @@ pub(super) struct Back {
     lane: Mutex<Lane>,
     /// The answers that a repeated call brought along.
     answered: Answered,
-    questions: Mutex<Questions>,
-    asked: AtomicWaker,
+    questions: Questions,
 }
 
 /// Where messages go: to the request that is being answered now, which for a parked call is not the first.
@@ -55,20 +56,6 @@ impl Lane {
     }
 }
 
-/// Questions of another server that a modern client is to answer in its next round.
-#[derive(Debug, Default)]
-struct Questions {
-    asked: u64,
-    open: Vec<Open>,
-}
-
-#[derive(Debug)]
-struct Open {
-    name: String,
-    question: Question,
-    answer: oneshot::Sender<Result<Json, CallError>>,
-}
-
 impl Back {
     /// The way back of this request. `pipe` is the connection of a client that has the whole door for itself.
     pub(super) fn new(gate: Arc<Gate>, exchange: &Exchange<WireCaller>, pipe: Option<&Session>, answered: Answered) -> Self {
@@ -82,7 +69,7 @@ impl Back {
             session: pipe.cloned().or_else(|| session.map(Session::lasting_with)),
         };
         let lane = Mutex::new(Lane::of(exchange));
-        Self { gate, era, client, lane, answered, questions: Mutex::default(), asked: AtomicWaker::new() }
+        Self { gate, era, client, lane, answered, questions: Questions::default() }
     }
 
     /// Goes on with the client's next request: what is said from now on belongs to that.
@@ -96,37 +83,13 @@ impl Back {
         &self.answered
     }
 
-    /// Waits until there are questions that the client must answer first.
-    pub(super) fn poll_questions(&self, cx: &mut Context<'_>) -> Poll<Vec<(String, Question)>> {
-        self.asked.register(cx.waker());
-        let mut questions = self.questions();
-        // Whoever asked may have given up in the meantime.
-        questions.open.retain(|open| !open.answer.is_closed());
-        if questions.open.is_empty() {
-            return Poll::Pending;
-        }
-        Poll::Ready(questions.open.iter().map(|open| (open.name.clone(), open.question.clone())).collect())
-    }
-
-    /// Hands answers to whoever asked. A question that is left out stays open.
-    pub(super) fn answer(&self, responses: Option<&Members>) {
-        let mut questions = self.questions();
-        for open in std::mem::take(&mut questions.open) {
-            match responses.and_then(|responses| responses.get(&open.name)) {
-                Some(response) => {
-                    let _ = open.answer.send(Ok(response));
-                }
-                None => questions.open.push(open),
-            }
-        }
+    /// What the client is to answer in its next round.
+    pub(super) fn questions(&self) -> &Questions {
+        &self.questions
     }
 
     fn lane(&self) -> MutexGuard<'_, Lane> {
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn questions(&self) -> MutexGuard<'_, Questions> {
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// In the legacy era a question is a request of ours, answered while the call waits.
@@ -143,21 +106,6 @@ impl Back {
             return Err(CallError::NeedsInput(open));
         }
         Ok(known.into_iter().map(|(name, _)| (name.clone(), self.answered[&name].clone())).collect())
-    }
-
-    /// A question of another server, whose call waits there, is answered in the client's next round.
-    async fn ask_by_parking(&self, question: Question) -> Result<Json, CallError> {
-        let (answer, answered) = oneshot::channel();
-        {
-            let mut questions = self.questions();
-            let is_free = |name: &String| name.len() <= MAX_NAME && questions.open.iter().all(|open| open.name != *name);
-            let numbered = || (questions.asked + 1..).map(|number| format!("question-{number}")).find(is_free).unwrap_or_default();
-            let name = name_of(&question).filter(is_free).unwrap_or_else(numbered);
-            questions.asked += 1;
-            questions.open.push(Open { name, question, answer });
-        }
-        self.asked.wake();
-        answered.await.unwrap_or_else(|_| Err(CallError::failed("the client did not come back with an answer")))
     }
 }
 
@@ -222,7 +170,7 @@ impl BackChannel for Back {
                 return Err(CallError::CannotAsk { capability: question.capability() });
             }
             if self.era == Era::Modern {
-                return self.ask_by_parking(question).await;
+                return self.questions.ask(question).await;
             }
             self.ask_now(&question).await.map_err(|error| match error {
                 AskError::NotInThisEra => CallError::CannotAsk { capability: question.capability() },
@@ -258,33 +206,6 @@ async fn together<F: Future + Unpin>(futures: Vec<F>) -> Vec<F::Output> {
     })
     .await;
     waiting.into_iter().filter_map(|(_, done)| done).collect()
-}
-
-/// Where the name of a question stands in its `_meta`. The old era knows no names; a Toolcrib in front of this one does.
-const QUESTION: &str = "dev.toolcrib/question";
-/// The longest name of a question that is taken over.
-const MAX_NAME: usize = 64;
-
-fn with_name(question: Question, name: &str) -> Question {
-    let named = |params: &Json| {
-        let Ok(params) = params.members() else { return params.clone() };
-        let meta = params.get("_meta").and_then(|meta| meta.members().ok());
-        let meta = meta.unwrap_or_else(|| Json::empty_object().members().expect("this is an object"));
-        params.edit(&[("_meta", Some(meta.edit(&[(QUESTION, Some(Json::string(name)))])))])
-    };
-    match question {
-        Question::Elicit(params) => Question::Elicit(named(&params)),
-        Question::Sample(params) => Question::Sample(named(&params)),
-        Question::Roots(params) => Question::Roots(Some(named(&params.unwrap_or_else(Json::empty_object)))),
-    }
-}
-
-fn name_of(question: &Question) -> Option<String> {
-    let params = match question {
-        Question::Elicit(params) | Question::Sample(params) | Question::Roots(Some(params)) => params,
-        Question::Roots(None) => return None,
-    };
-    params.members().ok()?.get("_meta")?.members().ok()?.string(QUESTION)
 }
 
 /// A whole number without a fraction, as it most likely came.

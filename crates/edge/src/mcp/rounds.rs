@@ -58,7 +58,7 @@ impl Mcp {
             Some(Round::Parked(ticket)) => {
                 let live = self.parked.claim(ticket).ok_or_else(|| ErrorObject::invalid_params(BadState.to_string()))?;
                 live.back.move_to(&exchange);
-                live.back.answer(responses.as_ref());
+                live.back.questions().answer(responses.as_ref());
                 return self.go_on(live, &owner).await;
             }
             Some(Round::Elsewhere(state)) => {
@@ -132,7 +132,7 @@ impl Live {
     async fn poll_next(&mut self) -> Next {
         poll_fn(|cx| match self.running.as_mut().poll(cx) {
             Poll::Ready(ended) => Poll::Ready(Next::Done(ended)),
-            Poll::Pending => self.back.poll_questions(cx).map(Next::Questions),
+            Poll::Pending => self.back.questions().poll_open(cx).map(Next::Questions),
         })
         .await
     }
