@@ -291,7 +291,7 @@ impl Audience for Conversation {
     fn ask(&self, asked: Asked) {
         let mut waiting = self.lock();
         if waiting.len() < MAX_QUESTIONS {
-            waiting.push(asked);
+            waiting.push(asked.ending_with_its_call());
             drop(waiting);
             self.arrived.notify_one();
         } else {

@@ -23,14 +23,17 @@ use toolcrib_contract::{BackChannel, BoxFuture, Call, CallError, Json, Kind, Mem
 use toolcrib_gate::{Arrived, Reply};
 use toolcrib_wire::{Era, ErrorObject, server::Exchange};
 
-/// The most calls that wait for their next round. The longest waiting make room: their clients are most likely gone.
+/// The most calls that wait for their next round, in all and of one caller. The longest waiting make room: their clients are
+/// most likely gone.
 const MAX_PARKED: usize = 256;
+const MAX_PARKED_OF_CALLER: usize = 64;
 
 /// How long a server that asks one thing may take to ask another before the client is asked.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// A call under way, and how it reaches the client.
 struct Live {
+    caller: Arc<str>,
     kind: Kind,
     running: BoxFuture<'static, Result<Reply, CallError>>,
     back: Arc<Back>,
@@ -69,11 +72,12 @@ impl Mcp {
             None => {}
         }
         answered.extend(responses.iter().flat_map(Members::iter).map(|(name, answer)| (name.to_owned(), answer)));
+        let caller = Arc::clone(&exchange.caller.0.id().subject);
         let (kind, gate, profile) = (call.kind, Arc::clone(&self.gate), self.profile.clone());
         let back = Arc::new(Back::new(Arc::clone(&gate), &exchange, self.pipe.as_ref(), answered));
         let arrived =
             Arrived { caller: exchange.caller.0, profile, call, door: self.door, back: Arc::clone(&back) as Arc<dyn BackChannel> };
-        self.go_on(Live { kind, running: Box::pin(async move { gate.call(arrived).await }), back }, &owner).await
+        self.go_on(Live { caller, kind, running: Box::pin(async move { gate.call(arrived).await }), back }, &owner).await
     }
 
     /// Lets a call run until it ends or has to wait for the client.
@@ -158,8 +162,8 @@ impl Parked {
             drop(given_up);
         });
         let mut waiting = self.lock();
-        let longest = waiting.iter().min_by_key(|(_, waiting)| waiting.since).map(|(ticket, _)| *ticket);
-        let given_up = longest.filter(|_| waiting.len() >= MAX_PARKED).and_then(|longest| waiting.remove(&longest));
+        let longest = too_many(&waiting, &live.caller);
+        let given_up = longest.and_then(|longest| waiting.remove(&longest));
         waiting.insert(ticket, Waiting { live, since: Instant::now(), timer: timer.abort_handle() });
         drop(waiting);
         if let Some(Waiting { timer, .. }) = given_up {
@@ -176,6 +180,22 @@ impl Parked {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which call has to make room for another of this caller, if one has to.
+fn too_many(waiting: &HashMap<u64, Waiting>, caller: &Arc<str>) -> Option<u64> {
+    let longest = |only: Option<&Arc<str>>| {
+        let those = waiting.iter().filter(|(_, waiting)| only.is_none_or(|caller| waiting.live.caller == *caller));
+        those.min_by_key(|(_, waiting)| waiting.since).map(|(ticket, _)| *ticket)
+    };
+    let of_caller = waiting.values().filter(|waiting| waiting.live.caller == *caller).count();
+    if of_caller >= MAX_PARKED_OF_CALLER {
+        longest(Some(caller))
+    } else if waiting.len() >= MAX_PARKED {
+        longest(None)
+    } else {
+        None
     }
 }
 

@@ -1,6 +1,6 @@
 //! Questions of another server in mid-call, and whom they reach.
 
-use crate::support::{Http, Server, everything, is_running, node, python, repository, scripted, text_of, wait_for};
+use crate::support::{Http, Running, Server, everything, free_port, is_running, node, python, repository, scripted, text_of, wait_for};
 use serde_json::{Value, json};
 
 /// A client of the old era that answers every question with its own name.
@@ -146,6 +146,24 @@ fn a_parked_call_whose_answer_is_left_out_asks_again() {
     let again = modern_call(&server, "s__ask", json!({"text": "tea"}), round);
     let done = modern_call(&server, "s__ask", json!({"text": "tea"}), answering(&again, named("Bea")));
     assert_eq!(text_of(&done).unwrap(), "Bea, asked about tea");
+}
+
+/// A client that asks and never comes back holds so many calls and no more; they hold no places either.
+#[test]
+fn the_longest_parked_call_of_a_caller_makes_room() {
+    let port = free_port();
+    let mut command = std::process::Command::new(python(1));
+    command.arg(repository().join("tests/peers/pairs/legacy_server.py")).arg("http").arg(port.to_string());
+    let _upstream = Running::start(command);
+    wait_for("the server", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    let server = Server::start(&json!({"s": {"url": format!("http://127.0.0.1:{port}/mcp")}}));
+    server.wait_for_tool("s__ask");
+    let asked: Vec<Value> = (0..65).map(|_| modern_call(&server, "s__ask", json!({}), json!({}))).collect();
+    let again = |asked: &Value| modern_call(&server, "s__ask", json!({}), answering(asked, named("Ada")));
+    assert_eq!(again(&asked[0])["error"]["code"], -32602, "it made room");
+    for asked in [&asked[1], &asked[64]] {
+        assert_eq!(text_of(&again(asked)).unwrap(), "hello, Ada");
+    }
 }
 
 #[test]

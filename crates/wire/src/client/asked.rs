@@ -16,6 +16,8 @@ pub struct Asked {
     /// The parameters: an object.
     pub params: Option<Json>,
     reply: Option<Box<dyn FnOnce(Answer) + Send>>,
+    /// Whether there is nothing to be said once the question is dropped.
+    ends_with_call: bool,
 }
 
 impl Asked {
@@ -29,7 +31,15 @@ impl Asked {
             reply(Ok(Json::empty_object()));
             return None;
         }
-        Some(Self { method, params, reply: Some(Box::new(reply)) })
+        Some(Self { method, params, reply: Some(Box::new(reply)), ends_with_call: false })
+    }
+
+    /// The question of a call that may be given up before it is answered. That the call was given up the server is told
+    /// anyhow; an answer to what it no longer asks confuses some.
+    #[must_use]
+    pub fn ending_with_its_call(mut self) -> Self {
+        self.ends_with_call = true;
+        self
     }
 
     /// Answers the question.
@@ -42,7 +52,7 @@ impl Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if let Some(reply) = self.reply.take() {
+        if let Some(reply) = self.reply.take().filter(|_| !self.ends_with_call) {
             reply(Err(ErrorObject::method_not_found(&self.method)));
         }
     }
