@@ -4,7 +4,8 @@ Tools: echo; hang, which never answers, and slow, which takes its time, each say
 says so; spawn, which starts a grandchild that ignores every polite signal and outlives its parent; flood, which answers with nine million
 bytes; mute and deaf, which close standard output or input and stay.
 steps reports progress four times, half a second apart, before it answers. ask asks the user for a name, and answers with the name and the
-text that it was called with; it goes on reading meanwhile, so that many calls may ask at once. ask_late asks a second after it was called. heard tells every message
+text that it was called with; it goes on reading meanwhile, so that many calls may ask at once. ask_late asks a second after it was called, and withdraw takes
+its question back after half a second and answers half a second later. heard tells every message
 that came so far. storm says two hundred times that its tools changed. given answers with its arguments.
 With --proud it leaves when it is asked anything before initialize, as some old servers do. With --modern it speaks 2026-07-28 instead. With --stubborn it ignores SIGTERM and the end of its input.
 """
@@ -18,7 +19,7 @@ import threading
 import time
 
 MODERN = "--modern" in sys.argv
-TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "heard", "storm", "given"]
+TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "withdraw", "heard", "storm", "given"]
 HEARD = []
 ASKED = {}
 LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
@@ -95,6 +96,12 @@ def ask(call_id, params):
     say({"jsonrpc": "2.0", "id": question, "method": "elicitation/create", "params": {"message": "who?", "requestedSchema": schema, "x-extra": 1.50}})
 
 
+def withdraw(call_id):
+    question = next(number for number, (call, _) in ASKED.items() if call == call_id)
+    say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": question}})
+    threading.Timer(0.5, say, ({"jsonrpc": "2.0", "id": call_id, "result": text("never mind")},)).start()
+
+
 def told(message):
     call_id, about = ASKED[message["id"]]
     if "error" in message:
@@ -134,9 +141,11 @@ def main():
         if "method" not in message:
             told(message)
             continue
-        if message["method"] == "tools/call" and message["params"]["name"] in ("ask", "ask_late"):
+        if message["method"] == "tools/call" and message["params"]["name"] in ("ask", "ask_late", "withdraw"):
             late = 1 if message["params"]["name"] == "ask_late" else 0
             threading.Timer(late, ask, (message["id"], message["params"])).start()
+            if message["params"]["name"] == "withdraw":
+                threading.Timer(0.5, withdraw, (message["id"],)).start()
             continue
         try:
             result = answer(message["method"], message.get("params", {}))

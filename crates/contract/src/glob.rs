@@ -27,6 +27,11 @@ impl Globs {
     pub fn include(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| pattern.matches(name))
     }
+
+    /// The patterns that match none of these names: most likely misspelt.
+    pub fn without_match<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = String> + 'a {
+        self.0.iter().filter(|pattern| !names.iter().any(|name| pattern.matches(name))).map(ToString::to_string)
+    }
 }
 
 impl fmt::Debug for Globs {

@@ -41,6 +41,7 @@ impl Listing<'_> {
         let capabilities = self.connection.greeting().capabilities.members().map_err(|error| error.to_string())?;
         if capabilities.has("tools") {
             let items = self.items(method::LIST_TOOLS, "tools").await?;
+            self.warn_of_strays(&items);
             for named in self.named(&items, &mut offer) {
                 match self.tool(&named) {
                     Ok(tool) => offer.tools.push(tool),
@@ -67,6 +68,18 @@ impl Listing<'_> {
         self.connection.list(method, key, MAX_ITEMS).await.map_err(|error| error.to_string())
     }
 
+    /// Says which names of tools in the config the server does not know: what was to be left out or altered is not.
+    fn warn_of_strays(&self, items: &[Json]) {
+        let choice = &self.definition.choice;
+        let names: Vec<String> = items.iter().filter_map(|item| item.members().ok()?.string("name")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let warn = |key: &str, name: &str| {
+            tracing::warn!(server = %self.definition.name, "the config names {name:?} under {key:?}, but the server has no such tool");
+        };
+        choice.exclude.without_match(&names).for_each(|pattern| warn("exclude", &pattern));
+        choice.tools.keys().filter(|name| !names.contains(&name.as_str())).for_each(|name| warn("tools", name));
+    }
+
     /// The items that are to be offered, with the names that they get. What has no name is left out.
     fn named(&self, items: &[Json], offer: &mut Offer) -> Vec<Named> {
         let mut chosen: Vec<(Members, String)> = Vec::with_capacity(items.len());
@@ -90,7 +103,8 @@ impl Listing<'_> {
     fn tool(&self, Named { members, theirs, name }: &Named) -> Result<(Spec, Arc<dyn Callable>), String> {
         let alteration = self.definition.choice.tools.get(theirs);
         // The server wants its own arguments mirrored, those included that nobody here sees.
-        let header_params = self.header_params(&members.get("inputSchema").ok_or("it has no inputSchema")?)?;
+        let theirs_schema = members.get("inputSchema");
+        let header_params = self.header_params(theirs_schema.as_ref().ok_or("it has no inputSchema")?)?;
         let edits = curate::definition(members, name, &naming::full(self.definition.prefix.as_deref(), theirs), theirs, alteration);
         let definition = if edits.is_empty() { members.text().clone() } else { members.edit(&edits) };
         let members = definition.members().map_err(|error| error.to_string())?;
@@ -100,6 +114,13 @@ impl Listing<'_> {
         spec.output_schema = members.get("outputSchema");
         spec.annotations = members.get("annotations").and_then(|json| json.read::<Annotations>().ok()).unwrap_or_default();
         spec.foreign = Some(definition);
+        for argument in alteration.into_iter().flat_map(|alteration| alteration.arguments.keys()) {
+            let has = |schema: &Json| schema.members().ok()?.get("properties")?.members().ok().map(|known| known.has(argument));
+            if theirs_schema.as_ref().and_then(has) == Some(false) {
+                let server = &self.definition.name;
+                tracing::warn!(%server, tool = theirs, "the config gives a value to {argument:?}, but the tool has no such argument");
+            }
+        }
         let presets: BTreeMap<String, Preset> = alteration.map(|alteration| alteration.arguments.clone()).unwrap_or_default();
         Ok((spec, self.remote(What::Tool { name: theirs.clone(), header_params, presets })))
     }

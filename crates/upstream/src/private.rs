@@ -190,8 +190,10 @@ struct Aside(Arc<Traffic>);
 
 impl Audience for Aside {
     fn hear(&self, notification: Notification) {
-        if notification.method.as_ref() == method::LOG {
-            self.0.hear(notification);
+        match notification.method.as_ref() {
+            method::LOG => self.0.hear(notification),
+            method::CANCELLED => self.0.withdraw(&notification),
+            _ => {}
         }
     }
 

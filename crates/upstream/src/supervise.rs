@@ -193,6 +193,7 @@ impl Audience for Ear {
                 }
             }
             method::LOG => self.traffic.hear(notification),
+            method::CANCELLED => self.traffic.withdraw(&notification),
             _ => {}
         }
     }

@@ -14,10 +14,13 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{AbortHandle, JoinSet},
+};
 use toolcrib_contract::{CallContext, CallError, Json, LogEntry, LogLevel, Progress, Question, Session};
 use toolcrib_wire::{
-    ErrorObject, Notification,
+    ErrorObject, Id, Notification,
     client::{Asked, Audience},
     message::code,
     method,
@@ -146,6 +149,13 @@ impl Traffic {
         }
     }
 
+    /// The server no longer wants to know something.
+    pub(crate) fn withdraw(&self, notification: &Notification) {
+        let Some(id) = notification.cancelled_id() else { return };
+        let calls = self.lock().calls.clone();
+        calls.iter().for_each(|call| call.withdraw(&id));
+    }
+
     /// Passes on what the server asks.
     pub(crate) fn ask(&self, asked: Asked) {
         match self.meant(|_| false) {
@@ -161,7 +171,7 @@ impl Traffic {
             Err(Unclear::SeveralCalls) => {
                 self.asks.store(true, Ordering::Relaxed);
                 asked.answer(Err(refusal(
-                    "several clients share this server, so it cannot be told whom to ask; make the call again, or set \"sharing: perSession\" for the server",
+                    "several clients share this server, so it cannot be told whom to ask; make the call again when no other is running, or set \"sharing: perSession\" for the server",
                 )));
             }
         }
@@ -206,6 +216,8 @@ pub(crate) struct Conversation {
     owner: Owner,
     asked: Mutex<Vec<Asked>>,
     arrived: Notify,
+    /// Questions that the client is being asked.
+    passing: Mutex<Vec<(Id, AbortHandle)>>,
     /// What the server asked for that the client cannot do.
     lacked: OnceLock<&'static str>,
 }
@@ -213,7 +225,7 @@ pub(crate) struct Conversation {
 impl Conversation {
     pub(crate) fn about(cx: CallContext, session: Option<Session>) -> Arc<Self> {
         let owner = session.map_or_else(|| Owner::Caller(Arc::clone(&cx.caller().subject)), Owner::Session);
-        Arc::new(Self { cx, owner, asked: Mutex::default(), arrived: Notify::new(), lacked: OnceLock::new() })
+        Arc::new(Self { cx, owner, asked: Mutex::default(), arrived: Notify::new(), passing: Mutex::default(), lacked: OnceLock::new() })
     }
 
     pub(crate) fn context(&self) -> &CallContext {
@@ -223,6 +235,12 @@ impl Conversation {
     /// Whose call it is.
     pub(crate) fn owner(&self) -> &Owner {
         &self.owner
+    }
+
+    fn withdraw(&self, id: &Id) {
+        self.lock().retain(|asked| asked.id != *id);
+        let passing = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        passing.iter().filter(|(other, _)| other == id).for_each(|(_, task)| task.abort());
     }
 
     /// What the server asked for that the client cannot do, if that is so.
@@ -241,11 +259,14 @@ impl Conversation {
                     asked.answer(Err(refusal(TOO_MANY)));
                     continue;
                 }
-                let this = Arc::clone(self);
-                passing.spawn(async move {
+                let (this, id) = (Arc::clone(self), asked.id.clone());
+                let task = passing.spawn(async move {
                     let answer = this.answer_to(&asked.method.clone(), asked.params.clone()).await;
                     asked.answer(answer);
                 });
+                let mut known = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
+                known.retain(|(_, task)| !task.is_finished());
+                known.push((id, task));
             }
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! A message is parsed once, in one pass over its envelope; what policy reads later is this value, never the bytes again.
 
+use crate::method;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -209,6 +210,15 @@ impl ErrorObject {
             .with_str("message", &self.message)
             .with_some("data", self.data.as_ref())
             .finish()
+    }
+}
+
+impl Notification {
+    /// The request that is no longer wanted, if this is `notifications/cancelled`.
+    #[must_use]
+    pub fn cancelled_id(&self) -> Option<Id> {
+        let params = self.params.as_ref().filter(|_| self.method.as_ref() == method::CANCELLED)?;
+        Id::from_json(&params.members().ok()?.get("requestId")?)
     }
 }
 

@@ -89,6 +89,9 @@ pub(super) fn check(written: Written, lookup: Lookup<'_>, faults: &mut Faults) -
         max_output_bytes: within(limits.max_output_bytes.as_ref(), 1..=MAX_BYTES, faults).unwrap_or(defaults.max_output_bytes),
         max_argument_bytes: within(limits.max_argument_bytes.as_ref(), 1..=MAX_BYTES, faults).unwrap_or(defaults.max_argument_bytes),
     };
+    if let Some(written) = written.max_timeout_secs.as_ref().filter(|_| gate.max_timeout < gate.timeout) {
+        faults.add(written.fault(format!("expected at least the timeout of {} s, found {}", gate.timeout.as_secs_f64(), written.value)));
+    }
     let defaults = DoorLimits::default();
     let doors = DoorLimits {
         max_message_bytes: within(limits.max_message_bytes.as_ref(), 1024..=MAX_BYTES, faults).unwrap_or(defaults.max_message_bytes),

@@ -189,6 +189,7 @@ fn faults_of_what_is_offered_name_what_would_be_right() {
   two: { command: x, prefix: one }
 profiles:
   "a/b": { tolls: [] }
+claude: { mcp: { timeout: 6, maxTimeout: 2 } }
 "#;
     assert_eq!(
         faults(text),
@@ -201,6 +202,7 @@ profiles:
             "10: mcpServers.two: its names would begin as those of \"one\": give it another prefix",
             "12: profiles.a/b.tolls: unknown key; did you mean \"tools\"?",
             "12: profiles.a/b: a profile's name is part of a URL: use letters, digits, \"-\" and \"_\"",
+            "13: claude.mcp.maxTimeout: expected at least the timeout of 6 s, found 2",
         ]
     );
 }

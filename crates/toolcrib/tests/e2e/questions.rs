@@ -166,6 +166,24 @@ fn the_longest_parked_call_of_a_caller_makes_room() {
     }
 }
 
+/// A server that takes its question back gets no answer to it, and the client that is still being asked is told.
+#[test]
+fn a_question_can_be_taken_back() {
+    let server = Server::start(&json!({"s": scripted(&[])}));
+    server.wait_for_tool("s__withdraw");
+    let asked = modern_call(&server, "s__withdraw", json!({}), json!({}));
+    // Whether the answer comes before or after the question is taken back, the call ends as the server says.
+    let done = modern_call(&server, "s__withdraw", json!({}), answering(&asked, named("Ada")));
+    assert!(text_of(&done).is_ok(), "{done}");
+    let legacy = runtime().block_on(async {
+        let person = Person::arrive(&server.url, "nobody", can_elicit()).await;
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "s__withdraw", "arguments": {}}});
+        person.post(&call).await.text().await.unwrap()
+    });
+    let place = |what: &str| legacy.find(what).unwrap_or_else(|| panic!("no {what}: {legacy}"));
+    assert!(place("elicitation/create") < place("notifications/cancelled") && place("notifications/cancelled") < place("never mind"));
+}
+
 #[test]
 fn who_cannot_be_asked_is_told_what_is_missing() {
     let server = Server::start(&json!({"s": scripted(&[])}));

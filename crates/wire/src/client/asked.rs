@@ -1,7 +1,7 @@
 //! What a legacy server asks of us, which is to be answered exactly once.
 
 use crate::{
-    message::{ErrorObject, Request, Response},
+    message::{ErrorObject, Id, Request, Response},
     method,
 };
 use std::fmt;
@@ -11,6 +11,8 @@ type Answer = Result<Json, ErrorObject>;
 
 /// Something that a legacy server asks. Dropped, it is refused, so that the server does not wait in vain.
 pub struct Asked {
+    /// Names the question, for a server that withdraws it.
+    pub id: Id,
     /// What is asked.
     pub method: Box<str>,
     /// The parameters: an object.
@@ -26,12 +28,13 @@ impl Asked {
     pub(super) fn or_pong(request: Request, send: impl FnOnce(Json, bool) + Send + 'static) -> Option<Self> {
         let Request { id, method, params } = request;
         let is_ping = method.as_ref() == method::PING;
-        let reply = move |outcome| send(Response { id: Some(id), outcome }.to_json(), is_ping);
+        let answered = id.clone();
+        let reply = move |outcome| send(Response { id: Some(answered), outcome }.to_json(), is_ping);
         if is_ping {
             reply(Ok(Json::empty_object()));
             return None;
         }
-        Some(Self { method, params, reply: Some(Box::new(reply)), ends_with_call: false })
+        Some(Self { id, method, params, reply: Some(Box::new(reply)), ends_with_call: false })
     }
 
     /// The question of a call that may be given up before it is answered. That the call was given up the server is told

@@ -1,6 +1,9 @@
 //! The way back to a client while its request is still being answered.
 
-use crate::message::{ErrorObject, Id, Message, Notification, Request, Response};
+use crate::{
+    message::{ErrorObject, Id, Message, Notification, Request, Response},
+    method,
+};
 use atomic_waker::AtomicWaker;
 use std::{
     collections::{HashMap, VecDeque},
@@ -70,10 +73,10 @@ impl Channel {
     /// [`AskError`]. There is no deadline here; the caller has one for the whole call.
     ///
     /// # Cancellation
-    /// Dropping the future forgets the question; a late answer is ignored.
+    /// Dropping the future withdraws the question; a late answer is ignored.
     pub async fn ask(&self, method: &str, params: Json) -> Result<Json, AskError> {
         let asks = self.asks.as_ref().ok_or(AskError::NotInThisEra)?;
-        let (question, answer) = asks.open();
+        let (question, answer) = asks.open(self);
         let request = Request { id: question.id.clone(), method: method.into(), params: Some(params) };
         if !self.send(Message::Request(request).to_json()) {
             return Err(AskError::Unreachable);
@@ -98,17 +101,19 @@ pub(crate) struct Asks {
     waiting: Mutex<HashMap<Id, oneshot::Sender<Answer>>>,
 }
 
+/// A question that waits. Dropped before it is answered, it is withdrawn.
 struct Question<'a> {
     asks: &'a Asks,
+    channel: &'a Channel,
     id: Id,
 }
 
 impl Asks {
-    fn open(&self) -> (Question<'_>, oneshot::Receiver<Answer>) {
+    fn open<'a>(&'a self, channel: &'a Channel) -> (Question<'a>, oneshot::Receiver<Answer>) {
         let id = Id::Number(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (sender, receiver) = oneshot::channel();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), sender);
-        (Question { asks: self, id }, receiver)
+        (Question { asks: self, channel, id }, receiver)
     }
 
     /// Hands an answer to whoever asked. An answer to nothing is ignored.
@@ -123,7 +128,11 @@ impl Asks {
 
 impl Drop for Question<'_> {
     fn drop(&mut self) {
-        self.asks.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        let waited = self.asks.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        if waited.is_some() {
+            let reason = Json::object().with("requestId", &self.id.to_json()).with_str("reason", "no longer wanted").finish();
+            self.channel.notify(method::CANCELLED, reason);
+        }
     }
 }
 

@@ -323,7 +323,7 @@ impl<S: Service> HttpServer<S> {
         match message {
             Message::Response(response) => session.answer(response),
             Message::Notification(notification) if notification.method.as_ref() == method::CANCELLED => {
-                if let Some(id) = super::session::cancelled_id(&notification) {
+                if let Some(id) = notification.cancelled_id() {
                     session.cancel(&id);
                 }
             }

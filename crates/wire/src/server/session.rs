@@ -373,11 +373,6 @@ pub(super) fn negotiate(params: Option<&Members>) -> Result<(Revision, Json), Er
     Ok((Revision::negotiate(&asked), capabilities.unshared()))
 }
 
-/// The request that `notifications/cancelled` is about.
-pub(super) fn cancelled_id(notification: &Notification) -> Option<Id> {
-    Id::from_json(&notification.params.as_ref()?.members().ok()?.get("requestId")?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -154,7 +154,7 @@ impl<S: Service> Door<S> {
     fn hear(&self, message: Message) {
         match message {
             Message::Notification(notification) if notification.method.as_ref() == method::CANCELLED => {
-                let cancelled = session::cancelled_id(&notification).and_then(|id| self.lock().remove(&id));
+                let cancelled = notification.cancelled_id().and_then(|id| self.lock().remove(&id));
                 if let Some(task) = cancelled {
                     task.abort();
                 }
