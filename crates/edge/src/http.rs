@@ -50,8 +50,8 @@ pub struct Door {
 #[derive(Debug)]
 struct Endpoints {
     gate: Arc<Gate>,
-    whole: Endpoint,
-    profiles: BTreeMap<String, Endpoint>,
+    whole: Arc<Endpoint>,
+    profiles: BTreeMap<String, Arc<Endpoint>>,
 }
 
 /// One MCP endpoint.
@@ -63,7 +63,7 @@ struct Endpoint {
 
 impl Endpoint {
     /// Tells legacy sessions of changes and forgets idle ones, until `shutdown` turns true.
-    async fn tend(&self, mut shutdown: watch::Receiver<bool>) {
+    async fn tend(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         let sessions = self.server.sessions();
         let sweep = async {
             let mut sweep = tokio::time::interval(SWEEP);
@@ -94,7 +94,7 @@ impl Door {
     ) -> Self {
         let endpoint = |profile: Option<&Arc<Profile>>| {
             let mcp = Arc::new(Mcp::new(Arc::clone(&gate), "http", identity, profile.cloned(), shutdown.clone()));
-            Endpoint { server: HttpServer::new(Arc::clone(&mcp), limits.clone()), mcp }
+            Arc::new(Endpoint { server: HttpServer::new(Arc::clone(&mcp), limits.clone()), mcp })
         };
         let (whole, profiles) = (endpoint(None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(Some(profile)))).collect());
         let endpoints = Arc::new(Endpoints { gate, whole, profiles });
@@ -114,17 +114,9 @@ impl Door {
 
     /// Tells legacy sessions of changes and forgets idle ones, until `shutdown` turns true. To be run beside [`serve`].
     pub async fn tend(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
-        let mut tending = JoinSet::new();
-        for name in self.endpoints.profiles.keys() {
-            let (endpoints, name, shutdown) = (Arc::clone(&self.endpoints), name.clone(), shutdown.clone());
-            tending.spawn(async move {
-                if let Some(endpoint) = endpoints.profiles.get(&name) {
-                    endpoint.tend(shutdown).await;
-                }
-            });
-        }
-        self.endpoints.whole.tend(shutdown).await;
-        while tending.join_next().await.is_some() {}
+        let endpoints = self.endpoints.profiles.values().chain([&self.endpoints.whole]);
+        let tending: JoinSet<()> = endpoints.map(|endpoint| Arc::clone(endpoint).tend(shutdown.clone())).collect();
+        tending.join_all().await;
     }
 
     /// The routes, for whoever serves them otherwise than by [`serve`].

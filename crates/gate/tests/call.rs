@@ -2,9 +2,9 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 use tokio::sync::{Notify, Semaphore};
-use toolcrib_contract::{CallContext, CallError, Json, Outcome, Output, Spec, callable};
-use toolcrib_gate::{Config, Source};
-use toolcrib_testkit::{OpenGate, TestGate, said};
+use toolcrib_contract::{Call, CallContext, CallError, Json, Outcome, Output, ResourceSpec, Spec, callable};
+use toolcrib_gate::{Arrived, Config, Credential, Source};
+use toolcrib_testkit::{Deaf, OpenGate, TestGate, said};
 
 fn text_of(output: &Output) -> &str {
     match output {
@@ -216,4 +216,16 @@ async fn half_an_hour_with_progress_is_no_reason_to_give_up() {
     let gate = TestGate::default().config(Config { max_timeout: Duration::from_secs(600), ..Config::default() });
     let error = gate.tool("diligent", works(20)).open().call("diligent", "{}").await.unwrap_err();
     assert!(matches!(error, CallError::DeadlineExceeded(allowed) if allowed == Duration::from_secs(600)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_source_is_that_of_its_resources_too() {
+    let open = TestGate::default().open();
+    let mut source = Source::new("slow").timeout(Some(Duration::from_secs(5)));
+    source.resource(ResourceSpec { uri: "slow://one".into(), ..ResourceSpec::default() }, callable(|_, _| pending()));
+    assert!(open.gate().publish(source).is_empty());
+    let caller = open.gate().authenticate(&Credential::None).unwrap();
+    let arrived = Arrived { caller, profile: None, call: Call::resource("slow://one"), door: "test", back: Arc::new(Deaf) };
+    let error = open.gate().call(arrived).await.unwrap_err();
+    assert!(matches!(error, CallError::DeadlineExceeded(allowed) if allowed == Duration::from_secs(5)), "{error}");
 }

@@ -1,21 +1,20 @@
 //! What the config alters of a tool: how it is described, and arguments whose values it gives. What is not altered stays
 //! as the server wrote it.
 
-use crate::definition::{Alteration, Preset};
+use crate::{
+    definition::{Alteration, Preset},
+    naming::ORIGINAL,
+};
 use std::collections::BTreeMap;
 use toolcrib_contract::{CallError, Json, Members};
 
 /// The schema of the arguments that callers still give: fixed ones are gone, those with a default need not be given.
 pub(crate) fn schema(schema: &Json, presets: &BTreeMap<String, Preset>) -> Json {
     let Ok(members) = schema.members() else { return schema.clone() };
-    if presets.is_empty() {
-        return schema.clone();
-    }
     let mut edits = Vec::new();
     if let Some(properties) = members.get("properties").and_then(|properties| properties.members().ok()) {
-        let altered: Vec<(&str, Option<Json>)> =
-            presets.iter().map(|(name, preset)| (name.as_str(), property(&properties, name, preset))).collect();
-        let altered: Vec<(&str, Option<Json>)> = altered.into_iter().filter(|(name, _)| properties.has(name)).collect();
+        let known = presets.iter().filter(|(name, _)| properties.has(name));
+        let altered: Vec<_> = known.map(|(name, preset)| (name.as_str(), property(&properties, name, preset))).collect();
         edits.push(("properties", Some(properties.edit(&altered))));
     }
     if let Some(required) = members.get("required").and_then(|required| required.elements().ok()) {
@@ -87,9 +86,6 @@ pub(crate) fn definition<'a>(
     }
     edits
 }
-
-/// Where the name that the server gave stands in `_meta`, if the name here does not tell it.
-const ORIGINAL: &str = "dev.toolcrib/original";
 
 #[cfg(test)]
 mod tests {

@@ -96,7 +96,7 @@ impl Link {
         matches!(owner, Owner::Session(_)) || !self.asks()
     }
 
-    pub(crate) fn unavailable(&self, reason: &str) -> CallError {
+    fn unavailable(&self, reason: &str) -> CallError {
         CallError::Unavailable { server: Arc::clone(&self.name), reason: reason.to_owned() }
     }
 

@@ -103,8 +103,8 @@ impl Listing<'_> {
     fn tool(&self, Named { members, theirs, name }: &Named) -> Result<(Spec, Arc<dyn Callable>), String> {
         let alteration = self.definition.choice.tools.get(theirs);
         // The server wants its own arguments mirrored, those included that nobody here sees.
-        let theirs_schema = members.get("inputSchema");
-        let header_params = self.header_params(theirs_schema.as_ref().ok_or("it has no inputSchema")?)?;
+        let theirs_schema = members.get("inputSchema").ok_or("it has no inputSchema")?;
+        let header_params = self.header_params(&theirs_schema)?;
         let edits = curate::definition(members, name, &naming::full(self.definition.prefix.as_deref(), theirs), theirs, alteration);
         let definition = if edits.is_empty() { members.text().clone() } else { members.edit(&edits) };
         let members = definition.members().map_err(|error| error.to_string())?;
@@ -114,15 +114,17 @@ impl Listing<'_> {
         spec.output_schema = members.get("outputSchema");
         spec.annotations = members.get("annotations").and_then(|json| json.read::<Annotations>().ok()).unwrap_or_default();
         spec.foreign = Some(definition);
-        for argument in alteration.into_iter().flat_map(|alteration| alteration.arguments.keys()) {
-            let has = |schema: &Json| schema.members().ok()?.get("properties")?.members().ok().map(|known| known.has(argument));
-            if theirs_schema.as_ref().and_then(has) == Some(false) {
-                let server = &self.definition.name;
-                tracing::warn!(%server, tool = theirs, "the config gives a value to {argument:?}, but the tool has no such argument");
-            }
-        }
         let presets: BTreeMap<String, Preset> = alteration.map(|alteration| alteration.arguments.clone()).unwrap_or_default();
+        self.warn_of_stray_arguments(theirs, &theirs_schema, &presets);
         Ok((spec, self.remote(What::Tool { name: theirs.clone(), header_params, presets })))
+    }
+
+    fn warn_of_stray_arguments(&self, tool: &str, schema: &Json, presets: &BTreeMap<String, Preset>) {
+        let known = schema.members().ok().and_then(|schema| schema.get("properties")?.members().ok());
+        for argument in presets.keys().filter(|argument| known.as_ref().is_some_and(|known| !known.has(argument))) {
+            let server = &self.definition.name;
+            tracing::warn!(%server, tool, "the config gives a value to {argument:?}, but the tool has no such argument");
+        }
     }
 
     /// The arguments to mirror into headers. Only HTTP has headers; over a pipe the annotation means nothing.

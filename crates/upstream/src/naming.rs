@@ -10,6 +10,9 @@ const DIGEST: usize = 11;
 /// What stands between a prefix and a name.
 pub const SEPARATOR: &str = "__";
 
+/// Where the name that a server gave its tool stands in `_meta`, if the name here does not tell it.
+pub const ORIGINAL: &str = "dev.toolcrib/original";
+
 /// The names under which things of one server are offered, in the order of the names that the server gave them.
 ///
 /// ```

@@ -2,6 +2,7 @@
 //! client is gone or has not used them for a while.
 
 use crate::{
+    child::Child,
     line::{self, Connector, Line, Status},
     raised,
     traffic::{Conversation, Owner, Traffic, UnderWay},
@@ -16,11 +17,7 @@ use tokio::{
     task::JoinSet,
 };
 use toolcrib_contract::{CallError, Json};
-use toolcrib_wire::{
-    Notification,
-    client::{Asked, Audience, Connection},
-    method,
-};
+use toolcrib_wire::client::Audience;
 
 /// The most private connections to one server.
 const MAX_LINES: usize = 64;
@@ -146,8 +143,7 @@ impl Entry {
     fn is_abandoned(&self) -> bool {
         let is_gone = match &self.owner {
             Owner::Session(session) => session.is_over(),
-            // Nobody may use it any more.
-            Owner::Caller(_) => self.traffic.is_haunted(),
+            Owner::Caller(_) => self.traffic.is_spent(),
         };
         self.traffic.idle_for().is_some_and(|idle| is_gone || idle > IDLE)
     }
@@ -156,23 +152,17 @@ impl Entry {
 /// The life of one private connection. It is not made again: the next call starts another.
 async fn live(connector: Connector, Start { traffic, status, mut closed, .. }: Start) {
     let mut child = None;
-    let audience = Arc::new(Aside(Arc::clone(&traffic)));
     let reason = tokio::select! {
-        reason = connected(&connector, audience, traffic, &status, &mut child) => reason,
+        reason = connected(&connector, traffic, &status, &mut child) => reason,
         () = raised(&mut closed) => "it is no longer needed".to_owned(),
     };
     tracing::debug!(server = %connector.definition.name, "a private connection ended: {reason}");
     line::part(&status, child, &reason).await;
 }
 
-async fn connected(
-    connector: &Connector,
-    audience: Arc<Aside>,
-    traffic: Arc<Traffic>,
-    status: &watch::Sender<Status>,
-    child: &mut Option<crate::child::Child>,
-) -> String {
-    let connection: Connection = match connector.connect(audience, child).await {
+async fn connected(connector: &Connector, traffic: Arc<Traffic>, status: &watch::Sender<Status>, child: &mut Option<Child>) -> String {
+    // What the server has is listed on the connection that all share: of this one only the calls are heard.
+    let connection = match connector.connect(Arc::clone(&traffic) as Arc<dyn Audience>, child).await {
         Ok(connection) => connection,
         Err(reason) => return reason,
     };
@@ -181,28 +171,6 @@ async fn connected(
     tokio::select! {
         reason = line::ended(&line.connection, child) => reason,
         never = line.connection.listen() => never,
-    }
-}
-
-/// Hears what is said besides answers. What the server has is listed on the connection that all share.
-#[derive(Debug)]
-struct Aside(Arc<Traffic>);
-
-impl Audience for Aside {
-    fn hear(&self, notification: Notification) {
-        match notification.method.as_ref() {
-            method::LOG => self.0.hear(notification),
-            method::CANCELLED => self.0.withdraw(&notification),
-            _ => {}
-        }
-    }
-
-    fn ask(&self, asked: Asked) {
-        self.0.ask(asked);
-    }
-
-    fn answered_late(&self) {
-        self.0.settle_one();
     }
 }
 

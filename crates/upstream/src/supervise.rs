@@ -102,12 +102,12 @@ impl Upstream {
             shared: seen.clone(),
             private: Arc::clone(&private),
             watches: Arc::clone(&watches),
-            asks: Arc::clone(&asks),
+            asks,
             turn: Arc::default(),
         };
         let hearing = Arc::new(Hearing { told: Mutex::default(), arrived: Notify::new(), watches, listener });
         let tending = private.tend(connector.clone(), starting, shutdown.clone());
-        let life = Life { connector, status, hearing, link: Arc::new(link), asks };
+        let life = Life { connector, status, hearing, link: Arc::new(link) };
         (Self { definition, status: seen }, async move {
             tokio::join!(life.live(shutdown), tending);
         })
@@ -192,9 +192,7 @@ impl Audience for Ear {
                     hearing.listener.changed(Change::Resource(uri.into()));
                 }
             }
-            method::LOG => self.traffic.hear(notification),
-            method::CANCELLED => self.traffic.withdraw(&notification),
-            _ => {}
+            _ => self.traffic.hear(notification),
         }
     }
 
@@ -203,7 +201,7 @@ impl Audience for Ear {
     }
 
     fn answered_late(&self) {
-        self.traffic.settle_one();
+        self.traffic.answered_late();
     }
 
     fn missed(&self) {
@@ -227,7 +225,6 @@ struct Life {
     status: watch::Sender<Status>,
     hearing: Arc<Hearing>,
     link: Arc<Link>,
-    asks: Arc<AtomicBool>,
 }
 
 impl Life {
@@ -277,7 +274,7 @@ impl Life {
 
     /// Connects and stays connected. Completes with the reason when that does not succeed or is over.
     async fn connected(&self, slot: &mut Option<Child>) -> String {
-        let traffic = Traffic::new(Arc::clone(&self.asks));
+        let traffic = Traffic::new(Arc::clone(&self.link.asks));
         let ear: Arc<dyn Audience> = Arc::new(Ear { hearing: Arc::clone(&self.hearing), traffic: Arc::clone(&traffic) });
         let connection = match self.connector.connect(ear, slot).await {
             Ok(connection) => connection,

@@ -124,25 +124,20 @@ impl Traffic {
         self.lock().served.is_only(owner)
     }
 
-    /// Whether the server may still be busy with a call that nobody waits for.
-    pub(crate) fn is_haunted(&self) -> bool {
-        self.lock().unanswered > 0
-    }
-
-    /// The server has answered a call that nobody waited for any more.
-    pub(crate) fn settle_one(&self) {
-        let mut state = self.lock();
-        state.unanswered = state.unanswered.saturating_sub(1);
-    }
-
     /// How long there has been no call.
     pub(crate) fn idle_for(&self) -> Option<Duration> {
         let state = self.lock();
         state.calls.is_empty().then(|| state.last_used.elapsed())
     }
 
+    /// Whether nobody may use the connection any more: a server that asks may still be busy with a call that nobody waits
+    /// for, and ask on its behalf.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.asks.load(Ordering::Relaxed) && self.lock().unanswered > 0
+    }
+
     /// Passes on what the server logs. What is left of a call long ago is taken to have fallen silent.
-    pub(crate) fn hear(&self, notification: Notification) {
+    fn log(&self, notification: Notification) {
         let is_long_ago = |state: &State| state.left_at.is_none_or(|left| left.elapsed() > FORGOTTEN);
         if let Ok(conversation) = self.meant(is_long_ago) {
             conversation.hear(notification);
@@ -150,14 +145,38 @@ impl Traffic {
     }
 
     /// The server no longer wants to know something.
-    pub(crate) fn withdraw(&self, notification: &Notification) {
+    fn withdraw(&self, notification: &Notification) {
         let Some(id) = notification.cancelled_id() else { return };
         let calls = self.lock().calls.clone();
         calls.iter().for_each(|call| call.withdraw(&id));
     }
 
-    /// Passes on what the server asks.
-    pub(crate) fn ask(&self, asked: Asked) {
+    fn meant(&self, forgets: impl FnOnce(&State) -> bool) -> Result<Arc<Conversation>, Unclear> {
+        let state = self.lock();
+        match (state.calls.as_slice(), &state.served) {
+            ([], _) => Err(Unclear::NoCall),
+            ([oldest, ..], Served::Only(Owner::Session(_))) => Ok(Arc::clone(oldest)),
+            ([only], _) if state.unanswered == 0 || forgets(&state) => Ok(Arc::clone(only)),
+            _ => Err(Unclear::SeveralCalls),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hears what is said on the connection about calls, without naming one.
+impl Audience for Traffic {
+    fn hear(&self, notification: Notification) {
+        match notification.method.as_ref() {
+            method::LOG => self.log(notification),
+            method::CANCELLED => self.withdraw(&notification),
+            _ => {}
+        }
+    }
+
+    fn ask(&self, asked: Asked) {
         match self.meant(|_| false) {
             Ok(conversation) => {
                 self.asks.store(true, Ordering::Relaxed);
@@ -177,18 +196,9 @@ impl Traffic {
         }
     }
 
-    fn meant(&self, forgets: impl FnOnce(&State) -> bool) -> Result<Arc<Conversation>, Unclear> {
-        let state = self.lock();
-        match (state.calls.as_slice(), &state.served) {
-            ([], _) => Err(Unclear::NoCall),
-            ([oldest, ..], Served::Only(Owner::Session(_))) => Ok(Arc::clone(oldest)),
-            ([only], _) if state.unanswered == 0 || forgets(&state) => Ok(Arc::clone(only)),
-            _ => Err(Unclear::SeveralCalls),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn answered_late(&self) {
+        let mut state = self.lock();
+        state.unanswered = state.unanswered.saturating_sub(1);
     }
 }
 

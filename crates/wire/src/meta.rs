@@ -72,7 +72,7 @@ impl Meta {
         let date = self.protocol_version.as_deref().ok_or_else(|| missing(PROTOCOL_VERSION))?;
         let revision = match Revision::from_date(date) {
             Some(revision) if revision.era() == crate::Era::Modern => revision,
-            _ => return Err(unsupported_version(date)),
+            _ => return Err(unsupported_version(date, Revision::ALL)),
         };
         if self.client_capabilities.is_none() {
             return Err(missing(CLIENT_CAPABILITIES));
@@ -83,8 +83,8 @@ impl Meta {
 
 /// -32022 with the revisions we do speak (MCP 2026-07-28, "Protocol Version Negotiation").
 #[must_use]
-pub fn unsupported_version(requested: &str) -> ErrorObject {
-    let supported = Json::array(Revision::ALL.map(|revision| Json::string(revision.date())));
+pub fn unsupported_version(requested: &str, supported: impl IntoIterator<Item = Revision>) -> ErrorObject {
+    let supported = Json::array(supported.into_iter().map(|revision| Json::string(revision.date())));
     ErrorObject::new(crate::message::code::UNSUPPORTED_VERSION, format!("unsupported protocol version {requested:?}"))
         .with_data(Json::object().with("supported", &supported).with_str("requested", requested).finish())
 }

@@ -103,7 +103,10 @@ impl Limits {
     /// Refuses a client of an era that is not served.
     fn admit(&self, era: Era) -> Result<(), ErrorObject> {
         match (self.only_era, era) {
-            (Some(Era::Modern), Era::Legacy) => Err(meta::unsupported_version("of the legacy era")),
+            (Some(Era::Modern), Era::Legacy) => Err(meta::unsupported_version(
+                "of the legacy era",
+                Revision::ALL.into_iter().filter(|revision| revision.era() == Era::Modern),
+            )),
             (Some(Era::Legacy), Era::Modern) => {
                 Err(ErrorObject::new(code::INVALID_REQUEST, "this server speaks revisions up to 2025-11-25 only: send initialize"))
             }

@@ -6,12 +6,8 @@ use super::{
     state::Answered,
 };
 use crate::answer::request_of;
-use std::{
-    future::poll_fn,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
-};
+use futures_util::future::join_all;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use toolcrib_contract::{
     Answers, BackChannel, BoxFuture, CallError, Change, Client, Json, LogEntry, LogLevel, Progress, Question, Session,
 };
@@ -27,7 +23,6 @@ const DEFAULT_LOG_LEVEL: LogLevel = LogLevel::Info;
 #[derive(Debug)]
 pub(super) struct Back {
     gate: Arc<Gate>,
-    era: Era,
     client: Client,
     lane: Mutex<Lane>,
     /// The answers that a repeated call brought along.
@@ -59,17 +54,16 @@ impl Lane {
 impl Back {
     /// The way back of this request. `pipe` is the connection of a client that has the whole door for itself.
     pub(super) fn new(gate: Arc<Gate>, exchange: &Exchange<WireCaller>, pipe: Option<&Session>, answered: Answered) -> Self {
-        let era = exchange.revision.era();
+        let lane = Lane::of(exchange);
         let session = exchange.session.as_ref();
         let declared = session.map(|session| session.capabilities().clone()).or_else(|| exchange.meta.client_capabilities.clone());
         let client = Client {
             capabilities: declared.unwrap_or_else(Json::empty_object),
-            is_asked_in_rounds: era == Era::Modern,
-            log_level: log_level(exchange),
+            is_asked_in_rounds: exchange.revision.era() == Era::Modern,
+            log_level: lane.log_level,
             session: pipe.cloned().or_else(|| session.map(Session::lasting_with)),
         };
-        let lane = Mutex::new(Lane::of(exchange));
-        Self { gate, era, client, lane, answered, questions: Questions::default() }
+        Self { gate, client, lane: Mutex::new(lane), answered, questions: Questions::default() }
     }
 
     /// Goes on with the client's next request: what is said from now on belongs to that.
@@ -146,14 +140,14 @@ impl BackChannel for Back {
             if let Some((_, question)) = questions.iter().find(|(_, question)| !self.client.can_answer(question)) {
                 return Err(CallError::CannotAsk { capability: question.capability() });
             }
-            if self.era == Era::Modern {
+            if self.client.is_asked_in_rounds {
                 return self.ask_by_repetition(questions);
             }
             let named: Vec<(String, Question)> =
                 questions.into_iter().map(|(name, question)| (name.clone(), with_name(question, &name))).collect();
-            let asked = named.iter().map(|(_, question)| Box::pin(self.ask_now(question))).collect();
+            let asked = join_all(named.iter().map(|(_, question)| self.ask_now(question))).await;
             let mut answers = Answers::new();
-            for ((name, question), answer) in named.iter().zip(together(asked).await) {
+            for ((name, question), answer) in named.iter().zip(asked) {
                 let answer = answer.map_err(|error| match error {
                     AskError::NotInThisEra => CallError::CannotAsk { capability: question.capability() },
                     other => CallError::failed(other),
@@ -169,7 +163,7 @@ impl BackChannel for Back {
             if !self.client.can_answer(&question) {
                 return Err(CallError::CannotAsk { capability: question.capability() });
             }
-            if self.era == Era::Modern {
+            if self.client.is_asked_in_rounds {
                 return self.questions.ask(question).await;
             }
             self.ask_now(&question).await.map_err(|error| match error {
@@ -191,21 +185,6 @@ impl BackChannel for Back {
     fn client(&self) -> Client {
         self.client.clone()
     }
-}
-
-/// Waits for all of them at once, and gives what they gave in their order.
-async fn together<F: Future + Unpin>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut waiting: Vec<(F, Option<F::Output>)> = futures.into_iter().map(|future| (future, None)).collect();
-    poll_fn(|cx| {
-        for (future, done) in waiting.iter_mut().filter(|(_, done)| done.is_none()) {
-            if let Poll::Ready(output) = Pin::new(future).poll(cx) {
-                *done = Some(output);
-            }
-        }
-        if waiting.iter().all(|(_, done)| done.is_some()) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    waiting.into_iter().filter_map(|(_, done)| done).collect()
 }
 
 /// A whole number without a fraction, as it most likely came.

@@ -8,7 +8,7 @@ use super::{
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use toolcrib_contract::Json;
-use toolcrib_upstream::Status;
+use toolcrib_upstream::{Status, naming::ORIGINAL};
 use toolcrib_wire::method;
 
 /// List tools, resources, prompts or servers.
@@ -99,7 +99,7 @@ fn rows(items: &[Json], key: &str) {
         .map(|members| {
             let about =
                 members.string("description").or_else(|| members.string("title")).or_else(|| members.string("name")).unwrap_or_default();
-            let original = members.get("_meta").and_then(|meta| meta.members().ok()?.string("dev.toolcrib/original"));
+            let original = members.get("_meta").and_then(|meta| meta.members().ok()?.string(ORIGINAL));
             let original = original.map(|original| format!("({original}) ")).unwrap_or_default();
             (members.string(key).unwrap_or_default(), original + about.lines().next().unwrap_or_default())
         })

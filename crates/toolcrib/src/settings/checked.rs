@@ -20,6 +20,10 @@ const MAX_TIMEOUT_SECS: f64 = 86_400.0;
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// The largest limit of bytes that makes sense: a gibibyte.
 const MAX_BYTES: usize = 1 << 30;
+/// The words for who shares a server.
+const SHARING: &[(&str, Sharing)] = &[("shared", Sharing::Shared), ("perSession", Sharing::PerSession), ("perCaller", Sharing::PerCaller)];
+/// The words for the era to speak with a server.
+const ERAS: &[(&str, Option<Era>)] = &[("auto", None), ("legacy", Some(Era::Legacy))];
 /// The longest prefix, so that something of every name is left.
 const MAX_PREFIX: usize = 24;
 
@@ -151,8 +155,8 @@ fn define(server: &Server, default_prefix: &Prefix, is_only_one: bool, lookup: L
     let start_timeout = seconds(server.start_timeout_secs.as_ref(), faults).unwrap_or(START_TIMEOUT);
     let call_timeout = seconds(server.timeout_secs.as_ref(), faults);
     let prefix = prefix(server.prefix.as_ref(), faults).unwrap_or_else(|| default_prefix.clone());
-    let sharing = sharing(server.sharing.as_ref(), faults).unwrap_or_default();
-    let era = era(server.era.as_ref(), faults);
+    let sharing = one_of(server.sharing.as_ref(), SHARING, faults).unwrap_or_default();
+    let era = one_of(server.era.as_ref(), ERAS, faults).flatten();
     let choice = choice(server, faults);
     let (name, transport) = (name?, transport?);
     let prefix = match prefix {
@@ -191,29 +195,15 @@ fn preset(raw::Argument { name, fixed, default }: &raw::Argument, faults: &mut F
     Some((name.value.clone(), preset))
 }
 
-fn era(written: Option<&Spanned<String>>, faults: &mut Faults) -> Option<Era> {
+/// The meaning of a word out of a few.
+fn one_of<T: Clone>(written: Option<&Spanned<String>>, known: &[(&str, T)], faults: &mut Faults) -> Option<T> {
     let written = written?;
-    match written.value.as_str() {
-        "auto" => None,
-        "legacy" => Some(Era::Legacy),
-        other => {
-            faults.add(written.fault(format!("expected \"auto\" or \"legacy\", found {other:?}")));
-            None
-        }
+    let found = known.iter().find(|(word, _)| *word == written.value);
+    if found.is_none() {
+        let words: Vec<String> = known.iter().map(|(word, _)| format!("{word:?}")).collect();
+        faults.add(written.fault(format!("expected {}, found {:?}", words.join(" or "), written.value)));
     }
-}
-
-fn sharing(written: Option<&Spanned<String>>, faults: &mut Faults) -> Option<Sharing> {
-    let written = written?;
-    match written.value.as_str() {
-        "shared" => Some(Sharing::Shared),
-        "perSession" => Some(Sharing::PerSession),
-        "perCaller" => Some(Sharing::PerCaller),
-        other => {
-            faults.add(written.fault(format!("expected \"shared\", \"perSession\" or \"perCaller\", found {other:?}")));
-            None
-        }
-    }
+    found.map(|(_, meaning)| meaning.clone())
 }
 
 fn name_of(server: &Server, faults: &mut Faults) -> Option<Arc<str>> {

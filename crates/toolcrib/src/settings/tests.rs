@@ -194,7 +194,7 @@ claude: { mcp: { timeout: 6, maxTimeout: 2 } }
     assert_eq!(
         faults(text),
         [
-            "4: mcpServers.git.sharing: expected \"shared\", \"perSession\" or \"perCaller\", found \"each\"",
+            "4: mcpServers.git.sharing: expected \"shared\" or \"perSession\" or \"perCaller\", found \"each\"",
             "5: mcpServers.git.era: expected \"auto\" or \"legacy\", found \"modern\"",
             "6: mcpServers.git.prefix: expected \"always\", \"auto\", \"never\" or a word of at most 24 letters, digits, \"-\" and single \"_\", found \"a__b\"",
             "8: mcpServers.git.tools.log.nmae: unknown key; known are rename, description, arguments",

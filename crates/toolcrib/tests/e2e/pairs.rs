@@ -87,7 +87,11 @@ const TRIED: [(&str, &str); 14] = [
 fn check(cell: &Cell) {
     let folder = Folder::new();
     let mark = folder.path().join("mark");
-    let (_upstream, definition) = upstream(cell.server, &mark);
+    let (_upstream, mut definition) = upstream(cell.server, &mark);
+    if cell.server.1 == Transport::Sse && cell.client.1 == Transport::Stdio {
+        // Said here, and found out where the client is on HTTP.
+        definition["type"] = json!("sse");
+    }
     let servers = json!({ "s": definition });
     let (_server, target) = match cell.client.1 {
         Transport::Stdio => {
@@ -130,7 +134,6 @@ fn upstream((era, transport): (Era, Transport), mark: &Path) -> (Option<Running>
     command.arg(script).arg(how).arg(port.to_string()).env("MARK", mark);
     let running = Running::start(command);
     wait_for(&format!("the server at port {port} within {PATIENCE:?}"), || TcpStream::connect(("127.0.0.1", port)).ok());
-    // No type is given: which of the two HTTP transports it is, Toolcrib finds out.
     (Some(running), json!({"url": format!("http://127.0.0.1:{port}/{path}")}))
 }
 

@@ -220,6 +220,25 @@ fn each_session_has_a_child_of_its_own_where_the_config_says_so() {
     assert_eq!(still, theirs);
 }
 
+/// A call that was given up is no reason to take a caller's child away while its server never asks.
+#[test]
+fn sessions_of_one_caller_share_a_child_where_the_config_says_so() {
+    let mut definition = scripted(&[]);
+    definition["sharing"] = json!("perCaller");
+    let server = Server::with(&json!({"mcpServers": {"s": definition}, "claude": {"mcp": {"timeout": 1}}}));
+    server.wait_for_tool("s__pid");
+    runtime().block_on(async {
+        let one = Person::arrive(&server.url, "one", can_elicit()).await;
+        let two = Person::arrive(&server.url, "two", can_elicit()).await;
+        let pid = one.call(1, "s__pid", json!({})).await.unwrap();
+        assert_eq!(two.call(1, "s__pid", json!({})).await.unwrap(), pid);
+        one.call(2, "s__hang", json!({})).await.unwrap_err();
+        // Longer than it takes to look for connections that nobody may use any more.
+        tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+        assert_eq!(two.call(2, "s__pid", json!({})).await.unwrap(), pid);
+    });
+}
+
 #[test]
 fn a_server_that_all_share_runs_one_call_at_a_time_once_it_asks() {
     let mut definition = scripted(&[]);

@@ -178,7 +178,7 @@ fn tools_are_chosen_and_altered_by_the_config() {
     let more = json!({
         "prefix": "my",
         "include": ["e*", "g*"],
-        "exclude": ["grow"],
+        "exclude": ["grow", "no_such_tool"],
         "tools": {
             "given": {
                 "rename": "what_is_given",
@@ -198,6 +198,12 @@ fn tools_are_chosen_and_altered_by_the_config() {
     assert_eq!(tool["inputSchema"]["properties"], json!({}), "nobody sees an argument that is fixed");
     assert_eq!(tool["_meta"]["dev.toolcrib/original"], "given");
     assert_eq!(server.call("my__what_is_given", json!({"x": 1})).unwrap(), r#"{"x": 1, "count": 1.5, "text": "from the config"}"#);
+    assert!(server.process.said().contains(r#"the config names "no_such_tool" under "exclude""#), "{}", server.process.said());
+    assert!(server.process.said().contains(r#"the config gives a value to "count""#), "{}", server.process.said());
+    let listed = toolcrib().args(["list", "--url", &server.url]).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let line = listed.lines().find(|line| line.starts_with("my__what_is_given")).unwrap();
+    assert!(line.ends_with("(given) Tells its arguments."), "{line}");
     let refused = server.call("my__what_is_given", json!({"text": "mine"})).unwrap_err();
     assert!(refused.contains("/text: its value is set by the config"), "{refused}");
 }

@@ -26,6 +26,7 @@ use crate::{
 };
 use body::{Held, Running};
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc};
@@ -157,7 +158,7 @@ impl<S: Service> HttpServer<S> {
         let version = headers::single(headers, &headers::PROTOCOL_VERSION).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
         let revision = version
             .and_then(|value| value.to_str().ok())
-            .map(|date| Revision::from_date(date).ok_or_else(|| meta::unsupported_version(date)));
+            .map(|date| Revision::from_date(date).ok_or_else(|| meta::unsupported_version(date, Revision::ALL)));
         match revision.transpose().map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))? {
             // Modern requests have no session; whatever stands in the header is ignored.
             Some(revision) if revision.era() == Era::Modern => Ok(None),
@@ -298,7 +299,7 @@ impl<S: Service> HttpServer<S> {
         }
         let answer: BoxedAnswer = Box::pin(async move {
             let _permit = permit;
-            Some(Json::array(body::all(answers).await.into_iter().flatten()))
+            Some(Json::array(join_all(answers).await.into_iter().flatten()))
         });
         Ok(Some(Running::new(answer, outbox, Some(Arc::clone(session)), None, Arc::default())))
     }
@@ -392,7 +393,7 @@ fn no_session(headers: &HeaderMap) -> ErrorObject {
     if let Some(date) = headers.get(headers::PROTOCOL_VERSION).and_then(|value| value.to_str().ok())
         && Revision::from_date(date).is_none()
     {
-        return meta::unsupported_version(date);
+        return meta::unsupported_version(date, Revision::ALL);
     }
     ErrorObject::new(
         code::INVALID_REQUEST,

@@ -16,7 +16,6 @@ use http_body::Frame;
 use std::{
     convert::Infallible,
     future::poll_fn,
-    mem,
     pin::Pin,
     sync::{
         Arc,
@@ -149,24 +148,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.outbox.close();
     }
-}
-
-/// Runs answers together and gives them in their order.
-pub(super) async fn all(answers: Vec<BoxedAnswer>) -> Vec<Option<Json>> {
-    let mut open: Vec<Option<BoxedAnswer>> = answers.into_iter().map(Some).collect();
-    let mut done: Vec<Option<Json>> = open.iter().map(|_| None).collect();
-    poll_fn(move |cx| {
-        for (slot, result) in open.iter_mut().zip(&mut done) {
-            if let Some(answer) = slot
-                && let Poll::Ready(text) = answer.as_mut().poll(cx)
-            {
-                *result = text;
-                *slot = None;
-            }
-        }
-        if open.iter().all(Option::is_none) { Poll::Ready(mem::take(&mut done)) } else { Poll::Pending }
-    })
-    .await
 }
 
 /// The body of an HTTP answer.
