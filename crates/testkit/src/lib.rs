@@ -1,6 +1,10 @@
 //! For tests only: a gate to test against without sockets, and a back channel and an audit log that remember.
 //!
-//! The product never depends on this crate.
+//! [`Site`] is an HTTP server that answers what a test says. The product never depends on this crate.
+
+pub mod site;
+
+pub use site::{Asked, Served, Site};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use toolcrib_contract::{

@@ -1,0 +1,515 @@
+//! Requests, their redirects, and the pace for each host.
+
+use crate::{
+    body::{self, ACCEPT_ENCODING, Body},
+    pace::Pace,
+    policy::{Policy, Refusal},
+    resolve::{Resolve, System, Unresolved, Vetting},
+    target::Target,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use reqwest::Client;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    error::Error,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use url::Url;
+
+/// Headers that belong to the connection, or that open doors which only we should open: never taken from a caller.
+const FORBIDDEN: &[&str] =
+    &["host", "connection", "keep-alive", "transfer-encoding", "content-length", "upgrade", "te", "trailer", "expect", "accept-encoding"];
+const FORBIDDEN_PREFIXES: &[&str] = &["proxy-", "metadata-", "x-aws-ec2-metadata-", "x-metadata-"];
+/// Headers that a redirect to another origin keeps. All others may hold secrets.
+const KEPT_ACROSS: &[header::HeaderName] = &[header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT];
+
+/// What bounds every request. Every field has a default.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The rules for what may be reached.
+    pub policy: Policy,
+    /// How long a request may take in all, redirects and body included. Default 30 s.
+    pub timeout: Duration,
+    /// How long connecting may take. Default 10 s.
+    pub connect_timeout: Duration,
+    /// How many redirects are followed. Default 5.
+    pub max_redirects: usize,
+    /// The most bytes of a body that are taken from the wire when it is compressed. Default 5 MiB.
+    pub max_wire_bytes: usize,
+    /// The most bytes of a body, decompressed. Default 10 MiB.
+    pub max_body_bytes: usize,
+    /// The most bytes of headers. Default 32 KiB.
+    pub max_header_bytes: usize,
+    /// Requests a second to one host; more wait. Default 10.
+    pub per_host_per_second: NonZeroU32,
+    /// Certificates to trust beside those of the system, in PEM.
+    pub extra_roots: Vec<u8>,
+    /// The proxy to go through, if any. It then resolves the names of its targets, so that only their text is judged by us.
+    pub proxy: Option<Proxy>,
+}
+
+/// Which proxy to go through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxy {
+    /// For http.
+    pub http: Option<Url>,
+    /// For https.
+    pub https: Option<Url>,
+    /// Hosts that are reached without it, as `NO_PROXY` has them.
+    pub except: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            max_redirects: 5,
+            max_wire_bytes: 5 << 20,
+            max_body_bytes: 10 << 20,
+            max_header_bytes: 32 << 10,
+            per_host_per_second: NonZeroU32::new(10).expect("ten is not zero"),
+            extra_roots: Vec::new(),
+            proxy: None,
+        }
+    }
+}
+
+/// Why there is no way out with these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum Setup {
+    /// The certificates to trust besides are no PEM.
+    #[error("the certificates to trust besides cannot be read: {0}")]
+    Roots(String),
+    /// The proxy's URL is of no use.
+    #[error("the proxy cannot be used: {0}")]
+    Proxy(String),
+    /// TLS or the client cannot be set up.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(String),
+}
+
+/// The way out: one for the whole process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Egress(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    policy: Arc<Policy>,
+    resolver: Arc<dyn Resolve>,
+    /// For all ports that no exception names.
+    common: Client,
+    /// For ports that exceptions name: what may be dialled there is vetted by those, too.
+    excepted: HashMap<u16, Client>,
+    pace: Pace,
+}
+
+/// A request to be sent.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The URL, as it was given.
+    pub url: String,
+    /// Headers of the caller's.
+    pub headers: HeaderMap,
+    /// Headers with secrets of ours: sent to the first origin only.
+    pub secrets: HeaderMap,
+    /// The body.
+    pub body: Option<Bytes>,
+    /// How long all of it may take, if less than the config says.
+    pub timeout: Option<Duration>,
+    /// Whether redirects are followed.
+    pub follows_redirects: bool,
+}
+
+impl Request {
+    /// Fetches a URL.
+    #[must_use]
+    pub fn get(url: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            url: url.into(),
+            headers: HeaderMap::new(),
+            secrets: HeaderMap::new(),
+            body: None,
+            timeout: None,
+            follows_redirects: true,
+        }
+    }
+
+    /// Adds a header that is known to be sound.
+    #[must_use]
+    pub fn header(mut self, name: header::HeaderName, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+}
+
+/// An answer. What its status means is for the caller to say.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Where it came from, after all redirects.
+    pub url: Url,
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Body,
+    /// How many redirects led there.
+    pub redirects: usize,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EgressError {
+    /// A rule refused. Nothing was sent there.
+    #[error("refused: {0}")]
+    Refused(#[from] Refusal),
+    /// A redirect led where a rule refused.
+    #[error("refused: the redirect to {location}: {refusal}")]
+    RefusedRedirect {
+        /// Where it led.
+        location: String,
+        /// Why not there.
+        refusal: Refusal,
+    },
+    /// The caller's header may not be sent.
+    #[error("refused: the header {0:?} is not for callers to set")]
+    ForbiddenHeader(String),
+    /// The name has no address.
+    #[error("{host} cannot be resolved: {reason}")]
+    Dns {
+        /// The name.
+        host: String,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing answers there.
+    #[error("cannot connect to {host}: {reason}")]
+    Connect {
+        /// The host.
+        host: String,
+        /// Why.
+        reason: String,
+    },
+    /// The other side's certificate is not to be trusted, or it does not speak TLS.
+    #[error("no secure connection to {host}: {reason}")]
+    Tls {
+        /// The host.
+        host: String,
+        /// Why.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("no complete answer from {host} within {} s", .limit.as_secs_f64())]
+    Timeout {
+        /// The host.
+        host: String,
+        /// How long it might take.
+        limit: Duration,
+    },
+    /// The redirects go on and on.
+    #[error("more than {0} redirects")]
+    TooManyRedirects(usize),
+    /// The headers are too large.
+    #[error("the headers of the answer have {size} bytes, more than the limit of {limit}")]
+    HeadersTooLarge {
+        /// How large they are.
+        size: usize,
+        /// How large they may be.
+        limit: usize,
+    },
+    /// The answer cannot be read.
+    #[error("the answer of {host} cannot be read: {reason}")]
+    BadAnswer {
+        /// The host.
+        host: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl EgressError {
+    /// What kind of failure it is, in one word that stays.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal::Malformed(_) | Refusal::Scheme(_)) => "bad_url",
+            Self::Refused(_) | Self::RefusedRedirect { .. } | Self::ForbiddenHeader(_) => "blocked",
+            Self::Dns { .. } => "dns",
+            Self::Connect { .. } => "connect",
+            Self::Tls { .. } => "tls",
+            Self::Timeout { .. } => "timeout",
+            Self::TooManyRedirects(_) => "redirects",
+            Self::HeadersTooLarge { .. } => "too_large",
+            Self::BadAnswer { .. } => "bad_answer",
+        }
+    }
+}
+
+impl Egress {
+    /// The way out by the system's resolver.
+    ///
+    /// # Errors
+    /// [`Setup`].
+    pub fn new(config: Config) -> Result<Self, Setup> {
+        Self::with_resolver(config, Arc::new(System))
+    }
+
+    /// The way out by a resolver of the caller's.
+    ///
+    /// # Errors
+    /// [`Setup`].
+    pub fn with_resolver(config: Config, resolver: Arc<dyn Resolve>) -> Result<Self, Setup> {
+        // Whoever came first has chosen; any provider will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let policy = Arc::new(config.policy.clone());
+        let vetting = |port| Vetting { policy: Arc::clone(&policy), resolver: Arc::clone(&resolver), port, trusted: None };
+        let common = client(&config, vetting(None))?;
+        let mut excepted = HashMap::new();
+        for port in policy.excepted_ports() {
+            if let Entry::Vacant(place) = excepted.entry(port) {
+                place.insert(client(&config, vetting(Some(port)))?);
+            }
+        }
+        let pace = Pace::new(config.per_host_per_second);
+        Ok(Self(Arc::new(Inner { config, policy, resolver, common, excepted, pace })))
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.0.policy
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Judges a URL by its text alone.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn judge(&self, url: &str) -> Result<Target, Refusal> {
+        Target::parse(url, &self.0.policy)
+    }
+
+    /// The addresses to dial for something other than HTTP, such as a database: vetted by the same rules, but for the port,
+    /// which need not be one of HTTP.
+    ///
+    /// # Errors
+    /// [`EgressError::Refused`], [`EgressError::Dns`].
+    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, EgressError> {
+        let dialled = |addresses: Vec<IpAddr>| addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
+        if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            self.0.policy.judge_literal(address, port)?;
+            return Ok(dialled(vec![address]));
+        }
+        let host = host.to_lowercase();
+        self.0.policy.judge_name(&host, port)?;
+        let (policy, resolver) = (Arc::clone(&self.0.policy), Arc::clone(&self.0.resolver));
+        let vetting = Vetting { policy, resolver, port: Some(port), trusted: None };
+        vetting.addresses(&host).await.map(dialled).map_err(|error| unresolved(&host, error))
+    }
+
+    /// Sends a request, follows its redirects, and reads the answer.
+    ///
+    /// # Errors
+    /// [`EgressError`].
+    ///
+    /// # Cancellation
+    /// Dropping the future closes the connection.
+    pub async fn send(&self, request: Request) -> Result<Fetched, EgressError> {
+        let limit = request.timeout.unwrap_or(self.0.config.timeout).min(self.0.config.timeout);
+        let target = Target::parse(&request.url, &self.0.policy)?;
+        let host = target.host().to_owned();
+        within(limit, &host, self.walk(request, target)).await
+    }
+
+    async fn walk(&self, request: Request, mut target: Target) -> Result<Fetched, EgressError> {
+        let started = Instant::now();
+        let config = &self.0.config;
+        let Request { mut method, mut headers, secrets, mut body, follows_redirects, .. } = request;
+        refuse_forbidden(&headers)?;
+        headers.extend(secrets);
+        let mut redirects = 0;
+        loop {
+            let response = self.ask(&method, &target, &headers, body.clone()).await?;
+            let size = header_bytes(response.headers());
+            if size > config.max_header_bytes {
+                return Err(EgressError::HeadersTooLarge { size, limit: config.max_header_bytes });
+            }
+            match redirect_of(&response).filter(|_| follows_redirects) {
+                None => return self.finish(response, target, redirects, started).await,
+                Some(location) => {
+                    if redirects == config.max_redirects {
+                        return Err(EgressError::TooManyRedirects(redirects));
+                    }
+                    redirects += 1;
+                    let next = target.join(&location, &self.0.policy);
+                    let next = next.map_err(|refusal| EgressError::RefusedRedirect { location, refusal })?;
+                    let turns_to_get = match response.status() {
+                        StatusCode::SEE_OTHER => method != Method::HEAD,
+                        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => method == Method::POST,
+                        _ => false,
+                    };
+                    if turns_to_get {
+                        method = Method::GET;
+                        body = None;
+                        headers.remove(header::CONTENT_TYPE);
+                    }
+                    if !next.is_same_origin(&target) {
+                        // Neither secrets nor a body cross to another origin; what is asked there is the caller's to say anew.
+                        if body.is_some() || !(method.is_safe()) {
+                            return self.finish(response, target, redirects - 1, started).await;
+                        }
+                        headers = KEPT_ACROSS.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect();
+                    }
+                    target = next;
+                }
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        method: &Method,
+        target: &Target,
+        headers: &HeaderMap,
+        body: Option<Bytes>,
+    ) -> Result<reqwest::Response, EgressError> {
+        self.0.pace.wait(target.host()).await;
+        let client = self.0.excepted.get(&target.port()).unwrap_or(&self.0.common);
+        let mut request = client.request(method.clone(), target.url().clone()).headers(headers.clone());
+        request = request.header(header::ACCEPT_ENCODING, ACCEPT_ENCODING);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        request.send().await.map_err(|error| explain(target.host(), &error))
+    }
+
+    async fn finish(
+        &self,
+        response: reqwest::Response,
+        target: Target,
+        redirects: usize,
+        started: Instant,
+    ) -> Result<Fetched, EgressError> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let (max_wire, max_bytes) = (self.0.config.max_wire_bytes, self.0.config.max_body_bytes);
+        let body = body::read(response, max_wire, max_bytes).await;
+        let body = body.map_err(|error| EgressError::BadAnswer { host: target.host().to_owned(), reason: reason_of(&error) })?;
+        Ok(Fetched { url: target.url().clone(), status, headers, body, redirects, elapsed: started.elapsed() })
+    }
+}
+
+/// One deadline for all of it, set at the start.
+async fn within<T>(limit: Duration, host: &str, work: impl Future<Output = Result<T, EgressError>>) -> Result<T, EgressError> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => Err(EgressError::Timeout { host: host.to_owned(), limit }),
+    }
+}
+
+fn refuse_forbidden(headers: &HeaderMap) -> Result<(), EgressError> {
+    let is_forbidden = |name: &str| FORBIDDEN.contains(&name) || FORBIDDEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    match headers.keys().find(|name| is_forbidden(name.as_str())) {
+        Some(name) => Err(EgressError::ForbiddenHeader(name.to_string())),
+        None => Ok(()),
+    }
+}
+
+fn redirect_of(response: &reqwest::Response) -> Option<String> {
+    use StatusCode as S;
+    let is_redirect =
+        matches!(response.status(), S::MOVED_PERMANENTLY | S::FOUND | S::SEE_OTHER | S::TEMPORARY_REDIRECT | S::PERMANENT_REDIRECT);
+    let location = response.headers().get(header::LOCATION).filter(|_| is_redirect)?;
+    Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+fn client(config: &Config, mut vetting: Vetting) -> Result<Client, Setup> {
+    let mut builder = Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .tcp_nodelay(true)
+        .connect_timeout(config.connect_timeout)
+        .pool_max_idle_per_host(4)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .user_agent(concat!("toolcrib/", env!("CARGO_PKG_VERSION")));
+    if !config.extra_roots.is_empty() {
+        let roots = reqwest::Certificate::from_pem_bundle(&config.extra_roots).map_err(|error| Setup::Roots(reason_of(&error)))?;
+        if roots.is_empty() {
+            return Err(Setup::Roots("there is none in it".into()));
+        }
+        builder = builder.tls_certs_merge(roots);
+    }
+    if let Some(Proxy { http, https, except }) = &config.proxy {
+        let except = reqwest::NoProxy::from_string(except);
+        let bad = |error: reqwest::Error| Setup::Proxy(reason_of(&error));
+        if let Some(url) = http {
+            builder = builder.proxy(reqwest::Proxy::http(url.clone()).map_err(bad)?.no_proxy(except.clone()));
+        }
+        if let Some(url) = https {
+            builder = builder.proxy(reqwest::Proxy::https(url.clone()).map_err(bad)?.no_proxy(except));
+        }
+        vetting.trusted = https.as_ref().or(http.as_ref()).and_then(|url| url.host_str().map(str::to_lowercase));
+    }
+    builder.dns_resolver(Arc::new(vetting)).build().map_err(|error| Setup::Client(reason_of(&error)))
+}
+
+fn explain(host: &str, error: &reqwest::Error) -> EgressError {
+    let host = host.to_owned();
+    for cause in causes(error) {
+        if let Some(unresolved) = cause.downcast_ref::<Unresolved>() {
+            return match unresolved {
+                Unresolved::Refused(refusal) => EgressError::Refused(refusal.clone()),
+                other => EgressError::Dns { host, reason: reason_of(other) },
+            };
+        }
+        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+            return EgressError::Tls { host, reason: tls.to_string() };
+        }
+    }
+    if error.is_connect() || error.is_timeout() {
+        return EgressError::Connect { host, reason: reason_of(error) };
+    }
+    EgressError::BadAnswer { host, reason: reason_of(error) }
+}
+
+fn unresolved(host: &str, error: Unresolved) -> EgressError {
+    match error {
+        Unresolved::Refused(refusal) => EgressError::Refused(refusal),
+        other => EgressError::Dns { host: host.to_owned(), reason: reason_of(&other) },
+    }
+}
+
+/// The innermost cause: what really happened. Outer ones repeat the URL, which may hold secrets.
+fn reason_of(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().unwrap_or(error).to_string()
+}
+
+/// What an error came of, the nearest first. An I/O error passes over the error that it carries; here it is looked into.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        carried.map(|carried| carried as &(dyn Error + 'static)).or_else(move || error.source())
+    })
+}
