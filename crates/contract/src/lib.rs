@@ -28,6 +28,6 @@ pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, L
 pub use error::CallError;
 pub use glob::Globs;
 pub use output::{Content, Output, ToolOutput};
-pub use spec::{Annotations, Category, PromptArgument, PromptSpec, ResourceSpec, Spec, TemplateSpec};
+pub use spec::{Annotations, Category, PromptArgument, PromptSpec, Reach, ResourceSpec, Spec, TemplateSpec};
 pub use tool::{BoxFuture, Callable, Input, Tool, Watch, callable, typed};
 pub use toolcrib_json::{Json, JsonError, Members};

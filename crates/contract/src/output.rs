@@ -43,6 +43,8 @@ pub struct ToolOutput {
     pub structured: Option<Json>,
     /// Whether the content tells of a failure that the model may react to.
     pub is_error: bool,
+    /// What else is worth knowing about the output, for programs: an object, by names such as `dev.toolcrib/untrusted`.
+    pub meta: Option<Json>,
 }
 
 impl ToolOutput {
@@ -64,7 +66,7 @@ impl ToolOutput {
     /// [`JsonError`] where the value has no JSON form.
     pub fn structured(value: &impl Serialize) -> Result<Self, JsonError> {
         let structured = Json::of(value)?;
-        Ok(Self { content: vec![Content::text(structured.as_str())], structured: Some(structured), is_error: false })
+        Ok(Self { content: vec![Content::text(structured.as_str())], structured: Some(structured), ..Self::default() })
     }
 }
 
@@ -98,6 +100,20 @@ pub enum Content {
         /// The contents.
         resource: ResourceContents,
     },
+    /// A resource that can be read.
+    #[serde(rename_all = "camelCase")]
+    ResourceLink {
+        /// Its URI.
+        uri: String,
+        /// Its name.
+        name: String,
+        /// Its media type.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mime_type: Option<String>,
+        /// Its size in bytes.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        size: Option<usize>,
+    },
 }
 
 impl Content {
@@ -112,6 +128,7 @@ impl Content {
             Self::Text { text } => text.len(),
             Self::Image { data, .. } | Self::Audio { data, .. } => data.len(),
             Self::Resource { resource } => resource.size_bytes(),
+            Self::ResourceLink { uri, name, .. } => uri.len() + name.len(),
         }
     }
 }

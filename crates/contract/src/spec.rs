@@ -40,6 +40,19 @@ impl Annotations {
     /// A tool that only looks at its arguments.
     pub const PURE: Self =
         Self { is_read_only: Some(true), is_destructive: Some(false), is_idempotent: Some(true), is_open_world: Some(false) };
+
+    /// A tool that looks at things outside and changes none.
+    pub const LOOKS_OUTSIDE: Self = Self { is_open_world: Some(true), ..Self::PURE };
+}
+
+/// What a tool reaches beyond its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Other hosts.
+    Network,
+    /// Files of this machine.
+    Files,
 }
 
 /// What is known of a tool.
@@ -61,6 +74,8 @@ pub struct Spec {
     pub tags: Vec<String>,
     /// What it says about its effects.
     pub annotations: Annotations,
+    /// What it reaches beyond its arguments. Nothing, unless it says so.
+    pub reaches: Vec<Reach>,
     /// The JSON Schema of its arguments.
     pub input_schema: Json,
     /// The JSON Schema of its structured output, if it has one.
@@ -84,6 +99,7 @@ impl Spec {
             author: None,
             tags: Vec::new(),
             annotations: Annotations::default(),
+            reaches: Vec::new(),
             input_schema: Json::object().with_str("type", "object").finish(),
             output_schema: None,
             timeout: None,
@@ -123,6 +139,20 @@ impl Spec {
     #[must_use]
     pub fn annotations(mut self, annotations: Annotations) -> Self {
         self.annotations = annotations;
+        self
+    }
+
+    /// Sets what it reaches beyond its arguments.
+    #[must_use]
+    pub fn reaches(mut self, reaches: &[Reach]) -> Self {
+        self.reaches = reaches.to_vec();
+        self
+    }
+
+    /// Sets the version.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Self {
+        self.version = version.into();
         self
     }
 

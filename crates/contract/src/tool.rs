@@ -4,7 +4,7 @@ use crate::{
     call::Call,
     context::CallContext,
     error::CallError,
-    output::{Content, Output, ToolOutput},
+    output::{Output, ToolOutput},
     spec::Spec,
 };
 use schemars::JsonSchema;
@@ -68,10 +68,9 @@ pub trait Tool: Send + Sync + 'static {
     /// The future is dropped when the client cancels, leaves, or the deadline passes.
     fn run(&self, args: Self::Args, cx: &CallContext) -> impl Future<Output = Result<Self::Output, CallError>> + Send;
 
-    /// How the output reads to a model that is given text only. Default: as JSON.
-    fn text(&self, _output: &Self::Output) -> Option<String> {
-        None
-    }
+    /// Changes how the output is presented: what is written is the structure, with the same as JSON text for a model that is
+    /// given text only. A failure in which the structure says what is wrong is marked here, too.
+    fn present(&self, _output: &Self::Output, _written: &mut ToolOutput) {}
 }
 
 /// What the gate runs once a call has passed: a tool, resource or prompt with its types forgotten.
@@ -148,9 +147,7 @@ impl<T: Tool> Callable for Typed<T> {
             let args = input.arguments.read().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
             let output = self.0.run(args, &cx).await?;
             let mut written = ToolOutput::structured(&output).map_err(CallError::failed)?;
-            if let Some(text) = self.0.text(&output) {
-                written.content = vec![Content::text(text)];
-            }
+            self.0.present(&output, &mut written);
             Ok(Output::Tool(written))
         })
     }

@@ -26,16 +26,25 @@ impl Answers {
 
     /// Begins a result, with what every modern one carries.
     pub(crate) fn result(&self, era: Era) -> ObjectWriter {
+        self.result_about(era, None)
+    }
+
+    /// Begins a result of which more is to be known: the members of an object.
+    fn result_about(&self, era: Era, about: Option<&Json>) -> ObjectWriter {
         match era {
-            Era::Legacy => Json::object(),
-            Era::Modern => Json::object().with_str("resultType", "complete").with("_meta", &self.meta),
+            Era::Legacy => Json::object().with_some("_meta", about),
+            Era::Modern => {
+                let meta = about.map_or_else(|| self.meta.clone(), |about| joined(&self.meta, about));
+                Json::object().with_str("resultType", "complete").with("_meta", &meta)
+            }
         }
     }
 
     /// The answer to a call that passed the gate.
     pub(crate) fn reply(&self, reply: Reply, kind: Kind, era: Era) -> Answer {
         let size = reply.size_bytes;
-        let result = self.result(era);
+        let about = if let Output::Tool(output) = &reply.output { output.meta.as_ref() } else { None };
+        let result = self.result_about(era, about);
         Ok(match reply.output {
             Output::Tool(output) => tool_result(result.reserve(size + 64), &output, era),
             Output::Resource(contents) => cacheable(result.with("contents", &written(&contents)), era).finish(),
@@ -91,12 +100,27 @@ pub(crate) fn cacheable(result: ObjectWriter, era: Era) -> ObjectWriter {
 fn tool_result(result: ObjectWriter, output: &ToolOutput, era: Era) -> Json {
     // Before 2026-07-28 structured content is an object or is not.
     let structured = output.structured.as_ref().filter(|json| era == Era::Modern || json.is_object());
-    let result = result.with("content", &content(&output.content)).with_some("structuredContent", structured);
+    let result = result.with("content", &content(&output.content, era)).with_some("structuredContent", structured);
     if output.is_error { result.with("isError", &written(&true)).finish() } else { result.finish() }
 }
 
-fn content(blocks: &[Content]) -> Json {
-    written(blocks)
+/// Links came with 2025-06-18; to older clients, and so to all of their era, a link is its URI in words.
+fn content(blocks: &[Content], era: Era) -> Json {
+    let is_link = |block: &Content| matches!(block, Content::ResourceLink { .. });
+    if era == Era::Modern || !blocks.iter().any(is_link) {
+        return written(blocks);
+    }
+    let in_words = |block: &Content| match block {
+        Content::ResourceLink { uri, name, .. } => written(&Content::text(format!("{name}: {uri}"))),
+        block => written(block),
+    };
+    Json::array(blocks.iter().map(in_words))
+}
+
+/// The members of both.
+fn joined(first: &Json, second: &Json) -> Json {
+    let (Ok(first), Ok(second)) = (first.members(), second.members()) else { return first.clone() };
+    first.iter().chain(second.iter()).fold(Json::object(), |object, (name, value)| object.with(name, &value)).finish()
 }
 
 fn written(value: &(impl serde::Serialize + ?Sized)) -> Json {
@@ -183,6 +207,22 @@ mod tests {
         assert!(text(CallError::DeadlineExceeded(Duration::from_secs(30))).contains("no answer within the deadline of 30 s"));
         assert!(
             text(CallError::Unavailable { server: "git".into(), reason: "it crashed".into() }).contains("\\\"git\\\" is not available")
+        );
+    }
+
+    #[test]
+    fn what_is_known_of_an_output_and_its_links_reach_clients_of_each_era() {
+        let link = Content::ResourceLink { uri: "a://b".into(), name: "the rest".into(), mime_type: None, size: Some(5) };
+        let meta = Some(Json::object().with_str("dev.toolcrib/untrusted", "content").finish());
+        let output = Output::Tool(ToolOutput { content: vec![link], meta, ..ToolOutput::default() });
+        let text = |era| answers().reply(Reply { output: output.clone(), size_bytes: 1 }, Kind::Tool, era).unwrap().as_str().to_owned();
+        assert_eq!(
+            text(Era::Legacy),
+            r#"{"_meta":{"dev.toolcrib/untrusted":"content"},"content":[{"type":"text","text":"the rest: a://b"}]}"#
+        );
+        assert_eq!(
+            text(Era::Modern),
+            r#"{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"t"},"dev.toolcrib/untrusted":"content"},"content":[{"type":"resource_link","uri":"a://b","name":"the rest","size":5}]}"#
         );
     }
 

@@ -144,7 +144,8 @@ fn tool(spec: &Spec, era: Era) -> Json {
         .with("dev.toolcrib/category", &written(&spec.category))
         .with_str("dev.toolcrib/version", &spec.version)
         .with_some("dev.toolcrib/author", spec.author.as_deref().map(Json::string).as_ref())
-        .with("dev.toolcrib/tags", &written(&spec.tags));
+        .with("dev.toolcrib/tags", &written(&spec.tags))
+        .with("dev.toolcrib/reaches", &written(&spec.reaches));
     Json::object()
         .with_str("name", &spec.name)
         .with_some("title", spec.title.as_deref().map(Json::string).as_ref())
