@@ -2,6 +2,7 @@
 //!
 //! [`Site`] is an HTTP server that answers what a test says. The product never depends on this crate.
 
+pub mod servers;
 pub mod site;
 
 pub use site::{Asked, Served, Site};

@@ -4,6 +4,11 @@
 
 mod analyze_text;
 mod calculator;
+mod database;
+mod database_query;
+mod describe_database;
+mod kept;
+mod outside;
 
 use std::sync::Arc;
 use toolcrib_contract::{Callable, Spec, typed};

@@ -1,0 +1,222 @@
+//! Real database servers, private to a test: on a free port of loopback, in a folder of their own, gone when dropped.
+
+use std::{
+    env, fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::{MetadataExt, chown},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a server may take to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Servers refuse to run as root: they are this user's then.
+const NOBODY: u32 = 65534;
+
+/// A server of PostgreSQL. Its superuser is `postgres`; whoever connects from this machine needs no password.
+#[derive(Debug)]
+pub struct Postgres(Running);
+
+/// A server of MariaDB. Its `root` needs no password.
+#[derive(Debug)]
+pub struct Mariadb(Running);
+
+#[derive(Debug)]
+struct Running {
+    folder: PathBuf,
+    port: u16,
+    child: Child,
+}
+
+impl Postgres {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// If PostgreSQL is not installed, or does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        let (initdb, postgres) = (find("initdb"), find("postgres"));
+        let (folder, port) = (fresh_folder("postgres"), free_port());
+        let data = folder.join("data");
+        let mut init = as_nobody(&initdb);
+        init.arg("--pgdata").arg(&data).args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
+        run(&mut init);
+        let mut serve = as_nobody(&postgres);
+        serve.arg("-D").arg(&data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
+        serve.arg("-c").arg(format!("unix_socket_directories={}", folder.display()));
+        let running = Running::start(serve, folder, port);
+        let server = Self(running);
+        server.0.wait(|| server.try_execute("postgres", "SELECT 1").is_ok());
+        server
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.0.port
+    }
+
+    /// How this user connects to this database.
+    #[must_use]
+    pub fn url(&self, user: &str, database: &str) -> String {
+        format!("postgres://{user}@127.0.0.1:{}/{database}", self.0.port)
+    }
+
+    /// Runs statements as the superuser and gives what they print.
+    ///
+    /// # Panics
+    /// If they fail.
+    pub fn execute(&self, database: &str, sql: &str) -> String {
+        self.try_execute(database, sql).unwrap_or_else(|error| panic!("{error}\n{sql}"))
+    }
+
+    fn try_execute(&self, database: &str, sql: &str) -> Result<String, String> {
+        let mut psql = Command::new(find("psql"));
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]).arg(self.url("postgres", database));
+        feed(psql, sql)
+    }
+}
+
+impl Mariadb {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// If MariaDB is not installed, or does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        let (install, mariadbd) = (find("mariadb-install-db"), find("mariadbd"));
+        let (folder, port) = (fresh_folder("mariadb"), free_port());
+        let (data, init_file) = (folder.join("data"), folder.join("init.sql"));
+        fs::write(&init_file, "CREATE USER root@'127.0.0.1'; GRANT ALL PRIVILEGES ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n")
+            .expect("the folder can be written");
+        let mut init = as_nobody(&install);
+        init.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .arg(format!("--datadir={}", data.display()));
+        run(&mut init);
+        let mut serve = as_nobody(&mariadbd);
+        serve.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"]);
+        serve.arg(format!("--datadir={}", data.display())).arg(format!("--port={port}"));
+        serve.arg(format!("--socket={}", folder.join("socket").display())).arg(format!("--init-file={}", init_file.display()));
+        serve.arg(format!("--pid-file={}", folder.join("pid").display()));
+        let server = Self(Running::start(serve, folder, port));
+        server.0.wait(|| server.try_execute("mysql", "SELECT 1").is_ok());
+        server
+    }
+
+    /// How this user connects to this database.
+    #[must_use]
+    pub fn url(&self, user: &str, database: &str) -> String {
+        format!("mysql://{user}@127.0.0.1:{}/{database}", self.0.port)
+    }
+
+    /// Runs statements as root and gives what they print.
+    ///
+    /// # Panics
+    /// If they fail.
+    pub fn execute(&self, database: &str, sql: &str) -> String {
+        self.try_execute(database, sql).unwrap_or_else(|error| panic!("{error}\n{sql}"))
+    }
+
+    fn try_execute(&self, database: &str, sql: &str) -> Result<String, String> {
+        let mut client = Command::new(find("mariadb"));
+        client.args(["--no-defaults", "--host=127.0.0.1", "--user=root", "--skip-column-names", "--batch"]);
+        client.arg(format!("--port={}", self.0.port)).arg(database);
+        feed(client, sql)
+    }
+}
+
+impl Running {
+    fn start(mut command: Command, folder: PathBuf, port: u16) -> Self {
+        let log = fs::File::create(folder.join("log")).expect("the folder can be written");
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { folder, port, child }
+    }
+
+    fn wait(&self, is_ready: impl Fn() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !(TcpStream::connect(("127.0.0.1", self.port)).is_ok() && is_ready()) {
+            let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            assert!(Instant::now() < end, "the server does not start:\n{}", log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A program of a database, wherever its packages put it.
+fn find(program: &str) -> PathBuf {
+    #[expect(clippy::disallowed_methods, reason = "tests look for programs where a shell would")]
+    let path = env::var("PATH").unwrap_or_default();
+    let in_path = env::split_paths(&path).collect::<Vec<_>>();
+    let mut versions: Vec<PathBuf> =
+        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin")).collect();
+    versions.sort();
+    let places =
+        in_path.into_iter().chain(versions.into_iter().rev()).chain(["/usr/sbin", "/usr/bin", "/usr/local/bin"].map(PathBuf::from));
+    let found = places.map(|folder| folder.join(program)).find(|file| file.is_file());
+    found.unwrap_or_else(|| {
+        panic!("{program} is needed: install PostgreSQL with its contrib modules and MariaDB (Debian: postgresql postgresql-contrib mariadb-server-core mariadb-client-core), or run `make peers`")
+    })
+}
+
+/// A command as a user that servers accept, which ends when we do.
+fn as_nobody(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]);
+    if is_root() {
+        command.args(["--reuid", &NOBODY.to_string(), "--regid", &NOBODY.to_string(), "--clear-groups"]);
+    }
+    command.arg("--").arg(program).env("HOME", "/").env("LC_ALL", "C").current_dir("/");
+    command
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+fn fresh_folder(kind: &str) -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let folder = env::temp_dir().join(format!("toolcrib-{kind}-{}-{number}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder for temporary files can be written");
+    if is_root() {
+        chown(&folder, Some(NOBODY), Some(NOBODY)).expect("root may give a folder away");
+    }
+    folder
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn feed(mut command: Command, sql: &str) -> Result<String, String> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+    let mut input = child.stdin.take().ok_or("no standard input")?;
+    let (mut output, mut errors) = (String::new(), String::new());
+    input.write_all(sql.as_bytes()).map_err(|error| error.to_string())?;
+    drop(input);
+    child.stdout.take().ok_or("no standard output")?.read_to_string(&mut output).map_err(|error| error.to_string())?;
+    child.stderr.take().ok_or("no standard error")?.read_to_string(&mut errors).map_err(|error| error.to_string())?;
+    let status = child.wait().map_err(|error| error.to_string())?;
+    if status.success() { Ok(output.trim().to_owned()) } else { Err(errors) }
+}

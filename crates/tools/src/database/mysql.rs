@@ -1,0 +1,438 @@
+//! MySQL and MariaDB: read-only sessions, prepared statements only, and a second connection that kills what should end.
+
+use super::{
+    Ask, Column, DatabaseSettings, MAX_RESULT_BYTES, MAX_WAIT, Rows, SqlError, Table,
+    location::{Server, Tls},
+    mask::Mask,
+    statement::{self, Grammar},
+    value,
+};
+use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
+use mysql_async::{
+    Conn, Error, Opts, OptsBuilder, Params, Row, SslOpts, Value,
+    consts::{ColumnFlags, ColumnType},
+    prelude::Queryable,
+};
+use std::{fmt, sync::Arc, time::Duration};
+use toolcrib_contract::Json;
+use toolcrib_egress::Egress;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The character set of bytes that are no text.
+const BINARY: u16 = 63;
+/// What the server says when a statement ran too long: MySQL's and MariaDB's codes, and that of a statement that was killed.
+const OUT_OF_TIME: &[u16] = &[3024, 1969, 1317];
+
+#[derive(Debug)]
+pub(super) struct Mysql {
+    pool: managed::Pool<Manager>,
+    name: String,
+    mask: Mask,
+    timeout: Duration,
+}
+
+struct Manager {
+    server: Server,
+    name: String,
+    timeout: Duration,
+    allows_privileged_role: bool,
+    egress: Option<Egress>,
+}
+
+/// A connection, ready for a statement.
+struct Session {
+    conn: Conn,
+    /// What is said anew after each reset of the connection.
+    guards: Arc<[String]>,
+}
+
+impl Mysql {
+    pub(super) fn new(server: Server, settings: &DatabaseSettings, mask: Mask, egress: Option<Egress>) -> Self {
+        let manager = Manager {
+            server,
+            name: settings.name.clone(),
+            timeout: settings.timeout,
+            allows_privileged_role: settings.allows_privileged_role,
+            egress,
+        };
+        let pool =
+            managed::Pool::builder(manager).max_size(settings.pool_size).wait_timeout(Some(MAX_WAIT)).runtime(deadpool::Runtime::Tokio1);
+        let pool = pool.build().expect("a pool with a runtime can be built");
+        Self { pool, name: settings.name.clone(), mask, timeout: settings.timeout }
+    }
+
+    pub(super) async fn query(&self, ask: Ask) -> Result<Table, SqlError> {
+        statement::judge(&ask.sql, Grammar::Mysql, &self.mask).map_err(SqlError::Refused)?;
+        self.run(ask, &self.mask).await
+    }
+
+    pub(super) async fn query_own(&self, ask: Ask) -> Result<Table, SqlError> {
+        self.run(ask, &Mask::default()).await
+    }
+
+    async fn run(&self, ask: Ask, mask: &Mask) -> Result<Table, SqlError> {
+        let session = self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => error,
+            PoolError::Timeout(_) => SqlError::Busy(self.name.clone()),
+            other => SqlError::Unreachable { name: self.name.clone(), reason: other.to_string() },
+        })?;
+        let mut running = Running { session: Some(session) };
+        let work = running.session().run(&ask, mask, self.timeout);
+        match tokio::time::timeout(self.timeout + Duration::from_secs(1), work).await {
+            Ok(Ok(Done::Whole(table))) => {
+                running.hand_back();
+                Ok(table)
+            }
+            // The rest of a result that was cut would have to be read to its end: the connection is closed instead.
+            Ok(Ok(Done::Cut(table))) => Ok(table),
+            Ok(Err(error)) => {
+                if matches!(error, SqlError::Statement { .. } | SqlError::Refused(_)) {
+                    running.hand_back();
+                }
+                Err(error)
+            }
+            Err(_) => Err(SqlError::Timeout(self.timeout)),
+        }
+    }
+}
+
+/// A statement on its way. If it is dropped before it is done, it is killed at the server and the connection is closed.
+struct Running {
+    session: Option<Object<Manager>>,
+}
+
+impl Running {
+    fn session(&mut self) -> &mut Session {
+        self.session.as_mut().expect("the session is there until the statement is done")
+    }
+
+    fn hand_back(mut self) {
+        drop(self.session.take());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            let session = Object::take(session);
+            tokio::spawn(async move {
+                if tokio::time::timeout(CONNECT_TIMEOUT, session.kill()).await.is_err() {
+                    tracing::debug!("a statement could not be killed; the server ends it at its own time limit");
+                }
+            });
+        }
+    }
+}
+
+enum Done {
+    Whole(Table),
+    Cut(Table),
+}
+
+impl Session {
+    async fn run(&mut self, ask: &Ask, mask: &Mask, timeout: Duration) -> Result<Done, SqlError> {
+        let failed = |error| explain(error, timeout);
+        self.conn.query_drop("START TRANSACTION READ ONLY").await.map_err(failed)?;
+        let prepared = self.conn.prep(ask.sql.as_str()).await.map_err(failed)?;
+        if usize::from(prepared.num_params()) != ask.params.len() {
+            let message = format!("the statement has {} parameter(s), {} were given", prepared.num_params(), ask.params.len());
+            return Err(SqlError::statement(message));
+        }
+        let params = if ask.params.is_empty() { Params::Empty } else { Params::Positional(ask.params.iter().map(param).collect()) };
+        let mut found = self.conn.exec_iter(&prepared, params).await.map_err(failed)?;
+        let described: Vec<mysql_async::Column> = found.columns_ref().to_vec();
+        if described.is_empty() {
+            return Err(SqlError::Refused("the statement gives no rows: only reading is allowed".into()));
+        }
+        let hidden: Vec<Option<String>> = described.iter().map(|column| hidden(column, mask)).collect();
+        let mut rows = Rows::new(ask.max_rows);
+        let mut cut = None;
+        while let Some(row) = found.next().await.map_err(failed)? {
+            if let Err(bound) = rows.push(cells(row, &described, &hidden)) {
+                cut = Some(bound);
+                break;
+            }
+        }
+        let columns = described.iter().map(|column| Column { name: column.name_str().into_owned(), kind: kind_of(column) }).collect();
+        let table = rows.into_table(columns, cut, hidden.into_iter().flatten().collect())?;
+        if cut.is_some() {
+            return Ok(Done::Cut(table));
+        }
+        drop(found);
+        self.conn.query_drop("ROLLBACK").await.map_err(failed)?;
+        Ok(Done::Whole(table))
+    }
+
+    async fn kill(self) {
+        let (id, opts) = (self.conn.id(), self.conn.opts().clone());
+        if let Ok(mut other) = Conn::new(opts).await {
+            // Gone already is as good as killed.
+            let _ = other.query_drop(format!("KILL {id}")).await;
+            let _ = other.disconnect().await;
+        }
+        drop(self.conn);
+    }
+}
+
+fn hidden(column: &mysql_async::Column, mask: &Mask) -> Option<String> {
+    let (table, origin) = (column.org_table_str(), column.org_name_str());
+    if mask.is_empty() {
+        None
+    } else if origin.is_empty() {
+        // What cannot be traced is judged by its name.
+        mask.hides_somewhere(&column.name_str()).then(|| column.name_str().into_owned())
+    } else {
+        mask.hides(&table, &origin).then(|| format!("{table}.{origin}"))
+    }
+}
+
+fn cells(row: Row, columns: &[mysql_async::Column], hidden: &[Option<String>]) -> Vec<Json> {
+    let values = row.unwrap_raw().into_iter();
+    values
+        .zip(columns)
+        .zip(hidden)
+        .map(|((cell, column), hidden)| match (hidden, cell) {
+            (Some(_), _) => value::masked(),
+            (None, cell) => json(cell.unwrap_or(Value::NULL), column),
+        })
+        .collect()
+}
+
+fn json(cell: Value, column: &mysql_async::Column) -> Json {
+    use ColumnType as T;
+    match cell {
+        Value::NULL => value::null(),
+        Value::Int(number) => value::integer(number),
+        Value::UInt(number) => value::unsigned(number),
+        Value::Float(number) => value::single(number),
+        Value::Double(number) => value::float(number),
+        Value::Date(year, month, day, 0, 0, 0, 0) if column.column_type() == T::MYSQL_TYPE_DATE => {
+            value::text(&format!("{year:04}-{month:02}-{day:02}"))
+        }
+        Value::Date(year, month, day, hour, minute, second, micros) => {
+            value::text(&format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{}", fraction(micros)))
+        }
+        Value::Time(is_negative, days, hours, minutes, seconds, micros) => {
+            let sign = if is_negative { "-" } else { "" };
+            let hours = u64::from(days) * 24 + u64::from(hours);
+            value::text(&format!("{sign}{hours:02}:{minutes:02}:{seconds:02}{}", fraction(micros)))
+        }
+        Value::Bytes(bytes) => match column.column_type() {
+            T::MYSQL_TYPE_JSON => value::json(&String::from_utf8_lossy(&bytes)),
+            T::MYSQL_TYPE_BIT => value::unsigned(bytes.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))),
+            T::MYSQL_TYPE_DECIMAL | T::MYSQL_TYPE_NEWDECIMAL => value::text(&String::from_utf8_lossy(&bytes)),
+            _ => match std::str::from_utf8(&bytes) {
+                Ok(text) if !is_binary(column) => value::text(text),
+                _ => value::bytes(&bytes),
+            },
+        },
+    }
+}
+
+fn is_binary(column: &mysql_async::Column) -> bool {
+    column.character_set() == BINARY && column.flags().contains(ColumnFlags::BINARY_FLAG)
+}
+
+fn fraction(micros: u32) -> String {
+    if micros == 0 { String::new() } else { format!(".{micros:06}") }
+}
+
+fn kind_of(column: &mysql_async::Column) -> String {
+    use ColumnType as T;
+    let is_bytes = is_binary(column);
+    let unsigned = if column.flags().contains(ColumnFlags::UNSIGNED_FLAG) { " unsigned" } else { "" };
+    let name = match column.column_type() {
+        T::MYSQL_TYPE_TINY => "tinyint",
+        T::MYSQL_TYPE_SHORT => "smallint",
+        T::MYSQL_TYPE_INT24 => "mediumint",
+        T::MYSQL_TYPE_LONG => "int",
+        T::MYSQL_TYPE_LONGLONG => "bigint",
+        T::MYSQL_TYPE_YEAR => return "year".into(),
+        T::MYSQL_TYPE_FLOAT => "float",
+        T::MYSQL_TYPE_DOUBLE => "double",
+        T::MYSQL_TYPE_DECIMAL | T::MYSQL_TYPE_NEWDECIMAL => "decimal",
+        T::MYSQL_TYPE_DATE | T::MYSQL_TYPE_NEWDATE => "date",
+        T::MYSQL_TYPE_TIME | T::MYSQL_TYPE_TIME2 => "time",
+        T::MYSQL_TYPE_DATETIME | T::MYSQL_TYPE_DATETIME2 => "datetime",
+        T::MYSQL_TYPE_TIMESTAMP | T::MYSQL_TYPE_TIMESTAMP2 => "timestamp",
+        T::MYSQL_TYPE_BIT => return "bit".into(),
+        T::MYSQL_TYPE_JSON => "json",
+        T::MYSQL_TYPE_ENUM => "enum",
+        T::MYSQL_TYPE_SET => "set",
+        T::MYSQL_TYPE_GEOMETRY => "geometry",
+        T::MYSQL_TYPE_NULL => "null",
+        T::MYSQL_TYPE_STRING if is_bytes => "binary",
+        T::MYSQL_TYPE_STRING => "char",
+        T::MYSQL_TYPE_VAR_STRING | T::MYSQL_TYPE_VARCHAR if is_bytes => "varbinary",
+        T::MYSQL_TYPE_VAR_STRING | T::MYSQL_TYPE_VARCHAR => "varchar",
+        _ if is_bytes => "blob",
+        _ => "text",
+    };
+    format!("{name}{unsigned}")
+}
+
+fn param(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::NULL,
+        serde_json::Value::Bool(flag) => Value::Int(i64::from(*flag)),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => Value::Int(number),
+            (None, Some(number)) => Value::UInt(number),
+            (None, None) => Value::Double(number.as_f64().unwrap_or(f64::MAX)),
+        },
+        serde_json::Value::String(text) => Value::Bytes(text.as_bytes().to_vec()),
+        nested => Value::Bytes(nested.to_string().into_bytes()),
+    }
+}
+
+fn explain(error: Error, timeout: Duration) -> SqlError {
+    match error {
+        Error::Server(told) if OUT_OF_TIME.contains(&told.code) => SqlError::Timeout(timeout),
+        Error::Server(told) if told.code == 1792 => SqlError::Refused(format!("only reading is allowed ({})", told.message)),
+        Error::Server(told) => {
+            let is_unknown = matches!(told.code, 1146 | 1054);
+            let hint = is_unknown.then(|| "describe_database lists tables and columns".to_owned());
+            SqlError::Statement { message: told.message, position: None, hint, code: Some(told.state) }
+        }
+        Error::Io(mysql_async::IoError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => SqlError::TooLarge,
+        other if other.to_string().contains("Packet too large") => SqlError::TooLarge,
+        other => SqlError::statement(format!("the connection broke off: {other}")),
+    }
+}
+
+// ---- connections -----------------------------------------------------------------------------------------------------
+
+impl managed::Manager for Manager {
+    type Type = Session;
+    type Error = SqlError;
+
+    async fn create(&self) -> Result<Session, SqlError> {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.connect());
+        connecting.await.map_err(|_| self.unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())))?
+    }
+
+    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<SqlError> {
+        let failed = |error| RecycleError::Backend(explain(error, self.timeout));
+        if !session.conn.reset().await.map_err(failed)? {
+            return Err(RecycleError::message("the server cannot reset a connection"));
+        }
+        guard(&mut session.conn, &session.guards).await.map_err(failed)
+    }
+}
+
+async fn guard(conn: &mut Conn, guards: &[String]) -> Result<(), Error> {
+    for guard in guards {
+        conn.query_drop(guard.as_str()).await?;
+    }
+    Ok(())
+}
+
+impl Manager {
+    fn unreachable(&self, reason: impl fmt::Display) -> SqlError {
+        SqlError::Unreachable { name: self.name.clone(), reason: reason.to_string() }
+    }
+
+    async fn connect(&self) -> Result<Session, SqlError> {
+        let opts = self.opts().await?;
+        let refused = |error: Error| match explain(error, self.timeout) {
+            SqlError::Statement { message, .. } => self.unreachable(message),
+            other => other,
+        };
+        let mut conn = Conn::new(opts).await.map_err(refused)?;
+        self.judge_role(&mut conn).await?;
+        let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(refused)?;
+        let guards = self.guards(version.is_some_and(|version| version.contains("MariaDB")));
+        guard(&mut conn, &guards).await.map_err(refused)?;
+        Ok(Session { conn, guards })
+    }
+
+    /// What every session is told before a caller's statement. Two modes change how a text is read, and with it what the
+    /// statement is: they are taken out.
+    fn guards(&self, is_maria: bool) -> Arc<[String]> {
+        let limit = if is_maria {
+            format!("SET SESSION max_statement_time = {}", self.timeout.as_secs_f64())
+        } else {
+            format!("SET SESSION max_execution_time = {}", self.timeout.as_millis())
+        };
+        let lexical = "SET SESSION sql_mode = REPLACE(REPLACE(@@SESSION.sql_mode, 'ANSI_QUOTES', ''), 'NO_BACKSLASH_ESCAPES', '')";
+        let guards =
+            ["SET SESSION TRANSACTION READ ONLY", "SET SESSION time_zone = '+00:00'", "SET SESSION lock_wait_timeout = 5", lexical];
+        guards.iter().map(ToString::to_string).chain([limit]).collect()
+    }
+
+    async fn opts(&self) -> Result<Opts, SqlError> {
+        let Server { host, port, user, password, database, tls } = &self.server;
+        let addresses = super::addresses(&self.server, self.egress.as_ref()).await.map_err(|reason| self.unreachable(reason))?;
+        let ips: Vec<std::net::IpAddr> = addresses.into_iter().map(|address| address.ip()).collect();
+        let tls = match tls {
+            Tls::Off => None,
+            Tls::On { roots: None } => Some(SslOpts::default()),
+            Tls::On { roots: Some(path) } => {
+                Some(SslOpts::default().with_root_certs(vec![path.clone().into()]).with_disable_built_in_roots(true))
+            }
+        };
+        let opts = OptsBuilder::default()
+            .ip_or_hostname(host.clone())
+            .tcp_port(*port)
+            .resolved_ips(Some(ips))
+            .user(Some(user.clone()))
+            .pass(password.clone())
+            .db_name(Some(database.clone()))
+            .prefer_socket(false)
+            .stmt_cache_size(0)
+            .max_allowed_packet(Some(MAX_RESULT_BYTES))
+            .ssl_opts(tls);
+        Ok(opts.into())
+    }
+
+    /// Refuses a login that can do more than read, unless the config says otherwise.
+    async fn judge_role(&self, conn: &mut Conn) -> Result<(), SqlError> {
+        let grants: Vec<String> = conn.query("SHOW GRANTS").await.map_err(|error| explain(error, self.timeout))?;
+        let Some(power) = grants.iter().find_map(|grant| power_of(grant)) else { return Ok(()) };
+        let what = format!("it is granted {power}");
+        if !self.allows_privileged_role {
+            return Err(SqlError::Privileged { name: self.name.clone(), what });
+        }
+        tracing::warn!(database = self.name, "the login can do more than read: {what}; give it a role that can only read");
+        Ok(())
+    }
+}
+
+/// The privilege in a grant that goes beyond reading one's own databases, if there is one.
+fn power_of(grant: &str) -> Option<String> {
+    const BEYOND: &[&str] = &[
+        "ALL PRIVILEGES",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "CREATE",
+        "DROP",
+        "ALTER",
+        "FILE",
+        "SUPER",
+        "PROCESS",
+        "RELOAD",
+        "SHUTDOWN",
+        "GRANT OPTION",
+        "TRIGGER",
+        "EXECUTE",
+        "EVENT",
+        "INDEX",
+    ];
+    let granted = grant.to_uppercase();
+    let (privileges, _) = granted.strip_prefix("GRANT ")?.split_once(" ON ")?;
+    let found = privileges.split(',').map(str::trim).find(|privilege| BEYOND.iter().any(|beyond| privilege.starts_with(beyond)))?;
+    Some(found.to_owned())
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager").field("server", &self.server).finish_non_exhaustive()
+    }
+}

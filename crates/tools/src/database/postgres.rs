@@ -1,0 +1,534 @@
+//! PostgreSQL: read-only sessions, one prepared statement, a cursor, and a role that can only read.
+//!
+//! Values come as the server writes them, in text, so that every type of every extension is exact.
+
+use super::{
+    Ask, Column, Cut, DatabaseSettings, MAX_RESULT_BYTES, MAX_WAIT, Rows, SqlError, Table,
+    location::{Server, Tls},
+    mask::Mask,
+    statement::{self, Grammar, Shape},
+    value,
+};
+use bytes::{BufMut, BytesMut};
+use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
+use std::{
+    error::Error,
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_postgres::{
+    CancelToken, Client, Config, NoTls, SimpleQueryMessage,
+    config::SslMode,
+    error::{ErrorPosition, SqlState},
+    tls::MakeTlsConnect,
+    types::{Format, IsNull, ToSql, Type, to_sql_checked},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use toolcrib_egress::Egress;
+
+/// What one statement may bring over the wire, whatever it is: beyond it the connection is cut.
+const MAX_WIRE_BYTES: usize = 2 * MAX_RESULT_BYTES;
+/// How long to wait until a server takes the connection, and until it has cancelled.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Rows of the first piece; later ones are as large as their rows allow.
+const FIRST_PIECE: usize = 32;
+/// About how many bytes a piece of rows should have.
+const PIECE_BYTES: usize = 256 << 10;
+const CURSOR: &str = "toolcrib";
+
+#[derive(Debug)]
+pub(super) struct Postgres {
+    pool: managed::Pool<Manager>,
+    name: String,
+    mask: Mask,
+    timeout: Duration,
+}
+
+struct Manager {
+    server: Server,
+    name: String,
+    timeout: Duration,
+    allows_privileged_role: bool,
+    egress: Option<Egress>,
+}
+
+/// A connection, ready for a statement.
+struct Session {
+    client: Client,
+    meter: Meter,
+    canceller: Canceller,
+    /// Set before each statement where the login can do more than read.
+    reading_role: Option<&'static str>,
+}
+
+impl Postgres {
+    pub(super) fn new(server: Server, settings: &DatabaseSettings, mask: Mask, egress: Option<Egress>) -> Self {
+        let manager = Manager {
+            server,
+            name: settings.name.clone(),
+            timeout: settings.timeout,
+            allows_privileged_role: settings.allows_privileged_role,
+            egress,
+        };
+        let pool =
+            managed::Pool::builder(manager).max_size(settings.pool_size).wait_timeout(Some(MAX_WAIT)).runtime(deadpool::Runtime::Tokio1);
+        let pool = pool.build().expect("a pool with a runtime can be built");
+        Self { pool, name: settings.name.clone(), mask, timeout: settings.timeout }
+    }
+
+    pub(super) async fn query(&self, ask: Ask) -> Result<Table, SqlError> {
+        let shape = statement::judge(&ask.sql, Grammar::Postgres, &self.mask).map_err(SqlError::Refused)?;
+        self.run(ask, shape, &self.mask).await
+    }
+
+    pub(super) async fn query_own(&self, ask: Ask) -> Result<Table, SqlError> {
+        self.run(ask, Shape::Query, &Mask::default()).await
+    }
+
+    async fn run(&self, ask: Ask, shape: Shape, mask: &Mask) -> Result<Table, SqlError> {
+        let session = self.pool.get().await.map_err(|error| self.no_session(error))?;
+        let mut running = Running { session: Some(session) };
+        // The server gives up by itself; this is for one that does not.
+        let work = running.session().run(&ask, shape, mask, self.timeout);
+        match tokio::time::timeout(self.timeout + Duration::from_secs(1), work).await {
+            Ok(Ok(table)) => {
+                running.hand_back();
+                Ok(table)
+            }
+            Ok(Err(error)) => {
+                // After a plain mistake the session is as good as before; after anything else it is in doubt.
+                let is_plain = matches!(error, SqlError::Statement { .. } | SqlError::Refused(_));
+                if is_plain && running.session().client.batch_execute("ROLLBACK").await.is_ok() {
+                    running.hand_back();
+                }
+                Err(error)
+            }
+            Err(_) => Err(SqlError::Timeout(self.timeout)),
+        }
+    }
+
+    fn no_session(&self, error: PoolError<SqlError>) -> SqlError {
+        match error {
+            PoolError::Backend(error) => error,
+            PoolError::Timeout(_) => SqlError::Busy(self.name.clone()),
+            other => SqlError::Unreachable { name: self.name.clone(), reason: other.to_string() },
+        }
+    }
+}
+
+/// A statement on its way. If it is dropped before it is done, it is cancelled at the server and the connection is closed.
+struct Running {
+    session: Option<Object<Manager>>,
+}
+
+impl Running {
+    fn session(&mut self) -> &mut Session {
+        self.session.as_mut().expect("the session is there until the statement is done")
+    }
+
+    /// Gives the session back to its pool.
+    fn hand_back(mut self) {
+        drop(self.session.take());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            let session = Object::take(session);
+            tokio::spawn(async move { session.canceller.cancel().await });
+        }
+    }
+}
+
+impl Session {
+    async fn run(&mut self, ask: &Ask, shape: Shape, mask: &Mask, timeout: Duration) -> Result<Table, SqlError> {
+        self.meter.reset();
+        let failed = |error| explain(error, timeout);
+        let client = &self.client;
+        let mut begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}", timeout.as_millis());
+        // To plan what would be written takes the right to write it.
+        if let Some(role) = self.reading_role.filter(|_| shape != Shape::WritingPlan) {
+            begin.push_str(&format!("; SET LOCAL ROLE {role}"));
+        }
+        client.batch_execute(&begin).await.map_err(failed)?;
+        let prepared = client.prepare(&ask.sql).await.map_err(failed)?;
+        if prepared.params().len() != ask.params.len() {
+            let message = format!("the statement has {} parameter(s), {} were given", prepared.params().len(), ask.params.len());
+            return Err(SqlError::statement(message));
+        }
+        if prepared.columns().is_empty() {
+            return Err(SqlError::Refused("the statement gives no rows: only reading is allowed".into()));
+        }
+        let columns: Vec<Column> =
+            prepared.columns().iter().map(|column| Column { name: column.name().into(), kind: kind_of(column.type_()) }).collect();
+        let hidden = self.hidden(prepared.columns(), mask).await.map_err(failed)?;
+        let params: Vec<Param<'_>> = ask.params.iter().map(Param).collect();
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
+        let mut reader = Reader { columns: &columns, hidden: &hidden, rows: Rows::new(ask.max_rows) };
+        let cut = match shape {
+            Shape::Query => {
+                // The cursor takes one query that writes nothing, which the server itself sees to.
+                let declared = format!("DECLARE {CURSOR} NO SCROLL CURSOR WITHOUT HOLD FOR\n{}", ask.sql);
+                client.execute(declared.as_str(), &params).await.map_err(failed)?;
+                self.fetch(&mut reader).await.map_err(failed)?
+            }
+            Shape::Telling | Shape::WritingPlan => {
+                let rows = client.query(&prepared, &params).await.map_err(failed)?;
+                rows.iter().find_map(|row| reader.take(|index| row.try_get::<_, Told>(index).ok().and_then(|told| told.0)).err())
+            }
+        };
+        let masked = hidden.iter().flatten().cloned().collect();
+        let table = reader.rows.into_table(columns, cut, masked)?;
+        self.client.batch_execute("ROLLBACK").await.map_err(failed)?;
+        Ok(table)
+    }
+
+    async fn fetch(&self, reader: &mut Reader<'_>) -> Result<Option<Cut>, tokio_postgres::Error> {
+        let mut piece = FIRST_PIECE;
+        loop {
+            let wanted = piece.min(reader.rows.max_rows - reader.rows.rows.len() + 1);
+            let messages = self.client.simple_query(&format!("FETCH FORWARD {wanted} FROM {CURSOR}")).await?;
+            let mut got = 0;
+            for message in &messages {
+                if let SimpleQueryMessage::Row(row) = message {
+                    got += 1;
+                    if let Err(cut) = reader.take(|index| row.get(index).map(ToOwned::to_owned)) {
+                        return Ok(Some(cut));
+                    }
+                }
+            }
+            if got < wanted {
+                return Ok(None);
+            }
+            let mean = reader.rows.bytes / reader.rows.rows.len().max(1) + 1;
+            piece = (PIECE_BYTES / mean).clamp(1, 1000);
+        }
+    }
+
+    /// Of each column, the masked `table.column` that it comes from, if it does.
+    async fn hidden(&self, columns: &[tokio_postgres::Column], mask: &Mask) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
+        let mut hidden = vec![None; columns.len()];
+        if mask.is_empty() {
+            return Ok(hidden);
+        }
+        const ORIGIN: &str = "SELECT c.relname::text, a.attname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+                              WHERE a.attrelid = $1 AND a.attnum = $2";
+        for (column, hidden) in columns.iter().zip(&mut hidden) {
+            if let (Some(table), Some(number)) = (column.table_oid(), column.column_id()) {
+                let origin = self.client.query_opt(ORIGIN, &[&table, &number]).await?;
+                let origin: Option<(String, String)> = origin.map(|row| (row.get(0), row.get(1)));
+                *hidden = origin.filter(|(table, column)| mask.hides(table, column)).map(|(table, column)| format!("{table}.{column}"));
+            }
+            // What cannot be traced is judged by its name.
+            if hidden.is_none() && mask.hides_somewhere(column.name()) && column.table_oid().is_none() {
+                *hidden = Some(column.name().to_owned());
+            }
+        }
+        Ok(hidden)
+    }
+}
+
+/// The name of a type as people write it: the server calls an array of `int4` `_int4`.
+fn kind_of(kind: &Type) -> String {
+    match kind.name().strip_prefix('_') {
+        Some(element) => format!("{element}[]"),
+        None => kind.name().to_owned(),
+    }
+}
+
+/// Turns the texts of a row into values.
+struct Reader<'a> {
+    columns: &'a [Column],
+    hidden: &'a [Option<String>],
+    rows: Rows,
+}
+
+impl Reader<'_> {
+    fn take(&mut self, mut text: impl FnMut(usize) -> Option<String>) -> Result<(), Cut> {
+        let cells = self.columns.iter().zip(self.hidden).enumerate().map(|(index, (column, hidden))| match (hidden, text(index)) {
+            (Some(_), _) => value::masked(),
+            (None, None) => value::null(),
+            (None, Some(text)) => value::postgres(&text, &column.kind),
+        });
+        let cells = cells.collect();
+        self.rows.push(cells)
+    }
+}
+
+/// What EXPLAIN and SHOW tell: text, or JSON, whose binary form is text as well.
+struct Told(Option<String>);
+
+impl<'a> tokio_postgres::types::FromSql<'a> for Told {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(Some(std::str::from_utf8(raw)?.to_owned())))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(None))
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        matches!(*kind, Type::TEXT | Type::VARCHAR | Type::NAME | Type::JSON | Type::XML)
+    }
+}
+
+/// A parameter, sent as text for the server to read as the type that it wants there.
+#[derive(Debug)]
+struct Param<'a>(&'a serde_json::Value);
+
+impl ToSql for Param<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self.0 {
+            serde_json::Value::Null => return Ok(IsNull::Yes),
+            serde_json::Value::String(text) => out.put_slice(text.as_bytes()),
+            other => out.put_slice(other.to_string().as_bytes()),
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+fn explain(error: tokio_postgres::Error, timeout: Duration) -> SqlError {
+    let Some(told) = error.as_db_error() else {
+        if causes(&error).any(|cause| cause.is::<TooMuch>()) {
+            return SqlError::TooLarge;
+        }
+        let cause = causes(&error).last().map_or_else(|| error.to_string(), ToString::to_string);
+        return SqlError::statement(format!("the connection broke off: {cause}"));
+    };
+    if *told.code() == SqlState::QUERY_CANCELED {
+        return SqlError::Timeout(timeout);
+    }
+    if *told.code() == SqlState::READ_ONLY_SQL_TRANSACTION {
+        return SqlError::Refused(format!("only reading is allowed ({})", told.message()));
+    }
+    let position = match told.position() {
+        Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok(),
+        _ => None,
+    };
+    let is_unknown = matches!(*told.code(), SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN);
+    let own_hint = || is_unknown.then(|| "describe_database lists tables and columns".to_owned());
+    SqlError::Statement {
+        message: told.message().to_owned(),
+        position,
+        hint: told.hint().map(ToOwned::to_owned).or_else(own_hint),
+        code: Some(told.code().code().to_owned()),
+    }
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        carried.map(|carried| carried as &(dyn Error + 'static)).or_else(move || error.source())
+    })
+}
+
+// ---- connections -----------------------------------------------------------------------------------------------------
+
+impl managed::Manager for Manager {
+    type Type = Session;
+    type Error = SqlError;
+
+    async fn create(&self) -> Result<Session, SqlError> {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.connect());
+        let mut session = connecting.await.map_err(|_| self.unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())))??;
+        session.reading_role = self.judge_role(&session.client).await?;
+        Ok(session)
+    }
+
+    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<SqlError> {
+        if session.client.is_closed() {
+            return Err(RecycleError::message("the connection is closed"));
+        }
+        session.meter.reset();
+        session.client.batch_execute("DISCARD ALL").await.map_err(|error| RecycleError::Backend(explain(error, self.timeout)))
+    }
+}
+
+impl Manager {
+    fn unreachable(&self, reason: impl Into<String>) -> SqlError {
+        SqlError::Unreachable { name: self.name.clone(), reason: reason.into() }
+    }
+
+    async fn connect(&self) -> Result<Session, SqlError> {
+        let (stream, address) = super::dial(&self.server, self.egress.as_ref()).await.map_err(|reason| self.unreachable(reason))?;
+        let meter = Meter::default();
+        let stream = Metered { stream, meter: meter.clone() };
+        let config = self.config();
+        let tls = match &self.server.tls {
+            Tls::Off => None,
+            Tls::On { roots } => {
+                Some(MakeRustlsConnect::new(super::tls_config(roots.as_deref()).map_err(|reason| self.unreachable(reason))?))
+            }
+        };
+        let refused = |error: tokio_postgres::Error| match explain(error, self.timeout) {
+            SqlError::Statement { message, .. } => self.unreachable(message),
+            other => other,
+        };
+        // Whoever drops the client ends the task that carries its connection.
+        let client = match &tls {
+            None => {
+                let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(refused)?;
+                tokio::spawn(connection);
+                client
+            }
+            Some(tls) => {
+                let connector = MakeTlsConnect::<Metered>::make_tls_connect(&mut tls.clone(), &self.server.host);
+                let connector = connector.map_err(|error| self.unreachable(error.to_string()))?;
+                let (client, connection) = config.connect_raw(stream, connector).await.map_err(refused)?;
+                tokio::spawn(connection);
+                client
+            }
+        };
+        let canceller = Canceller { token: client.cancel_token(), address, tls, host: self.server.host.clone() };
+        Ok(Session { client, meter, canceller, reading_role: None })
+    }
+
+    fn config(&self) -> Config {
+        let millis = self.timeout.as_millis();
+        let mut config = Config::new();
+        config.user(&self.server.user).dbname(&self.server.database).application_name("toolcrib").host(&self.server.host);
+        if let Some(password) = &self.server.password {
+            config.password(password);
+        }
+        config.ssl_mode(if self.server.tls == Tls::Off { SslMode::Disable } else { SslMode::Require });
+        config.options(format!(
+            "-c default_transaction_read_only=on -c statement_timeout={millis} -c lock_timeout=5000 \
+             -c idle_in_transaction_session_timeout={} -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601 -c bytea_output=hex \
+             -c extra_float_digits=1 -c client_encoding=UTF8 -c standard_conforming_strings=on",
+            millis + 5000
+        ));
+        config
+    }
+
+    /// Refuses a login that can do more than read from the database, unless the config says otherwise. Gives the role to run
+    /// statements as.
+    async fn judge_role(&self, client: &Client) -> Result<Option<&'static str>, SqlError> {
+        const POWERS: &str = "SELECT rolsuper, rolreplication OR rolcreaterole OR rolcreatedb OR rolbypassrls, \
+            (SELECT string_agg(r.rolname, ', ') FROM pg_catalog.pg_roles r WHERE r.rolname IN ('pg_read_server_files', 'pg_write_server_files', \
+            'pg_execute_server_program', 'pg_write_all_data', 'pg_signal_backend') AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')), \
+            EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'pg_read_all_data') \
+            FROM pg_catalog.pg_roles WHERE rolname = current_user";
+        let row = client.query_one(POWERS, &[]).await.map_err(|error| explain(error, self.timeout))?;
+        let (is_super, has_attributes, memberships, has_reading_role): (bool, bool, Option<String>, bool) =
+            (row.get(0), row.get(1), row.get(2), row.get(3));
+        let what = match memberships {
+            _ if is_super => Some("it is a superuser".to_owned()),
+            Some(roles) => Some(format!("it is a member of {roles}")),
+            None => has_attributes.then(|| "it may create roles or databases, replicate, or pass row security".to_owned()),
+        };
+        match what {
+            Some(what) if !self.allows_privileged_role => Err(SqlError::Privileged { name: self.name.clone(), what }),
+            Some(what) => {
+                tracing::warn!(database = self.name, "the login can do more than read: {what}; give it a role that can only read");
+                Ok((is_super && has_reading_role).then_some("pg_read_all_data"))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// Cancels what runs on a connection, by another one to the same address.
+struct Canceller {
+    token: CancelToken,
+    address: SocketAddr,
+    tls: Option<MakeRustlsConnect>,
+    host: String,
+}
+
+impl Canceller {
+    async fn cancel(self) {
+        let Self { token, address, tls, host } = self;
+        let cancelling = async move {
+            let stream = TcpStream::connect(address).await.ok()?;
+            match tls {
+                None => token.cancel_query_raw(stream, NoTls).await.ok(),
+                Some(mut tls) => {
+                    let connector = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &host).ok()?;
+                    token.cancel_query_raw(stream, connector).await.ok()
+                }
+            }
+        };
+        if !matches!(tokio::time::timeout(CONNECT_TIMEOUT, cancelling).await, Ok(Some(()))) {
+            tracing::debug!("a statement could not be cancelled; the server ends it at its own time limit");
+        }
+    }
+}
+
+/// Counts what comes in, and cuts the connection when one statement brings too much.
+#[derive(Debug, Clone, Default)]
+struct Meter(Arc<AtomicUsize>);
+
+impl Meter {
+    fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the server sends more than a result may have")]
+struct TooMuch;
+
+struct Metered {
+    stream: TcpStream,
+    meter: Meter,
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let read = buffer.filled().len() - before;
+        if self.meter.0.fetch_add(read, Ordering::Relaxed) + read > MAX_WIRE_BYTES {
+            return Poll::Ready(Err(io::Error::other(TooMuch)));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,500 @@
+//! Every wall against every attempt: real engines, with logins that may do everything.
+
+use super::{Ask, ConnectionStrings, DatabaseSettings, Databases, Location, SqlError, Table};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use toolcrib_egress::{Config, Egress};
+use toolcrib_testkit::servers::{Mariadb, Postgres};
+
+const BYPASS: &str = include_str!("data/bypass.tsv");
+const LEGITIMATE: &str = include_str!("data/legitimate.tsv");
+/// What a statement of the tables may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A folder that is removed with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("toolcrib-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn sqlite(&self, sql: &str) -> PathBuf {
+        let file = self.0.join("fixture.sqlite");
+        rusqlite::Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+        file
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn databases(settings: DatabaseSettings) -> Databases {
+    Databases::new(vec![settings], None, ConnectionStrings::default(), Egress::new(Config::default()).unwrap())
+}
+
+fn settings(location: &str) -> DatabaseSettings {
+    let location = Location::parse(location).unwrap();
+    DatabaseSettings { timeout: TIMEOUT, allows_privileged_role: true, ..DatabaseSettings::new("db", location) }
+}
+
+fn sqlite(file: &Path) -> DatabaseSettings {
+    settings(&format!("sqlite:{}", file.display()))
+}
+
+async fn query(databases: &Databases, sql: &str) -> Result<Table, SqlError> {
+    query_with(databases, sql, vec![]).await
+}
+
+async fn query_with(databases: &Databases, sql: &str, params: Vec<serde_json::Value>) -> Result<Table, SqlError> {
+    databases.find(None).await.unwrap().query(Ask { sql: sql.into(), params, max_rows: 1000 }).await
+}
+
+/// One row of values as JSON text.
+async fn row(databases: &Databases, sql: &str) -> String {
+    let table = query(databases, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    table.rows[0].iter().map(|cell| cell.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// The lines of a table for one engine, their escapes resolved.
+fn lines(table: &'static str, engine: &'static str) -> impl Iterator<Item = String> {
+    let fields = table.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect::<Vec<_>>());
+    fields.filter(move |fields| fields[0] == engine).map(|fields| unescape(fields[1]))
+}
+
+fn unescape(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(index) = rest.find(['\\', '{']) {
+        out.push_str(&rest[..index]);
+        rest = &rest[index..];
+        if let Some(repeat) = rest.strip_prefix("{{REPEAT:") {
+            let (count, after) = repeat.split_once(':').unwrap();
+            let (piece, after) = after.split_once("}}").unwrap();
+            out.push_str(&piece.repeat(count.parse().unwrap()));
+            rest = after;
+        } else if let Some(code) = rest.strip_prefix("\\u{") {
+            let (code, after) = code.split_once('}').unwrap();
+            out.push(char::from_u32(u32::from_str_radix(code, 16).unwrap()).unwrap());
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix('\\') {
+            let escaped = after.chars().next().unwrap();
+            out.push(match escaped {
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                '0' => '\0',
+                other => other,
+            });
+            rest = &after[escaped.len_utf8()..];
+        } else {
+            out.push('{');
+            rest = &rest[1..];
+        }
+    }
+    out + rest
+}
+
+/// Tries every attempt; `state` tells what there is, and must tell the same after each.
+async fn try_all(databases: &Databases, engine: &'static str, places: &[(&str, &str)], state: impl Fn() -> String) {
+    let before = state();
+    let (mut tried, mut faults) = (0, Vec::new());
+    for mut sql in lines(BYPASS, engine) {
+        for (place, value) in places {
+            sql = sql.replace(place, value);
+        }
+        let started = Instant::now();
+        let result = query(databases, &sql).await;
+        let short: String = sql.chars().take(100).collect();
+        // Twice the limit is for the machine that the tests share.
+        if started.elapsed() > TIMEOUT * 2 + Duration::from_secs(3) {
+            faults.push(format!("{short}: took {:?}", started.elapsed()));
+        }
+        if let Ok(table) = &result {
+            let bytes: usize = table.rows.iter().flatten().map(toolcrib_contract::Json::size_bytes).sum();
+            assert!(bytes <= super::MAX_RESULT_BYTES && table.rows.len() <= 1000, "{short}");
+            let holds_secret = table
+                .rows
+                .iter()
+                .flatten()
+                .any(|cell| ["root:x:", "SCRAM-SHA", "mysql_native"].iter().any(|secret| cell.as_str().contains(secret)));
+            if holds_secret {
+                faults.push(format!("{short}: gave what it must not"));
+            }
+        }
+        let after = state();
+        if after != before {
+            faults.push(format!("{short}: changed {before} to {after}"));
+            break;
+        }
+        tried += 1;
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(tried > 40, "{tried} attempts");
+}
+
+async fn answer_all(databases: &Databases, engine: &'static str) {
+    let (mut answered, mut faults) = (0, Vec::new());
+    for sql in lines(LEGITIMATE, engine) {
+        match query(databases, &sql).await {
+            Ok(table) if !table.columns.is_empty() => answered += 1,
+            other => faults.push(format!("{sql}: {:?}", other.err())),
+        }
+    }
+    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), faults.len() + answered, faults.join("\n"));
+    assert!(answered > 50, "{answered} answered");
+}
+
+// ---- SQLite ----------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn sqlite_is_read_and_nothing_else() {
+    let folder = Folder::new("sqlite-bypass");
+    let file = folder.sqlite(include_str!("data/fixture_sqlite.sql"));
+    let out = folder.0.join("out");
+    fs::create_dir(&out).unwrap();
+    let other = folder.0.join("other.sqlite");
+    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE secret (a)").unwrap();
+    let databases = databases(sqlite(&file));
+    let state = || {
+        let files = fs::read_dir(&out).unwrap().count();
+        let hash = fs::read(&file).unwrap().iter().fold(0_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        format!("{files} files beside, contents {hash:x}")
+    };
+    let places = [("@OUT@", out.to_str().unwrap()), ("@OTHER@", other.to_str().unwrap())];
+    try_all(&databases, "sqlite", &places, state).await;
+    answer_all(&databases, "sqlite").await;
+}
+
+#[tokio::test]
+async fn values_of_sqlite_are_exact() {
+    let folder = Folder::new("sqlite-values");
+    let file =
+        folder.sqlite("CREATE TABLE t (a INTEGER, b REAL, c TEXT, d BLOB); INSERT INTO t VALUES (9007199254740993, 0.1, 'ä', x'00ff');");
+    let databases = databases(sqlite(&file));
+    assert_eq!(
+        row(&databases, "SELECT a, b, c, d, NULL, 9007199254740991, 1e999 FROM t").await,
+        r#""9007199254740993" 0.1 "ä" "AP8=" null 9007199254740991 "inf""#
+    );
+    let table = query(&databases, "SELECT a AS x, a AS x FROM t").await.unwrap();
+    let names: Vec<_> = table.columns.iter().map(|column| (column.name.as_str(), column.kind.as_str())).collect();
+    assert_eq!(names, [("x", "integer"), ("x", "integer")]);
+    let params = vec![serde_json::json!("ä"), serde_json::json!(0.1), serde_json::Value::Null];
+    assert_eq!(query_with(&databases, "SELECT 1 FROM t WHERE c = ? AND b = ? AND ? IS NULL", params).await.unwrap().rows.len(), 1);
+    let error = query_with(&databases, "SELECT ?", vec![]).await.unwrap_err();
+    assert_eq!(error.to_string(), "the statement has 1 parameter(s), 0 were given");
+}
+
+#[tokio::test]
+async fn errors_of_sqlite_name_the_place() {
+    let folder = Folder::new("sqlite-errors");
+    let databases = databases(sqlite(&folder.sqlite("CREATE TABLE t (a)")));
+    let SqlError::Statement { message, position, .. } = query(&databases, "SELECT 'ä', b FROM t").await.unwrap_err() else { panic!() };
+    assert_eq!((message.as_str(), position), ("no such column: b", Some(13)));
+    let SqlError::Statement { hint, .. } = query(&databases, "SELECT a FROM u").await.unwrap_err() else { panic!() };
+    assert_eq!(hint.as_deref(), Some("describe_database lists tables and columns"));
+}
+
+#[tokio::test]
+async fn a_masked_column_of_sqlite_is_null_everywhere() {
+    let folder = Folder::new("sqlite-mask");
+    let file = folder
+        .sqlite("CREATE TABLE users (id, email); INSERT INTO users VALUES (1, 'a@x.org'); CREATE VIEW v AS SELECT email AS e FROM users;");
+    let databases = databases(DatabaseSettings { mask: vec!["users.email".into()], ..sqlite(&file) });
+    for sql in [
+        "SELECT email FROM users",
+        "SELECT upper(email) FROM users",
+        "SELECT e FROM v",
+        "SELECT x FROM (SELECT email AS x FROM users)",
+        "SELECT group_concat(email) FROM users",
+    ] {
+        assert_eq!(row(&databases, sql).await, "null", "{sql}");
+    }
+    assert_eq!(row(&databases, "SELECT count(*) FROM users WHERE email LIKE '%@%'").await, "0");
+    let table = query(&databases, "SELECT * FROM users").await.unwrap();
+    assert_eq!(table.masked, ["users.email"]);
+}
+
+#[tokio::test]
+async fn a_statement_whose_caller_left_ends() {
+    let folder = Folder::new("sqlite-leave");
+    let settings = DatabaseSettings { timeout: Duration::from_secs(600), pool_size: 1, ..sqlite(&folder.sqlite("CREATE TABLE t (a)")) };
+    let databases = databases(settings);
+    let endless = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r";
+    assert!(tokio::time::timeout(Duration::from_millis(200), query(&databases, endless)).await.is_err());
+    // The only place is free again, and the connection is as good as new.
+    assert_eq!(row(&databases, "SELECT 1").await, "1");
+}
+
+#[tokio::test]
+async fn the_sample_is_there_without_a_config() {
+    let folder = Folder::new("sample-find");
+    let egress = Egress::new(Config::default()).unwrap();
+    let databases = Databases::new(vec![], Some(folder.0.clone()), ConnectionStrings::default(), egress);
+    let database = databases.find(Some("sample")).await.unwrap();
+    let layout = database.layout(None).await.unwrap();
+    let written = serde_json::to_value(&layout.relations).unwrap();
+    let users = written.as_array().unwrap().iter().find(|relation| relation["name"] == "users").unwrap();
+    assert_eq!(users["row_estimate"], 1200);
+    assert_eq!(users["columns"][5]["name"], "registered_at");
+    let orders = written.as_array().unwrap().iter().find(|relation| relation["name"] == "orders").unwrap();
+    assert_eq!(orders["foreign_keys"][0], serde_json::json!({"columns": "user_id", "references": "users (id)"}));
+    assert_eq!(orders["columns"][0]["primary_key"], 1);
+    assert!(orders["indexes"].as_array().unwrap().iter().any(|index| index["columns"] == "user_id"));
+    let only = database.layout(Some("order*")).await.unwrap();
+    assert_eq!(only.relations.iter().map(|relation| relation.name.as_str()).collect::<Vec<_>>(), ["order_items", "orders"]);
+}
+
+#[tokio::test]
+async fn connection_strings_are_for_those_who_may() {
+    let folder = Folder::new("strings");
+    let file = folder.sqlite("CREATE TABLE t (a)");
+    let egress = || Egress::new(Config::default()).unwrap();
+    let string = format!("sqlite:{}", file.display());
+    let closed = Databases::new(vec![], None, ConnectionStrings::default(), egress());
+    assert!(matches!(closed.find(Some(&string)).await, Err(SqlError::BadConnectionString(_))));
+    let open = Databases::new(vec![], None, ConnectionStrings { are_allowed: true, folders: vec![folder.0.clone()] }, egress());
+    assert!(open.find(Some(&string)).await.is_ok());
+    for string in lines(BYPASS, "conn") {
+        match open.find(Some(&string)).await {
+            Err(error) => assert!(matches!(error, SqlError::BadConnectionString(_)), "{string}: {error}"),
+            // The string is sound; where it leads is found out when it is dialled.
+            Ok(database) => {
+                let error = database.query(Ask { sql: "SELECT 1".into(), params: vec![], max_rows: 1 }).await.unwrap_err();
+                assert!(error.to_string().contains("refused: "), "{string}: {error}");
+            }
+        }
+    }
+    let error = open.find(Some("nope")).await.unwrap_err();
+    assert!(matches!(error, SqlError::UnknownDatabase { .. }), "{error}");
+}
+
+// ---- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+const POSTGRES_FIXTURE: &str = include_str!("data/fixture_postgres.sql");
+
+fn postgres(server: &Postgres) -> DatabaseSettings {
+    settings(&server.url("postgres", "postgres"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_is_read_and_nothing_else() {
+    let server = Postgres::start();
+    server.execute("postgres", POSTGRES_FIXTURE);
+    let databases = databases(postgres(&server));
+    let folder = Folder::new("postgres-bypass");
+    fs::set_permissions(&folder.0, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let state = || {
+        let files = fs::read_dir(&folder.0).unwrap().count();
+        let told = server.execute(
+            "postgres",
+            "SELECT (SELECT string_agg(id || v, ',' ORDER BY id) FROM canary), (SELECT count(*) FROM pg_class WHERE relname !~ '^pg_'), \
+             (SELECT count(*) FROM pg_largeobject_metadata), (SELECT last_value || is_called::text FROM seq1), \
+             (SELECT string_agg(convert_from(data, 'UTF8'), '') FROM pg_largeobject), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), \
+             (SELECT relacl::text FROM pg_class WHERE relname = 'canary'), (SELECT count(*) FROM pg_extension), (SELECT count(*) FROM pg_cursors), \
+             (SELECT count(*) FROM pg_settings WHERE sourcefile ~ 'auto.conf')",
+        );
+        format!("{files} files, {told}")
+    };
+    try_all(
+        &databases,
+        "postgres",
+        &[("@OUT@", folder.0.to_str().unwrap()), ("@DB@", "postgres"), ("55432", &server.port().to_string())],
+        state,
+    )
+    .await;
+    answer_all(&databases, "postgres").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_answers_exactly_and_says_what_is_wrong() {
+    let server = Postgres::start();
+    server.execute("postgres", POSTGRES_FIXTURE);
+    server.execute("postgres", "CREATE TYPE mood AS ENUM ('sad', 'glad'); COMMENT ON TABLE users IS 'people'; ANALYZE");
+    let databases = databases(DatabaseSettings { mask: vec!["users.email".into()], pool_size: 1, ..postgres(&server) });
+    let check = async |sql: &str, expected: &str| assert_eq!(row(&databases, sql).await, expected, "{sql}");
+    check(
+        "SELECT 9007199254740993::bigint, 1.10::numeric, 0.1::float4, true, NULL, 'NaN'::numeric",
+        r#""9007199254740993" "1.10" 0.1 true null "NaN""#,
+    )
+    .await;
+    check(
+        "SELECT '2026-11-24 10:00:00+02'::timestamptz, '2026-11-24'::date, '1 day 2 hours'::interval",
+        r#""2026-11-24T08:00:00Z" "2026-11-24" "P1DT2H""#,
+    )
+    .await;
+    check(
+        "SELECT '\\x00ff'::bytea, ARRAY[1,NULL,3], ARRAY['a b','c'], '{\"a\": 1.50}'::json",
+        r#""AP8=" [1,null,3] ["a b","c"] {"a": 1.50}"#,
+    )
+    .await;
+    check(
+        "SELECT 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid, 'glad'::mood, '[1,5)'::int4range, point(1,2)",
+        r#""a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11" "glad" "[1,5)" "(1,2)""#,
+    )
+    .await;
+    check("SHOW TimeZone", r#""UTC""#).await;
+    let table = query(&databases, "SELECT 1 AS x, 'a' AS x, ARRAY[1::bigint]").await.unwrap();
+    let columns: Vec<_> = table.columns.iter().map(|column| format!("{} {}", column.name, column.kind)).collect();
+    assert_eq!(columns, ["x int4", "x text", "array int8[]"]);
+    let params = vec![serde_json::json!("Ann"), serde_json::json!(1)];
+    assert_eq!(query_with(&databases, "SELECT id FROM users WHERE name = $1 AND id = $2", params).await.unwrap().rows.len(), 1);
+    let error = query_with(&databases, "SELECT id FROM users WHERE id = $1", vec![serde_json::json!("x")]).await.unwrap_err();
+    assert!(matches!(error, SqlError::Statement { .. }), "{error}");
+    // A masked column may be seen as there, and as nothing else.
+    assert_eq!(row(&databases, "SELECT id, email FROM users ORDER BY id").await, r#"1 "***""#);
+    assert!(matches!(query(&databases, "SELECT upper(email) FROM users").await, Err(SqlError::Refused(_))));
+    let SqlError::Statement { message, position, code, .. } = query(&databases, "SELECT nme FROM users").await.unwrap_err() else {
+        panic!()
+    };
+    assert_eq!((message.as_str(), position, code.as_deref()), (r#"column "nme" does not exist"#, Some(8), Some("42703")));
+    // Rows are cut where the caller wants it, whatever the statement says.
+    let database = databases.find(None).await.unwrap();
+    let table = database.query(Ask { sql: "SELECT generate_series(1, 1000000)".into(), params: vec![], max_rows: 5 }).await.unwrap();
+    assert_eq!((table.rows.len(), table.cut), (5, Some(super::Cut::Rows)));
+    let exactly = database.query(Ask { sql: "SELECT generate_series(1, 5)".into(), params: vec![], max_rows: 5 }).await.unwrap();
+    assert_eq!((exactly.rows.len(), exactly.cut), (5, None));
+    let many = database.query(Ask { sql: "SELECT generate_series(1, 3000)".into(), params: vec![], max_rows: 10_000 }).await.unwrap();
+    assert_eq!((many.rows.len(), many.cut), (3000, None));
+    let wide = database
+        .query(Ask { sql: "SELECT repeat('x', 100000) FROM generate_series(1, 1000)".into(), params: vec![], max_rows: 1000 })
+        .await
+        .unwrap();
+    assert_eq!((wide.rows.len(), wide.cut), (83, Some(super::Cut::Bytes)));
+    let layout = serde_json::to_value(&database.layout(Some("users,orders")).await.unwrap().relations).unwrap();
+    assert_eq!(layout[0]["foreign_keys"][0]["references"], "users (id)");
+    assert_eq!((&layout[1]["comment"], &layout[1]["row_estimate"]), (&serde_json::json!("people"), &serde_json::json!(3)));
+    assert_eq!(
+        (&layout[1]["columns"][2]["name"], &layout[1]["columns"][2]["masked"]),
+        (&serde_json::json!("email"), &serde_json::json!(true))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_cancels_and_knows_its_logins() {
+    let server = Postgres::start();
+    server.execute("postgres", "CREATE TABLE t AS SELECT 1 AS a; CREATE ROLE reader LOGIN PASSWORD 'secret-word'; GRANT SELECT ON t TO reader; CREATE ROLE writer LOGIN CREATEDB;");
+    let slow = "SELECT count(*) FROM generate_series(1, 100000000000)";
+    let running =
+        || server.execute("postgres", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'toolcrib' AND state = 'active'");
+    let patient = databases(DatabaseSettings { timeout: Duration::from_secs(600), ..postgres(&server) });
+    assert!(tokio::time::timeout(Duration::from_millis(500), query(&patient, slow)).await.is_err());
+    let end = Instant::now() + Duration::from_secs(20);
+    while running() != "0" {
+        assert!(Instant::now() < end, "the statement goes on although its caller left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let error = query(&databases(postgres(&server)), slow).await.unwrap_err();
+    assert!(matches!(error, SqlError::Timeout(_)), "{error}");
+    // A login that can only read passes; one that can do more does not, unless the config says so.
+    let strict = |user: &str| databases(DatabaseSettings { allows_privileged_role: false, ..settings(&server.url(user, "postgres")) });
+    assert_eq!(row(&strict("reader:secret-word"), "SELECT a FROM t").await, "1");
+    for (user, power) in [("postgres", "superuser"), ("writer", "may create")] {
+        let error = query(&strict(user), "SELECT 1").await.unwrap_err().to_string();
+        assert!(error.contains(power) && error.contains("allowPrivilegedRole"), "{error}");
+    }
+    let error = query(&strict("nobody-here:secret-word"), "SELECT 1").await.unwrap_err().to_string();
+    assert!(error.contains("nobody-here") && !error.contains("secret-word"), "{error}");
+    let missing = databases(settings("postgres://a:secret-word@127.0.0.1:1/x"));
+    let error = query(&missing, "SELECT 1").await.unwrap_err();
+    assert!(matches!(error, SqlError::Unreachable { .. }) && !error.to_string().contains("secret-word"), "{error}");
+}
+
+// ---- MariaDB ---------------------------------------------------------------------------------------------------------
+
+const MARIADB_FIXTURE: &str = include_str!("data/fixture_mysql.sql");
+
+fn mariadb() -> Mariadb {
+    let server = Mariadb::start();
+    server.execute("mysql", "CREATE DATABASE fixture; CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'secret-word'; GRANT SELECT ON fixture.* TO reader@'127.0.0.1';");
+    server.execute("fixture", MARIADB_FIXTURE);
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_is_read_and_nothing_else() {
+    let server = mariadb();
+    let databases = databases(settings(&server.url("root", "fixture")));
+    let folder = Folder::new("mariadb-bypass");
+    fs::set_permissions(&folder.0, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let state = || {
+        let files = fs::read_dir(&folder.0).unwrap().count();
+        let told = server.execute(
+            "fixture",
+            "SELECT (SELECT GROUP_CONCAT(id, v ORDER BY id) FROM canary), (SELECT COUNT(*) FROM information_schema.tables), \
+             (SELECT next_not_cached_value FROM seq1), @@GLOBAL.general_log, (SELECT COUNT(*) FROM mysql.global_priv), \
+             (SELECT COUNT(*) FROM information_schema.routines)",
+        );
+        format!("{files} files, {told}")
+    };
+    try_all(&databases, "mysql", &[("@OUT@", folder.0.to_str().unwrap())], state).await;
+    answer_all(&databases, "mysql").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_answers_exactly_cancels_and_knows_its_logins() {
+    let server = mariadb();
+    let url = server.url("root", "fixture");
+    let databases_of = |settings| databases(settings);
+    let databases = databases_of(DatabaseSettings { mask: vec!["*.email".into()], pool_size: 1, ..settings(&url) });
+    let check = async |sql: &str, expected: &str| assert_eq!(row(&databases, sql).await, expected, "{sql}");
+    check(
+        "SELECT 9007199254740993, CAST(18446744073709551615 AS UNSIGNED), CAST(1.10 AS DECIMAL(10,2)), NULL",
+        r#""9007199254740993" "18446744073709551615" "1.10" null"#,
+    )
+    .await;
+    check(
+        "SELECT CAST('2026-11-24 10:00:00.5' AS DATETIME(6)), CAST('2026-11-24' AS DATE), CAST('26:00:01' AS TIME)",
+        r#""2026-11-24T10:00:00.500000" "2026-11-24" "26:00:01""#,
+    )
+    .await;
+    check("SELECT X'00ff', 'ä', b'101', 1 = 1", r#""AP8=" "ä" "BQ==" 1"#).await;
+    assert_eq!(row(&databases, "SELECT id, email FROM users ORDER BY id").await, r#"1 "***""#);
+    assert!(matches!(query(&databases, "SELECT upper(email) FROM users").await, Err(SqlError::Refused(_))));
+    let params = vec![serde_json::json!("Ann"), serde_json::json!(1)];
+    assert_eq!(query_with(&databases, "SELECT id FROM users WHERE name = ? AND id = ?", params).await.unwrap().rows.len(), 1);
+    let SqlError::Statement { message, code, .. } = query(&databases, "SELECT nme FROM users").await.unwrap_err() else { panic!() };
+    assert_eq!((message.as_str(), code.as_deref()), ("Unknown column 'nme' in 'SELECT'", Some("42S22")));
+    let database = databases.find(None).await.unwrap();
+    let ask = |sql: &str, max_rows| Ask { sql: sql.into(), params: vec![], max_rows };
+    let table = database.query(ask("SELECT seq FROM seq_1_to_1000000 LIMIT 1000000", 5)).await.unwrap();
+    assert_eq!((table.rows.len(), table.cut), (5, Some(super::Cut::Rows)));
+    assert_eq!(row(&databases, "SELECT 1").await, "1", "what was cut takes no place from others");
+    let layout = serde_json::to_value(&database.layout(Some("users,orders")).await.unwrap().relations).unwrap();
+    assert_eq!(layout[0]["foreign_keys"][0], serde_json::json!({"columns": "user_id", "references": "users (id)"}));
+    assert_eq!(
+        (&layout[1]["columns"][0]["primary_key"], &layout[1]["columns"][2]["masked"]),
+        (&serde_json::json!(1), &serde_json::json!(true))
+    );
+    // Who leaves takes the statement along.
+    let slow = "SELECT COUNT(*) FROM seq_1_to_1000000 a, seq_1_to_1000000 b";
+    let patient = databases_of(DatabaseSettings { timeout: Duration::from_secs(600), ..settings(&url) });
+    assert!(tokio::time::timeout(Duration::from_millis(500), query(&patient, slow)).await.is_err());
+    let end = Instant::now() + Duration::from_secs(20);
+    while server.execute(
+        "fixture",
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%seq_1_to_1000000 b%' AND info NOT LIKE '%processlist%'",
+    ) != "0"
+    {
+        assert!(Instant::now() < end, "the statement goes on although its caller left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let error = query(&databases, slow).await.unwrap_err();
+    assert!(matches!(error, SqlError::Timeout(_)), "{error}");
+    let strict = |user: &str| databases_of(DatabaseSettings { allows_privileged_role: false, ..settings(&server.url(user, "fixture")) });
+    assert_eq!(row(&strict("reader:secret-word"), "SELECT id FROM canary ORDER BY id").await, "1");
+    let error = query(&strict("root"), "SELECT 1").await.unwrap_err().to_string();
+    assert!(error.contains("ALL PRIVILEGES") && error.contains("allowPrivilegedRole"), "{error}");
+    let error = query(&strict("reader:wrong-word"), "SELECT 1").await.unwrap_err().to_string();
+    assert!(error.contains("Access denied") && !error.contains("wrong-word"), "{error}");
+}
