@@ -33,7 +33,7 @@ const KEPT_ACROSS: &[header::HeaderName] = &[header::ACCEPT, header::ACCEPT_LANG
 pub struct Config {
     /// The rules for what may be reached.
     pub policy: Policy,
-    /// How long a request may take in all, redirects and body included. Default 30 s.
+    /// How long a request may take in all, redirects and body included, unless it says otherwise. Default 30 s.
     pub timeout: Duration,
     /// How long connecting may take. Default 10 s.
     pub connect_timeout: Duration,
@@ -124,7 +124,7 @@ pub struct Request {
     pub secrets: HeaderMap,
     /// The body.
     pub body: Option<Bytes>,
-    /// How long all of it may take, if less than the config says.
+    /// How long all of it may take, where that differs from the config.
     pub timeout: Option<Duration>,
     /// Whether redirects are followed.
     pub follows_redirects: bool,
@@ -300,6 +300,12 @@ impl Egress {
         &self.0.config
     }
 
+    /// What turns names into addresses.
+    #[must_use]
+    pub fn resolver(&self) -> Arc<dyn Resolve> {
+        Arc::clone(&self.0.resolver)
+    }
+
     /// Judges a URL by its text alone.
     ///
     /// # Errors
@@ -334,7 +340,7 @@ impl Egress {
     /// # Cancellation
     /// Dropping the future closes the connection.
     pub async fn send(&self, request: Request) -> Result<Fetched, EgressError> {
-        let limit = request.timeout.unwrap_or(self.0.config.timeout).min(self.0.config.timeout);
+        let limit = request.timeout.unwrap_or(self.0.config.timeout);
         let target = Target::parse(&request.url, &self.0.policy)?;
         let host = target.host().to_owned();
         within(limit, &host, self.walk(request, target)).await

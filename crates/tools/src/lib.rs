@@ -3,7 +3,9 @@
 //! A tool sees nothing but `toolcrib-contract`, and never reaches back for this list.
 
 mod analyze_text;
+mod api_client;
 mod calculator;
+mod charset;
 mod database;
 mod database_query;
 mod describe_database;
