@@ -4,6 +4,7 @@
 
 mod analyze_text;
 mod api_client;
+mod big_stack;
 mod calculator;
 mod charset;
 mod database;
@@ -11,6 +12,7 @@ mod database_query;
 mod describe_database;
 mod kept;
 mod outside;
+mod web_scraper;
 
 use std::sync::Arc;
 use toolcrib_contract::{Callable, Spec, typed};
