@@ -12,6 +12,7 @@ mod database_query;
 mod describe_database;
 mod kept;
 mod outside;
+mod weather_api;
 mod web_scraper;
 
 use std::sync::Arc;
