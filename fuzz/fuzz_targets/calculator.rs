@@ -9,7 +9,7 @@ use toolcrib_testkit::{OpenGate, TestGate};
 
 static GATE: LazyLock<(Runtime, OpenGate)> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a runtime");
-    let gate = toolcrib_tools::all().into_iter().fold(TestGate::default(), |gate, (spec, tool)| gate.entry(spec, tool)).open();
+    let gate = toolcrib_tools::ready(Default::default()).expect("the defaults are sound").tools.into_iter().fold(TestGate::default(), |gate, (spec, tool)| gate.entry(spec, tool)).open();
     (runtime, gate)
 });
 

@@ -3,7 +3,7 @@
 use crate::{
     body::{self, ACCEPT_ENCODING, Body},
     pace::Pace,
-    policy::{Policy, Refusal},
+    policy::{Exception, Policy, Refusal},
     resolve::{Resolve, System, Unresolved, Vetting},
     target::Target,
 };
@@ -288,22 +288,24 @@ impl Egress {
         Ok(Self(Arc::new(Inner { config, policy, resolver, common, excepted, pace })))
     }
 
+    /// Another way out, for hosts that the operator named besides the rules: those of these URLs may be reached whatever the
+    /// rules say. `limit` may bound it further.
+    ///
+    /// # Errors
+    /// [`Setup`].
+    pub fn also_reaching(&self, urls: &[&Url], limit: impl FnOnce(&mut Config)) -> Result<Self, Setup> {
+        let mut config = self.0.config.clone();
+        config.policy.only_allowed = false;
+        let host_and_port = |url: &&&Url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?));
+        config.policy.exceptions.extend(urls.iter().filter_map(|url| host_and_port(&url)?.parse::<Exception>().ok()));
+        limit(&mut config);
+        Self::with_resolver(config, Arc::clone(&self.0.resolver))
+    }
+
     /// The rules.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.0.policy
-    }
-
-    /// The bounds.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.0.config
-    }
-
-    /// What turns names into addresses.
-    #[must_use]
-    pub fn resolver(&self) -> Arc<dyn Resolve> {
-        Arc::clone(&self.0.resolver)
     }
 
     /// Judges a URL by its text alone.

@@ -129,7 +129,7 @@ fn settings(config: Option<&PathBuf>) -> Result<settings::Settings, Failure> {
     let file = match config {
         Some(file) => file,
         None if default.exists() => &default,
-        None => return Ok(settings::Settings::default()),
+        None => return Ok(settings::without_file(&environment)),
     };
     settings::read(file, &environment).map_err(Failure::usage)
 }

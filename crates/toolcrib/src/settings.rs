@@ -52,8 +52,14 @@ pub fn read(file: &Path, lookup: Lookup<'_>) -> Result<Settings, SettingsError> 
             Err(error) => faults.add(other.fault(format!("cannot read {}: {error}", path.display()))),
         }
     }
-    let settings = checked::check(written, lookup, &mut faults);
+    let settings = checked::check(written, file.parent().unwrap_or(Path::new("")), lookup, &mut faults);
     if faults.is_empty() { Ok(settings) } else { Err(SettingsError::Faulty(faults)) }
+}
+
+/// The settings where there is no file.
+#[must_use]
+pub fn without_file(lookup: Lookup<'_>) -> Settings {
+    checked::check(raw::Written::default(), Path::new(""), lookup, &mut Faults::default())
 }
 
 fn load(file: &Path) -> Result<String, SettingsError> {

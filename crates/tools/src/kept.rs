@@ -19,7 +19,7 @@ const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Keeps results. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Kept(Cache<Box<str>, Result>);
+pub(crate) struct Kept(Cache<String, Result>);
 
 #[derive(Clone)]
 struct Result {
@@ -30,7 +30,7 @@ struct Result {
 
 impl Kept {
     pub(crate) fn new() -> Self {
-        let weight = |_: &Box<str>, result: &Result| u32::try_from(result.bytes.len()).unwrap_or(u32::MAX);
+        let weight = |_: &String, result: &Result| u32::try_from(result.bytes.len()).unwrap_or(u32::MAX);
         Self(Cache::builder().max_capacity(MAX_TOTAL_BYTES).weigher(weight).time_to_live(LIFETIME).build())
     }
 
@@ -48,7 +48,7 @@ impl Kept {
             id
         });
         let uri = format!("{PREFIX}{id}");
-        self.0.insert(id.into(), Result { owner: Arc::clone(&owner.subject), mime_type: mime_type.into(), bytes });
+        self.0.insert(id, Result { owner: Arc::clone(&owner.subject), mime_type: mime_type.into(), bytes });
         Some(uri)
     }
 

@@ -1,6 +1,13 @@
 //! Ready tools: one file (or one folder) each, named as clients name the tool.
 //!
-//! A tool sees nothing but `toolcrib-contract`, and never reaches back for this list.
+//! A tool sees nothing but `toolcrib-contract`, the one way out (`toolcrib-egress`), and what tools of its kind share here; it
+//! never reaches back for the list of them.
+//!
+//! | tool | reaches |
+//! |---|---|
+//! | [`calculator`], [`analyze_text`] | nothing |
+//! | [`web_scraper`], [`api_client`], [`weather_api`] | other hosts |
+//! | [`database_query`], [`describe_database`] | the databases of the config |
 
 mod analyze_text;
 mod api_client;
@@ -15,11 +22,122 @@ mod outside;
 mod weather_api;
 mod web_scraper;
 
-use std::sync::Arc;
-use toolcrib_contract::{Callable, Spec, typed};
+pub use api_client::ConnectionSettings;
+pub use database::{ConnectionStrings, DatabaseSettings, Location, LocationError, SAMPLE, Server, Tls};
+pub use weather_api::WeatherSettings;
 
-/// All ready tools.
-#[must_use]
-pub fn all() -> Vec<(Spec, Arc<dyn Callable>)> {
-    vec![typed(analyze_text::AnalyzeText), typed(calculator::Calculator)]
+use kept::Kept;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use toolcrib_contract::{Callable, Spec, TemplateSpec, typed};
+use toolcrib_egress::{Config, Egress, Method, Setup};
+
+/// The names of all ready tools.
+pub const NAMES: &[&str] =
+    &["analyze_text", "api_client", "calculator", "database_query", "describe_database", "weather_api", "web_scraper"];
+
+/// What the config says of ready tools. The default offers all of them, with the public internet as what they reach.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The way out.
+    pub egress: Config,
+    /// Named connections of `api_client`.
+    pub connections: Vec<ConnectionSettings>,
+    /// The methods that `api_client` may use, if not all.
+    pub api_methods: Option<Vec<Method>>,
+    /// The databases.
+    pub databases: Vec<DatabaseSettings>,
+    /// Whether callers may name databases of their own.
+    pub connection_strings: ConnectionStrings,
+    /// The folder in which the sample database lies, where it is offered.
+    pub sample_folder: Option<PathBuf>,
+    /// Whether `web_scraper` does what sites ask of robots. Default yes.
+    pub keeps_to_robots: bool,
+    /// Where the weather comes from.
+    pub weather: WeatherSettings,
+    /// How single tools are offered, by their names.
+    pub offers: BTreeMap<String, Offer>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            egress: Config::default(),
+            connections: Vec::new(),
+            api_methods: None,
+            databases: Vec::new(),
+            connection_strings: ConnectionStrings::default(),
+            sample_folder: None,
+            keeps_to_robots: true,
+            weather: WeatherSettings::default(),
+            offers: BTreeMap::new(),
+        }
+    }
+}
+
+/// How a tool is offered, where that differs from how it is.
+#[derive(Debug, Clone, Default)]
+pub struct Offer {
+    /// Whether it is not.
+    pub is_off: bool,
+    /// Under another name.
+    pub rename: Option<String>,
+    /// With another description.
+    pub description: Option<String>,
+    /// With another time limit.
+    pub timeout: Option<Duration>,
+}
+
+/// What ready tools bring into the catalogue.
+pub struct Ready {
+    /// The tools.
+    pub tools: Vec<(Spec, Arc<dyn Callable>)>,
+    /// Families of resources that their results are read from.
+    pub templates: Vec<(TemplateSpec, Arc<dyn Callable>)>,
+}
+
+/// All ready tools that are offered.
+///
+/// # Errors
+/// [`Setup`] where there is no way out with these settings.
+pub fn ready(settings: Settings) -> Result<Ready, Setup> {
+    let Settings { egress, connections, api_methods, databases, connection_strings, sample_folder, keeps_to_robots, weather, offers } =
+        settings;
+    let (egress, kept) = (Egress::new(egress)?, Kept::new());
+    let databases = Arc::new(database::Databases::new(databases, sample_folder, connection_strings, egress.clone()));
+    let tools = vec![
+        typed(analyze_text::AnalyzeText),
+        typed(api_client::ApiClient::new(egress.clone(), connections, api_methods, kept.clone())?),
+        typed(calculator::Calculator),
+        typed(database_query::DatabaseQuery { databases: Arc::clone(&databases), kept: kept.clone() }),
+        typed(describe_database::DescribeDatabase { databases }),
+        typed(weather_api::WeatherApi::new(&egress, weather)?),
+        typed(web_scraper::WebScraper::new(egress, keeps_to_robots, kept.clone())),
+    ];
+    let tools = tools.into_iter().filter_map(|(spec, callable)| Some((offered(spec, &offers)?, callable))).collect();
+    Ok(Ready { tools, templates: vec![(Kept::template(), Arc::new(kept))] })
+}
+
+fn offered(mut spec: Spec, offers: &BTreeMap<String, Offer>) -> Option<Spec> {
+    let Some(Offer { is_off, rename, description, timeout }) = offers.get(&spec.name) else { return Some(spec) };
+    spec.timeout = timeout.or(spec.timeout);
+    rename.iter().for_each(|name| spec.name.clone_from(name));
+    description.iter().for_each(|text| spec.description.clone_from(text));
+    (!is_off).then_some(spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_are_offered_as_the_config_says() {
+        let names = |settings: Settings| ready(settings).unwrap().tools.into_iter().map(|(spec, _)| spec.name).collect::<Vec<_>>();
+        assert_eq!(names(Settings::default()), NAMES);
+        let off = Offer { is_off: true, ..Offer::default() };
+        let renamed = Offer { rename: Some("read_page".into()), timeout: Some(Duration::from_secs(9)), ..Offer::default() };
+        let offers = BTreeMap::from([("weather_api".to_owned(), off), ("web_scraper".to_owned(), renamed)]);
+        let settings = Settings { offers, ..Settings::default() };
+        assert_eq!(names(settings.clone()).iter().map(String::as_str).collect::<Vec<_>>()[4..], ["describe_database", "read_page"]);
+        assert_eq!(ready(settings).unwrap().tools[5].0.timeout, Some(Duration::from_secs(9)));
+    }
 }

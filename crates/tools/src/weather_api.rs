@@ -13,13 +13,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use toolcrib_contract::{Annotations, BoxFuture, CallContext, CallError, Category, Reach, Spec, Tool, ToolOutput};
-use toolcrib_egress::{Config, Egress, Setup, Url};
+use toolcrib_egress::{Egress, Setup, Url};
 
 const DAYS: usize = 5;
 /// How long weather counts as current, and a place as known.
 const WEATHER_LIFETIME: Duration = Duration::from_secs(10 * 60);
 const PLACE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const MAX_LOCATION_CHARS: usize = 200;
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// Where the provider is.
 #[derive(Debug, Clone)]
@@ -206,15 +207,10 @@ impl Units {
 impl WeatherApi {
     /// The tool. The provider's hosts may be reached whatever the rules say, since the config names them.
     pub(crate) fn new(egress: &Egress, settings: WeatherSettings) -> Result<Self, Setup> {
-        let common = egress.config();
-        let mut policy = toolcrib_egress::Policy { only_allowed: false, ..common.policy.clone() };
-        for url in [&settings.forecast_url, &settings.geocoding_url] {
-            policy
-                .exceptions
-                .extend(url.host_str().zip(url.port_or_known_default()).and_then(|(host, port)| format!("{host}:{port}").parse().ok()));
-        }
-        let config = Config { policy, max_redirects: 0, max_body_bytes: 1 << 20, max_wire_bytes: 1 << 20, ..common.clone() };
-        let egress = Egress::with_resolver(config, egress.resolver())?;
+        let egress = egress.also_reaching(&[&settings.forecast_url, &settings.geocoding_url], |config| {
+            config.max_redirects = 0;
+            (config.max_body_bytes, config.max_wire_bytes) = (MAX_ANSWER_BYTES, MAX_ANSWER_BYTES);
+        })?;
         Ok(Self { provider: Box::new(OpenMeteo::new(egress, settings)) })
     }
 

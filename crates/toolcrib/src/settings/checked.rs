@@ -1,11 +1,13 @@
 //! What the settings mean: values that could not stand here if they were wrong.
 
+mod ready;
+
 use super::{
     Lookup,
     document::{Faults, Spanned},
     raw::{self, Server, Written},
 };
-use std::{collections::BTreeMap, ffi::OsString, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
 use toolcrib_contract::Globs;
 use toolcrib_edge::http::Profiles;
 use toolcrib_gate::{Config, Profile};
@@ -67,6 +69,8 @@ pub struct Settings {
     pub servers: Vec<Definition>,
     /// Parts of the catalogue that have an endpoint of their own.
     pub profiles: Profiles,
+    /// The ready tools.
+    pub ready: toolcrib_tools::Settings,
 }
 
 /// What stands before the names of a server's tools and prompts.
@@ -82,7 +86,8 @@ enum Prefix {
     Word(String),
 }
 
-pub(super) fn check(written: Written, lookup: Lookup<'_>, faults: &mut Faults) -> Settings {
+/// `base` is the folder of the config file.
+pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &mut Faults) -> Settings {
     let defaults = Config::default();
     let limits = &written.limits;
     let gate = Config {
@@ -122,7 +127,8 @@ pub(super) fn check(written: Written, lookup: Lookup<'_>, faults: &mut Faults) -
     if written.enabled.is_some_and(|enabled| !enabled.value) {
         servers.clear();
     }
-    Settings { gate, doors, servers, profiles: profiles(&written.profiles, faults) }
+    let ready = ready::check(&written.ready, base, lookup, faults);
+    Settings { gate, doors, servers, profiles: profiles(&written.profiles, faults), ready }
 }
 
 /// Two servers with one prefix could pass for each other.
@@ -291,14 +297,8 @@ fn remote(server: &Server, url: &Spanned<String>, faults: &mut Faults) -> Option
     }
     let mut headers = http::HeaderMap::new();
     for (name, value) in &server.headers {
-        let parsed = (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_str(&value.value));
-        match parsed {
-            (Ok(name), Ok(mut content)) => {
-                content.set_sensitive(true);
-                headers.append(name, content);
-            }
-            (Err(_), _) => faults.add(value.fault(format!("{name:?} is not the name of a header"))),
-            (_, Err(_)) => faults.add(value.fault("the value holds characters that no header may")),
+        if let Some((name, value)) = header_of(name, value, faults) {
+            headers.append(name, value);
         }
     }
     let protocol = match server.kind.as_ref().map(|kind| kind.value.as_str()) {
@@ -308,6 +308,19 @@ fn remote(server: &Server, url: &Spanned<String>, faults: &mut Faults) -> Option
     };
     let (url, connect_timeout) = (url.value.clone(), Duration::from_secs(10));
     Some(Transport::Remote(Endpoint { url, headers, max_message_bytes: MAX_MESSAGE_BYTES, connect_timeout }, protocol))
+}
+
+/// A header that is kept out of logs.
+fn header_of(name: &str, value: &Spanned<String>, faults: &mut Faults) -> Option<(http::HeaderName, http::HeaderValue)> {
+    match (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_str(&value.value)) {
+        (Ok(name), Ok(mut content)) => {
+            content.set_sensitive(true);
+            return Some((name, content));
+        }
+        (Err(_), _) => faults.add(value.fault(format!("{name:?} is not the name of a header"))),
+        (_, Err(_)) => faults.add(value.fault("the value holds characters that no header may")),
+    }
+    None
 }
 
 fn is_enabled(server: &Server) -> bool {

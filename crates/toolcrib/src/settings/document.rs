@@ -149,6 +149,10 @@ impl<'a> Node<'a> {
         matches!(&self.yaml.data, YamlData::Representation(text, style, _) if *style == ScalarStyle::Plain && matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
     }
 
+    pub(super) fn is_scalar(&self) -> bool {
+        text_of(self.yaml).is_some() && !self.is_null()
+    }
+
     pub(super) fn is_sequence(&self) -> bool {
         matches!(self.yaml.data, YamlData::Sequence(_))
     }

@@ -1,5 +1,7 @@
 //! What was written: the file's own shape, read value by value. What it means is decided in [`super::checked`].
 
+pub(super) mod ready;
+
 use super::{
     Lookup,
     document::{Faults, Node, Spanned, parse},
@@ -20,6 +22,7 @@ pub(super) struct Written {
     pub(super) max_timeout_secs: Option<Spanned<f64>>,
     pub(super) limits: Limits,
     pub(super) profiles: Vec<Profile>,
+    pub(super) ready: ready::Ready,
 }
 
 /// One entry of `profiles`: patterns of names.
@@ -86,7 +89,7 @@ pub(super) struct Argument {
     pub(super) default: Option<Json>,
 }
 
-const TOP: &[&str] = &["mcpServers", "claude", "limits", "profiles"];
+const TOP: &[&str] = &["mcpServers", "claude", "limits", "profiles", "tools", "egress", "connections", "databases", "dataFolder"];
 const PROFILE: &[&str] = &["tools", "resources", "prompts"];
 const TOOL: &[&str] = &["rename", "description", "arguments"];
 const ARGUMENT: &[&str] = &["fixed", "default"];
@@ -126,6 +129,11 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
             "claude" => reader.claude(&node, &mut written),
             "limits" => written.limits = reader.limits(&node),
             "profiles" => written.profiles = reader.profiles(&node),
+            "tools" => written.ready.tools = reader.ready_tools(&node),
+            "egress" => written.ready.egress = reader.egress(&node),
+            "connections" => written.ready.connections = reader.connections(&node),
+            "databases" => written.ready.databases = Some(reader.databases(&node)),
+            "dataFolder" => written.ready.data_folder = reader.text(&node),
             _ => reader.faults.add(node.unknown(&key, TOP)),
         }
     }

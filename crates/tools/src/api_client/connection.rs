@@ -2,7 +2,7 @@
 
 use super::Failure;
 use toolcrib_contract::Globs;
-use toolcrib_egress::{Config, Egress, Exception, HeaderMap, Method, Policy, Setup, Url};
+use toolcrib_egress::{Egress, HeaderMap, Method, Setup, Url};
 
 /// A connection that the config names.
 #[derive(Clone)]
@@ -37,10 +37,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Opens a way out that reaches what others reach, and the connection's own host, which the config names.
     pub(super) fn open(settings: ConnectionSettings, egress: &Egress) -> Result<Self, Setup> {
-        let common = egress.config();
-        let mut policy = Policy { only_allowed: false, ..common.policy.clone() };
-        policy.exceptions.extend(own_exception(&settings.base_url));
-        let egress = Egress::with_resolver(Config { policy, ..common.clone() }, egress.resolver())?;
+        let egress = egress.also_reaching(&[&settings.base_url], |_| {})?;
         Ok(Self { settings, egress })
     }
 
@@ -86,11 +83,6 @@ impl Connection {
         }
         Ok(joined)
     }
-}
-
-fn own_exception(base_url: &Url) -> Option<Exception> {
-    let (host, port) = (base_url.host_str()?, base_url.port_or_known_default()?);
-    format!("{host}:{port}").parse().ok()
 }
 
 fn without_secrets(base_url: &Url) -> String {

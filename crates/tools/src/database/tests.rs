@@ -4,7 +4,6 @@ use super::{Ask, ConnectionStrings, DatabaseSettings, Databases, Location, SqlEr
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, Instant},
 };
 use toolcrib_egress::{Config, Egress};
