@@ -90,7 +90,7 @@ pub enum Refusal {
     #[error("{0:?} is a name of internal networks; the config can make an exception (egress.exceptions)")]
     InternalName(String),
     /// The address is special.
-    #[error("{host} leads to {address}, {special}; the config can make an exception (egress.exceptions)")]
+    #[error("{}{address}{} {special}; the config can make an exception (egress.exceptions)", named(host, *address), verb(host, *address))]
     SpecialAddress {
         /// What was asked for.
         host: String,
@@ -105,6 +105,15 @@ pub enum Refusal {
     /// The config allows only other hosts.
     #[error("the config does not allow {0:?} (egress.allow)")]
     NotAllowed(String),
+}
+
+/// What leads to an address, where that is not the address itself.
+fn named(host: &str, address: IpAddr) -> String {
+    if host == address.to_string() { String::new() } else { format!("{host} leads to ") }
+}
+
+fn verb(host: &str, address: IpAddr) -> &'static str {
+    if host == address.to_string() { " is" } else { "," }
 }
 
 impl Policy {

@@ -62,7 +62,7 @@ impl Call {
         let is_error = result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true");
         let text = if self.json { result.text().to_string() } else { content(&result)? };
         if is_error && !self.json {
-            return Err(Failure::failed(text));
+            return Err(Failure::failed(reason(&result).unwrap_or(text)));
         }
         print(text);
         if is_error { Err(Failure::new(exit::FAILED, "")) } else { Ok(()) }
@@ -101,6 +101,14 @@ fn value(schema: &Value, key: &str, text: String) -> Value {
         return text.into();
     }
     serde_json::from_str(&text).unwrap_or_else(|_| text.into())
+}
+
+/// What went wrong in the words of a tool that says so in its structure, and what may help.
+fn reason(result: &Members) -> Option<String> {
+    let told = result.get("structuredContent")?.members().ok()?;
+    let position = told.get("position").map(|position| format!(" (at character {})", position.as_str())).unwrap_or_default();
+    let hint = told.string("hint").map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    Some(format!("{}{position}{hint}", told.string("error")?))
 }
 
 /// The content as a person reads it.

@@ -124,7 +124,7 @@ extra: 1
             "16: claude.mcp.timeout: expected a number of seconds, found \"soon\"",
             "17: claude.mcp.maxConcurrentTools: expected a number from 1 to 10000, found 0",
             "18: claude.mcp.enabeld: unknown key; did you mean \"enabled\"?",
-            "19: extra: unknown key; known are mcpServers, claude, limits, profiles",
+            "19: extra: unknown key; known are mcpServers, claude, limits, profiles, tools, egress, connections, databases, dataFolder",
         ]
     );
 }
@@ -260,4 +260,126 @@ fn what_is_switched_off_is_not_started_but_still_checked() {
     );
     assert_eq!(faults("mcpServers: { a: { disabled: true } }").len(), 1);
     assert!(read_text("a.yaml", "").unwrap().servers.is_empty());
+}
+
+#[test]
+fn ready_tools_are_set_up_as_it_is_written() {
+    let folder = Folder::new();
+    folder.write("shop.sqlite", "");
+    fs::create_dir(folder.0.join("data")).unwrap();
+    let text = r#"
+tools:
+  weather_api: { enabled: false }
+  web_scraper: { rename: read_page, timeout: 60, robots: false }
+  api_client: { methods: [get, HEAD] }
+  database_query: { connectionStrings: true, folders: [data] }
+egress:
+  allow: ["*.Example.com"]
+  deny: [bad.example.com]
+  exceptions: ["10.1.0.0/16", "wiki.corp:8080"]
+  proxy: environment
+  timeout: 20
+  maxRedirects: 2
+  maxBodyBytes: 2000000
+  requestsPerSecond: 3
+connections:
+  tickets:
+    baseUrl: https://tickets.example.com/api/
+    headers: { Authorization: "Bearer ${TICKETS_TOKEN}" }
+    methods: [GET]
+    paths: ["/tickets/*"]
+    description: our tickets
+databases:
+  shop: sqlite:shop.sqlite
+  books:
+    url: "postgres://reader:${TICKETS_TOKEN}@db.example.com/books?sslrootcert=ca.pem"
+    description: the books
+    mask: ["*.email"]
+    maxRows: 500
+    timeout: 5
+    poolSize: 2
+"#;
+    let settings = read(&folder.write("mcp-config.yaml", text), &lookup).unwrap().ready;
+    assert!(settings.offers["weather_api"].is_off && !settings.keeps_to_robots);
+    assert_eq!(settings.offers["web_scraper"].rename.as_deref(), Some("read_page"));
+    assert_eq!(settings.offers["web_scraper"].timeout, Some(std::time::Duration::from_secs(60)));
+    assert_eq!(settings.api_methods.unwrap().len(), 2);
+    assert_eq!(settings.connection_strings.folders, [folder.0.join("data")]);
+    let egress = &settings.egress;
+    assert!(egress.policy.judge_name("www.example.com", 443).is_ok() && egress.policy.judge_name("example.org", 443).is_err());
+    assert!(egress.policy.judge_name("bad.example.com", 443).is_err());
+    assert_eq!(
+        (egress.policy.exceptions.len(), egress.timeout.as_secs(), egress.max_redirects, egress.max_body_bytes),
+        (2, 20, 2, 2_000_000)
+    );
+    assert_eq!((egress.per_host_per_second.get(), &egress.proxy), (3, &None), "the environment names no proxy");
+    let [tickets] = settings.connections.as_slice() else { panic!() };
+    assert_eq!((tickets.name.as_str(), tickets.headers["authorization"].to_str().unwrap()), ("tickets", "Bearer s3cret"));
+    assert!(tickets.headers["authorization"].is_sensitive() && tickets.paths.as_ref().unwrap().include("/tickets/7"));
+    let [shop, books] = settings.databases.as_slice() else { panic!() };
+    assert_eq!(shop.location, toolcrib_tools::Location::Sqlite(folder.0.join("shop.sqlite")));
+    let toolcrib_tools::Location::Postgres(server) = &books.location else { panic!() };
+    assert_eq!(
+        (server.password.as_deref(), &server.tls),
+        (Some("s3cret"), &toolcrib_tools::Tls::On { roots: Some(folder.0.join("ca.pem")) })
+    );
+    assert_eq!((books.max_rows, books.timeout.as_secs(), books.pool_size, books.allows_privileged_role), (500, 5, 2, false));
+    assert_eq!(settings.sample_folder, None, "the sample is for those who have no database");
+    assert!(!format!("{:?}{:?}", settings.databases, settings.connections).contains("s3cret"));
+}
+
+#[test]
+fn faults_of_ready_tools_have_their_lines() {
+    let text = r#"
+tools:
+  web_scrapper: {}
+  calculator: { robots: true }
+  api_client: { methods: [FETCH], rename: calculator }
+egress:
+  exceptions: ["10.0.0.0/99", "a b"]
+  proxy: proxy.example.com
+  caFile: none.pem
+  requestsPerSecond: 0
+connections:
+  "odd name": { headers: { "bad header": x } }
+  twice: { baseUrl: "https://user:secret@example.com/" }
+databases:
+  shop: sqlite:none.sqlite
+  other: "postgres://u:topsecret@h/db?options=x"
+  empty: {}
+"#;
+    let found = faults(text).join("\n");
+    for expected in [
+        r#"3: tools.web_scrapper: there is no ready tool "web_scrapper"; known are analyze_text, api_client"#,
+        "4: tools.calculator.robots: unknown key",
+        r#"5: tools.api_client.methods[0]: expected one of GET, HEAD, POST, PUT, PATCH, DELETE, found "FETCH""#,
+        r#"5: tools.api_client.rename: another ready tool is called "calculator""#,
+        r#"7: egress.exceptions[0]: "10.0.0.0/99" is no network"#,
+        r#"7: egress.exceptions[1]: "a b" is no address, network or name"#,
+        r#"8: egress.proxy: expected "environment" or the URL of a proxy"#,
+        "9: egress.caFile: cannot read ",
+        "10: egress.requestsPerSecond: expected a number from 1 to 10000, found 0",
+        r#"12: connections.odd name: a name has up to 40 letters, digits, "-" and "_""#,
+        "12: connections.odd name: a connection needs a baseUrl",
+        r#"12: connections.odd name.headers.bad header: "bad header" is not the name of a header"#,
+        "13: connections.twice.baseUrl: a URL must not hold a user name or password",
+        "15: databases.shop: there is no file ",
+        r#"16: databases.other: the parameter "options" is not understood"#,
+        "17: databases.empty: a database needs a url",
+    ] {
+        assert!(found.contains(expected), "{expected}\n---\n{found}");
+    }
+    assert!(!found.contains("topsecret") && !found.contains(":secret@"), "{found}");
+}
+
+#[test]
+fn the_sample_lies_where_the_data_of_users_lie() {
+    let folder_with = |variables: &'static [(&'static str, &'static str)]| {
+        let lookup = |name: &str| variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned());
+        without_file(&lookup).ready.sample_folder
+    };
+    assert_eq!(folder_with(&[("HOME", "/home/ann")]), Some("/home/ann/.local/share/toolcrib".into()));
+    assert_eq!(folder_with(&[("HOME", "/home/ann"), ("XDG_DATA_HOME", "/data")]), Some("/data/toolcrib".into()));
+    assert_eq!(folder_with(&[("XDG_DATA_HOME", "relative")]), None);
+    assert!(read_text("mcp-config.yaml", "dataFolder: kept").unwrap().ready.sample_folder.unwrap().ends_with("kept"));
 }

@@ -13,6 +13,7 @@ mod pairs;
 mod peers;
 mod protocol;
 mod questions;
+mod ready;
 mod relay;
 mod stdio;
 mod support;
