@@ -14,7 +14,7 @@ import tempfile
 import mcp_types as types
 from mcp import Client
 
-OWN = ("calculator", "analyze_text")
+OWN = ("analyze_text", "api_client", "calculator", "database_query", "describe_database", "weather_api", "web_scraper")
 
 
 async def on_elicitation(_cx, params):

@@ -7,7 +7,7 @@ use crate::{
     output::{Output, ToolOutput},
     spec::Spec,
 };
-use schemars::JsonSchema;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{any::Any, fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 use toolcrib_json::{Json, Members};
@@ -20,7 +20,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The types give the schemas; the doc comments of their fields become the descriptions that the model reads.
 ///
 /// ```
-/// use schemars::JsonSchema;
+/// use schemars::{JsonSchema, generate::SchemaSettings};
 /// use serde::{Deserialize, Serialize};
 /// use toolcrib_contract::{Annotations, CallContext, CallError, Spec, Tool};
 ///
@@ -129,13 +129,14 @@ impl From<Call> for Input {
 #[must_use]
 pub fn typed<T: Tool>(tool: T) -> (Spec, Arc<dyn Callable>) {
     let mut spec = tool.spec();
-    spec.input_schema = schema_of::<T::Args>();
-    spec.output_schema = Some(schema_of::<T::Output>());
+    // What is read may leave out what has a default; what is written leaves out what says nothing.
+    spec.input_schema = schema_of::<T::Args>(SchemaSettings::default().for_deserialize());
+    spec.output_schema = Some(schema_of::<T::Output>(SchemaSettings::default().for_serialize()));
     (spec, Arc::new(Typed(tool)))
 }
 
-fn schema_of<T: JsonSchema>() -> Json {
-    let schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>();
+fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Json {
+    let schema = settings.into_generator().into_root_schema_for::<T>();
     Json::of(&schema).expect("a schema is JSON")
 }
 

@@ -151,17 +151,32 @@ impl OpenGate {
         self.audit.records()
     }
 
-    /// Calls a tool as the anonymous caller.
+    /// Calls a tool as the anonymous caller, and sees to it that its output is what its schema says: clients refuse any other.
     ///
     /// # Errors
     /// Those of the gate.
     ///
     /// # Panics
-    /// If the arguments are no JSON.
+    /// If the arguments are no JSON, or the output is not what the schema says.
     pub async fn call(&self, tool: &str, arguments: &str) -> Result<Reply, CallError> {
         let arguments = Json::parse(arguments.to_owned()).expect("the test's arguments are JSON");
         let caller = self.gate.authenticate(&Credential::None).expect("anybody may call");
-        self.gate.call(Arrived { caller, profile: None, call: Call::tool(tool, arguments), door: "test", back: Arc::new(Deaf) }).await
+        let arrived = Arrived { caller, profile: None, call: Call::tool(tool, arguments), door: "test", back: Arc::new(Deaf) };
+        let reply = self.gate.call(arrived).await?;
+        self.judge(tool, &reply);
+        Ok(reply)
+    }
+
+    fn judge(&self, tool: &str, reply: &Reply) {
+        let catalogue = self.gate.catalogue();
+        let schema = catalogue.tool(tool).and_then(|entry| entry.spec().output_schema.as_ref());
+        let (Some(schema), Output::Tool(output)) = (schema, &reply.output) else { return };
+        let schema = schema.to_value().expect("a schema is JSON");
+        let structured = output.structured.as_ref().expect("a tool with an output schema gives structure");
+        let structured = structured.to_value().expect("an output is JSON");
+        if let Err(error) = jsonschema::validate(&schema, &structured) {
+            panic!("the output of {tool} is not what its schema says: {error} at {}\n{structured}", error.instance_path());
+        }
     }
 }
 

@@ -228,3 +228,6 @@ fn failure(query: String, error: SqlError) -> Answer {
         _ => answer,
     }
 }
+
+#[cfg(test)]
+mod tests;

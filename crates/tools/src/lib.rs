@@ -113,8 +113,12 @@ pub fn ready(settings: Settings) -> Result<Ready, Setup> {
         typed(weather_api::WeatherApi::new(&egress, weather)?),
         typed(web_scraper::WebScraper::new(egress, keeps_to_robots, kept.clone())),
     ];
-    let tools = tools.into_iter().filter_map(|(spec, callable)| Some((offered(spec, &offers)?, callable))).collect();
-    Ok(Ready { tools, templates: vec![(Kept::template(), Arc::new(kept))] })
+    let tools: Vec<(Spec, Arc<dyn Callable>)> =
+        tools.into_iter().filter_map(|(spec, callable)| Some((offered(spec, &offers)?, callable))).collect();
+    // Only what reaches outside has results to be kept.
+    let may_keep = tools.iter().any(|(spec, _)| !spec.reaches.is_empty());
+    let templates = may_keep.then(|| (Kept::template(), Arc::new(kept) as Arc<dyn Callable>)).into_iter().collect();
+    Ok(Ready { tools, templates })
 }
 
 fn offered(mut spec: Spec, offers: &BTreeMap<String, Offer>) -> Option<Spec> {

@@ -111,7 +111,8 @@ class Trial:
         same((await self.client.read_resource("note://one")).contents[0].text, "the first note")
 
     async def templates(self):
-        same([template.uri_template for template in (await self.client.list_resource_templates()).resource_templates], ["note://{number}"])
+        templates = [template.uri_template for template in (await self.client.list_resource_templates()).resource_templates]
+        same([template for template in templates if not template.startswith("toolcrib://")], ["note://{number}"])
         same((await self.client.read_resource("note://seven")).contents[0].text, "note seven")
 
     async def subscriptions(self):

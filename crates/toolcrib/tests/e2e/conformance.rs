@@ -135,7 +135,7 @@ if wanted:
 else:
     tools = json.loads(run("list", "tools", "--json"))["tools"]
     samples = {"string": "sample", "number": 5, "integer": 5, "boolean": True, "object": {}, "array": []}
-    own = ("calculator", "analyze_text")
+    own = ("analyze_text", "api_client", "calculator", "database_query", "describe_database", "weather_api", "web_scraper")
     calls = []
     for tool in tools:
         if tool["name"] not in own:

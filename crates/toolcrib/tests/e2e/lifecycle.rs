@@ -10,7 +10,10 @@ fn a_start_says_where_it_listens_and_how_to_connect() {
     let mut process = server.process;
     process.wait_to_say("claude mcp add --transport http toolcrib http://127.0.0.1:");
     let said = process.said();
-    assert!(said.contains("analyze_text, calculator") && said.contains("starting in the background: quiet"), "{said}");
+    assert!(
+        said.contains("ready tools: analyze_text, api_client, calculator, ") && said.contains("starting in the background: quiet"),
+        "{said}"
+    );
 }
 
 #[test]

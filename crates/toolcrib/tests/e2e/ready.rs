@@ -106,10 +106,8 @@ fn the_command_line_tells_a_tools_failure_in_words() {
 
 #[test]
 fn two_hundred_mixed_calls_keep_memory_bounded() {
-    let heavy = format!(
-        "<title>heavy</title><article>{}</article>",
-        "<p>A paragraph of a very long page about nothing at all.</p>".repeat(40_000)
-    );
+    let heavy =
+        format!("<title>heavy</title><article>{}</article>", "<p>A paragraph of a very long page about nothing at all.</p>".repeat(40_000));
     let nested = "<div>".repeat(200_000);
     let web = Web::serve(move |asked| match asked.path.as_str() {
         "/heavy" => Served::html(heavy.clone()),
