@@ -3,6 +3,7 @@
 mod call;
 mod check;
 mod client;
+mod doctor;
 mod list;
 mod read;
 mod serve;
@@ -38,6 +39,8 @@ enum Command {
     Read(read::Read),
     /// Report every fault of a config file at once.
     Check(check::Check),
+    /// Ask everything that the config names whether it is well.
+    Doctor(doctor::Doctor),
 }
 
 /// Where a command finds what it works on: a config, run in this process, or a running server.
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
             Command::Call(call) => call.run().await,
             Command::Read(read) => read.run().await,
             Command::Check(check) => check.run(),
+            Command::Doctor(doctor) => doctor.run().await,
         }
     });
     // A read of standard input cannot be broken off; the process must end all the same.

@@ -16,7 +16,9 @@
 //! | [`mask`] | columns that nobody may see |
 //! | [`sample`] | the database that is there without a config |
 //! | [`layout`] | what a database holds: tables, columns, keys |
+//! | [`examine`] | whether databases answer, and what their logins can do |
 
+mod examine;
 pub(crate) mod layout;
 mod location;
 mod mask;
@@ -27,6 +29,7 @@ mod sqlite;
 mod statement;
 mod value;
 
+pub use examine::Finding;
 pub use location::{Location, LocationError, Server, Tls};
 
 use mask::Mask;

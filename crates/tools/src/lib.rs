@@ -23,7 +23,7 @@ mod weather_api;
 mod web_scraper;
 
 pub use api_client::ConnectionSettings;
-pub use database::{ConnectionStrings, DatabaseSettings, Location, LocationError, SAMPLE, Server, Tls};
+pub use database::{ConnectionStrings, DatabaseSettings, Finding, Location, LocationError, SAMPLE, Server, Tls};
 pub use weather_api::WeatherSettings;
 
 use kept::Kept;
@@ -119,6 +119,15 @@ pub fn ready(settings: Settings) -> Result<Ready, Setup> {
     let may_keep = tools.iter().any(|(spec, _)| !spec.reaches.is_empty());
     let templates = may_keep.then(|| (Kept::template(), Arc::new(kept) as Arc<dyn Callable>)).into_iter().collect();
     Ok(Ready { tools, templates })
+}
+
+/// Asks every database of the settings whether it is well.
+///
+/// # Errors
+/// [`Setup`] where there is no way out with these settings.
+pub async fn examine(settings: &Settings) -> Result<Vec<Finding>, Setup> {
+    let Settings { egress, databases, connection_strings, sample_folder, .. } = settings.clone();
+    Ok(database::Databases::new(databases, sample_folder, connection_strings, Egress::new(egress)?).examine().await)
 }
 
 fn offered(mut spec: Spec, offers: &BTreeMap<String, Offer>) -> Option<Spec> {

@@ -32,3 +32,56 @@ pub(crate) async fn with_heartbeat<T>(cx: &CallContext, what: &str, work: impl F
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use toolcrib_contract::{Answers, BackChannel, BoxFuture, CallError, CallerId, Change, Client, LogEntry, Progress, Question};
+
+    /// A client that wants to hear of progress, and remembers it.
+    #[derive(Debug, Default)]
+    struct Listening(Mutex<Vec<Progress>>);
+
+    impl BackChannel for Listening {
+        fn progress(&self, progress: Progress) {
+            self.0.lock().unwrap().push(progress);
+        }
+
+        fn log(&self, _: LogEntry) {}
+
+        fn ask(&self, _: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>> {
+            Box::pin(async { Err(CallError::CannotAsk { capability: "elicitation" }) })
+        }
+
+        fn relay(&self, _: Question) -> BoxFuture<'_, Result<Json, CallError>> {
+            Box::pin(async { Err(CallError::CannotAsk { capability: "elicitation" }) })
+        }
+
+        fn announce(&self, _: Change) {}
+
+        fn wants_progress(&self) -> bool {
+            true
+        }
+
+        fn client(&self) -> Client {
+            Client::unknown()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_work_is_told_of_each_second() {
+        let heard = Arc::new(Listening::default());
+        let caller = CallerId { subject: "ann".into(), roles: Arc::new([]) };
+        let cx = CallContext::new(caller, std::time::Instant::now(), Arc::clone(&heard) as Arc<dyn BackChannel>);
+        let work = async {
+            tokio::time::sleep(Duration::from_millis(3500)).await;
+            7
+        };
+        assert_eq!(with_heartbeat(&cx, "counting", work).await, 7);
+        let heard = heard.0.lock().unwrap();
+        let words: Vec<&str> = heard.iter().filter_map(|progress| progress.message.as_deref()).collect();
+        assert_eq!(words, ["counting: 1 s", "counting: 2 s", "counting: 3 s"]);
+        assert!(heard.windows(2).all(|pair| pair[0].done < pair[1].done), "progress grows");
+    }
+}

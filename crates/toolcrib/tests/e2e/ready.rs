@@ -105,6 +105,30 @@ fn the_command_line_tells_a_tools_failure_in_words() {
 }
 
 #[test]
+fn the_doctor_says_what_is_well_and_what_is_not() {
+    let folder = Folder::new();
+    let check = |config: Value, code: i32, expected: &[&str]| {
+        folder.config(&config);
+        let output = toolcrib().arg("doctor").current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        expected.iter().for_each(|expected| assert!(said.contains(expected), "{expected}\n{said}"));
+    };
+    check(json!({"dataFolder": "data"}), 0, &[r#"well  database "sample": SQLite 3."#]);
+    let broken = json!({
+        "mcpServers": {"s": crate::support::scripted(&[]), "gone": {"command": "no-such-program"}},
+        "databases": {"away": "postgres://reader@127.0.0.1:1/x"},
+    });
+    let expected = [
+        r#"ILL   database "away": "away" cannot be reached: "#,
+        "advice: check host, port",
+        r#"well  server "s": speaks "#,
+        r#"ILL   server "gone": "#,
+    ];
+    check(broken, 3, &expected);
+}
+
+#[test]
 fn two_hundred_mixed_calls_keep_memory_bounded() {
     let heavy =
         format!("<title>heavy</title><article>{}</article>", "<p>A paragraph of a very long page about nothing at all.</p>".repeat(40_000));

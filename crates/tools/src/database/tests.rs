@@ -402,6 +402,13 @@ async fn postgres_cancels_and_knows_its_logins() {
         let error = query(&strict(user), "SELECT 1").await.unwrap_err().to_string();
         assert!(error.contains(power) && error.contains("allowPrivilegedRole"), "{error}");
     }
+    let examined = async |databases: Databases| databases.examine().await.remove(0);
+    let reader = examined(strict("reader:secret-word")).await;
+    assert!(reader.answer.unwrap().starts_with("PostgreSQL 1") && reader.advice.is_none());
+    server.execute("postgres", "CREATE ROLE owner LOGIN; GRANT INSERT ON t TO owner");
+    assert!(examined(strict("owner")).await.advice.unwrap().contains("the login may write"));
+    assert!(examined(databases(postgres(&server))).await.advice.unwrap().contains("allowPrivilegedRole is set"));
+    assert!(examined(strict("postgres")).await.answer.unwrap_err().contains("superuser"));
     let error = query(&strict("nobody-here:secret-word"), "SELECT 1").await.unwrap_err().to_string();
     assert!(error.contains("nobody-here") && !error.contains("secret-word"), "{error}");
     let missing = databases(settings("postgres://a:secret-word@127.0.0.1:1/x"));
@@ -494,6 +501,11 @@ async fn mariadb_answers_exactly_cancels_and_knows_its_logins() {
     assert_eq!(row(&strict("reader:secret-word"), "SELECT id FROM canary ORDER BY id").await, "1");
     let error = query(&strict("root"), "SELECT 1").await.unwrap_err().to_string();
     assert!(error.contains("ALL PRIVILEGES") && error.contains("allowPrivilegedRole"), "{error}");
+    let reader = strict("reader:secret-word").examine().await.remove(0);
+    assert!(reader.answer.unwrap().contains("login reader@") && reader.advice.is_none());
+    server.execute("mysql", "CREATE USER owner@'127.0.0.1'; GRANT ALL PRIVILEGES ON fixture.* TO owner@'127.0.0.1'");
+    assert_eq!(row(&strict("owner"), "SELECT id FROM canary ORDER BY id").await, "1", "an owner of one database passes");
+    assert!(strict("owner").examine().await.remove(0).advice.unwrap().contains("the login may write"));
     let error = query(&strict("reader:wrong-word"), "SELECT 1").await.unwrap_err().to_string();
     assert!(error.contains("Access denied") && !error.contains("wrong-word"), "{error}");
 }

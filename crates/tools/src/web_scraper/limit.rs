@@ -330,4 +330,17 @@ mod tests {
             let _ = limited(broken);
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_in_comes_out_within_limits(html in "(<[/!]?[a-z]{0,6}[ =\"'/>]?|[a-z &;#<>\"'=-]{0,8}|<(p|li|td|b|script|style|title|svg|a b=')>?){0,200}") {
+            let (limited, _) = limited(&html);
+            let document = dom_query::Document::from(limited.as_str());
+            let depth = |node: &dom_query::NodeRef<'_>| node.ancestors(None).len();
+            let deepest = document.select("*").nodes().iter().map(depth).max().unwrap_or_default();
+            // The parser adds html, head, body and what tables need.
+            proptest::prop_assert!(deepest <= MAX_DEPTH + 8, "{deepest}");
+            proptest::prop_assert!(document.select("script, style, svg").is_empty());
+        }
+    }
 }
