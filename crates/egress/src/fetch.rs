@@ -348,72 +348,48 @@ impl Egress {
         within(limit, &host, self.walk(request, target)).await
     }
 
-    async fn walk(&self, request: Request, mut target: Target) -> Result<Fetched, EgressError> {
+    async fn walk(&self, request: Request, target: Target) -> Result<Fetched, EgressError> {
         let started = Instant::now();
         let config = &self.0.config;
-        let Request { mut method, mut headers, secrets, mut body, follows_redirects, .. } = request;
-        refuse_forbidden(&headers)?;
-        headers.extend(secrets);
+        let mut hop = Hop::first(&request, target)?;
         let mut redirects = 0;
         loop {
-            let response = self.ask(&method, &target, &headers, body.clone()).await?;
+            let response = self.ask(&hop).await?;
             let size = header_bytes(response.headers());
             if size > config.max_header_bytes {
                 return Err(EgressError::HeadersTooLarge { size, limit: config.max_header_bytes });
             }
-            match redirect_of(&response).filter(|_| follows_redirects) {
-                None => return self.finish(response, target, redirects, started).await,
-                Some(location) => {
-                    if redirects == config.max_redirects {
-                        return Err(EgressError::TooManyRedirects(redirects));
-                    }
-                    redirects += 1;
-                    let next = target.join(&location, &self.0.policy);
-                    let next = next.map_err(|refusal| EgressError::RefusedRedirect { location, refusal })?;
-                    let turns_to_get = match response.status() {
-                        StatusCode::SEE_OTHER => method != Method::HEAD,
-                        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => method == Method::POST,
-                        _ => false,
-                    };
-                    if turns_to_get {
-                        method = Method::GET;
-                        body = None;
-                        headers.remove(header::CONTENT_TYPE);
-                    }
-                    if !next.is_same_origin(&target) {
-                        // Neither secrets nor a body cross to another origin; what is asked there is the caller's to say anew.
-                        if body.is_some() || !(method.is_safe()) {
-                            return self.finish(response, target, redirects - 1, started).await;
-                        }
-                        headers = KEPT_ACROSS.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect();
-                    }
-                    target = next;
-                }
+            let Some(location) = redirect_of(&response).filter(|_| request.follows_redirects) else {
+                return self.finish(response, &hop.target, redirects, started).await;
+            };
+            if redirects == config.max_redirects {
+                return Err(EgressError::TooManyRedirects(redirects));
             }
+            let next = hop.target.join(&location, &self.0.policy);
+            let next = next.map_err(|refusal| EgressError::RefusedRedirect { location, refusal })?;
+            hop = match hop.redirected(response.status(), next) {
+                Some(next) => next,
+                None => return self.finish(response, &hop.target, redirects, started).await,
+            };
+            redirects += 1;
         }
     }
 
-    async fn ask(
-        &self,
-        method: &Method,
-        target: &Target,
-        headers: &HeaderMap,
-        body: Option<Bytes>,
-    ) -> Result<reqwest::Response, EgressError> {
-        self.0.pace.wait(target.host()).await;
-        let client = self.0.excepted.get(&target.port()).unwrap_or(&self.0.common);
-        let mut request = client.request(method.clone(), target.url().clone()).headers(headers.clone());
+    async fn ask(&self, hop: &Hop) -> Result<reqwest::Response, EgressError> {
+        self.0.pace.wait(hop.target.host()).await;
+        let client = self.0.excepted.get(&hop.target.port()).unwrap_or(&self.0.common);
+        let mut request = client.request(hop.method.clone(), hop.target.url().clone()).headers(hop.headers.clone());
         request = request.header(header::ACCEPT_ENCODING, ACCEPT_ENCODING);
-        if let Some(body) = body {
-            request = request.body(body);
+        if let Some(body) = &hop.body {
+            request = request.body(body.clone());
         }
-        request.send().await.map_err(|error| explain(target.host(), &error))
+        request.send().await.map_err(|error| explain(hop.target.host(), &error))
     }
 
     async fn finish(
         &self,
         response: reqwest::Response,
-        target: Target,
+        target: &Target,
         redirects: usize,
         started: Instant,
     ) -> Result<Fetched, EgressError> {
@@ -422,6 +398,46 @@ impl Egress {
         let body = body::read(response, max_wire, max_bytes).await;
         let body = body.map_err(|error| EgressError::BadAnswer { host: target.host().to_owned(), reason: reason_of(&error) })?;
         Ok(Fetched { url: target.url().clone(), status, headers, body, redirects, elapsed: started.elapsed() })
+    }
+}
+
+/// One request on the way through redirects.
+#[derive(Debug)]
+struct Hop {
+    method: Method,
+    target: Target,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+}
+
+impl Hop {
+    fn first(request: &Request, target: Target) -> Result<Self, EgressError> {
+        refuse_forbidden(&request.headers)?;
+        let mut headers = request.headers.clone();
+        headers.extend(request.secrets.clone());
+        Ok(Self { method: request.method.clone(), target, headers, body: request.body.clone() })
+    }
+
+    /// The request that a redirect asks for. Neither secrets nor a body cross to another origin: a request that would carry them
+    /// there ends with the redirect as its answer, since what is asked there is the caller's to say.
+    fn redirected(&self, status: StatusCode, target: Target) -> Option<Self> {
+        let becomes_get = match status {
+            StatusCode::SEE_OTHER => self.method != Method::HEAD,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
+            _ => false,
+        };
+        let (method, body) = if becomes_get { (Method::GET, None) } else { (self.method.clone(), self.body.clone()) };
+        let mut headers = self.headers.clone();
+        if becomes_get {
+            headers.remove(header::CONTENT_TYPE);
+        }
+        if !target.is_same_origin(&self.target) {
+            if body.is_some() || !method.is_safe() {
+                return None;
+            }
+            headers = KEPT_ACROSS.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect();
+        }
+        Some(Self { method, target, headers, body })
     }
 }
 

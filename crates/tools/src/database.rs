@@ -12,6 +12,7 @@
 //! | [`location`] | where a database is, out of a connection string |
 //! | [`statement`] | which statements pass |
 //! | [`sqlite`], [`postgres`], [`mysql`] | the engines |
+//! | [`login`], [`pool`] | connections to servers |
 //! | [`value`] | values as JSON, exactly |
 //! | [`mask`] | columns that nobody may see |
 //! | [`sample`] | the database that is there without a config |
@@ -21,8 +22,10 @@
 mod examine;
 pub(crate) mod layout;
 mod location;
+mod login;
 mod mask;
 mod mysql;
+mod pool;
 mod postgres;
 mod sample;
 mod sqlite;
@@ -33,16 +36,12 @@ pub use examine::Finding;
 pub use location::{Location, LocationError, Server, Tls};
 
 use mask::Mask;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
-use tokio::net::TcpStream;
 use toolcrib_contract::Json;
 use toolcrib_egress::Egress;
 
@@ -349,48 +348,6 @@ impl Rows {
         }
         Ok(Table { columns, rows: self.rows, cut, masked })
     }
-}
-
-/// The addresses of a server. Those of the config are taken as they are; those that callers name pass the rules of egress.
-async fn addresses(server: &Server, egress: Option<&Egress>) -> Result<Vec<SocketAddr>, String> {
-    match egress {
-        Some(egress) => egress.addresses(&server.host, server.port).await.map_err(|error| error.to_string()),
-        None => {
-            let found = tokio::net::lookup_host((server.host.as_str(), server.port)).await;
-            found.map(Iterator::collect).map_err(|error| format!("the name cannot be resolved: {error}"))
-        }
-    }
-}
-
-/// Connects to the first address of a server that answers.
-async fn dial(server: &Server, egress: Option<&Egress>) -> Result<(TcpStream, SocketAddr), String> {
-    let mut refusal = "the name has no address".to_owned();
-    for address in addresses(server, egress).await? {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(|error| error.to_string())?;
-                return Ok((stream, address));
-            }
-            Err(error) => refusal = error.to_string(),
-        }
-    }
-    Err(refusal)
-}
-
-/// TLS that trusts the certificates in this file, or else those that the system trusts.
-fn tls_config(roots: Option<&Path>) -> Result<rustls::ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| error.to_string())?;
-    let Some(path) = roots else {
-        return Ok(builder.with_platform_verifier().map_err(|error| error.to_string())?.with_no_client_auth());
-    };
-    let unreadable = |error: &dyn std::fmt::Display| format!("the certificates in {} cannot be read: {error}", path.display());
-    let mut store = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
-        store.add(certificate.map_err(|error| unreadable(&error))?).map_err(|error| unreadable(&error))?;
-    }
-    Ok(builder.with_root_certificates(store).with_no_client_auth())
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! MySQL and MariaDB: read-only sessions, prepared statements only, and a second connection that kills what should end.
 
 use super::{
-    Ask, Column, DatabaseSettings, MAX_RESULT_BYTES, MAX_WAIT, Rows, SqlError, Table,
+    Ask, Column, DatabaseSettings, MAX_RESULT_BYTES, Rows, SqlError, Table,
     location::{Server, Tls},
+    login::Login,
     mask::Mask,
+    pool::{Breakable, Pool},
     statement::{self, Grammar},
     value,
 };
-use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
+use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use mysql_async::{
     Conn, Error, Opts, OptsBuilder, Params, Row, SslOpts, Value,
     consts::{ColumnFlags, ColumnType},
@@ -17,7 +19,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use toolcrib_contract::Json;
 use toolcrib_egress::Egress;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The character set of bytes that are no text.
 const BINARY: u16 = 63;
 /// What the server says when a statement ran too long: MySQL's and MariaDB's codes, and that of a statement that was killed.
@@ -25,18 +26,9 @@ const OUT_OF_TIME: &[u16] = &[3024, 1969, 1317];
 
 #[derive(Debug)]
 pub(super) struct Mysql {
-    pool: managed::Pool<Manager>,
-    name: String,
+    pool: Pool<Connector>,
     mask: Mask,
     timeout: Duration,
-}
-
-struct Manager {
-    server: Server,
-    name: String,
-    timeout: Duration,
-    allows_privileged_role: bool,
-    egress: Option<Egress>,
 }
 
 /// A connection, ready for a statement.
@@ -48,17 +40,7 @@ struct Session {
 
 impl Mysql {
     pub(super) fn new(server: Server, settings: &DatabaseSettings, mask: Mask, egress: Option<Egress>) -> Self {
-        let manager = Manager {
-            server,
-            name: settings.name.clone(),
-            timeout: settings.timeout,
-            allows_privileged_role: settings.allows_privileged_role,
-            egress,
-        };
-        let pool =
-            managed::Pool::builder(manager).max_size(settings.pool_size).wait_timeout(Some(MAX_WAIT)).runtime(deadpool::Runtime::Tokio1);
-        let pool = pool.build().expect("a pool with a runtime can be built");
-        Self { pool, name: settings.name.clone(), mask, timeout: settings.timeout }
+        Self { pool: Pool::new(Connector(Login::new(server, settings, egress)), settings), mask, timeout: settings.timeout }
     }
 
     pub(super) async fn query(&self, ask: Ask) -> Result<Table, SqlError> {
@@ -71,55 +53,22 @@ impl Mysql {
     }
 
     async fn run(&self, ask: Ask, mask: &Mask) -> Result<Table, SqlError> {
-        let session = self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => error,
-            PoolError::Timeout(_) => SqlError::Busy(self.name.clone()),
-            other => SqlError::Unreachable { name: self.name.clone(), reason: other.to_string() },
-        })?;
-        let mut running = Running { session: Some(session) };
-        let work = running.session().run(&ask, mask, self.timeout);
+        let mut session = self.pool.lease().await?;
+        let work = session.run(&ask, mask, self.timeout);
         match tokio::time::timeout(self.timeout + Duration::from_secs(1), work).await {
             Ok(Ok(Done::Whole(table))) => {
-                running.hand_back();
+                session.hand_back();
                 Ok(table)
             }
             // The rest of a result that was cut would have to be read to its end: the connection is closed instead.
             Ok(Ok(Done::Cut(table))) => Ok(table),
             Ok(Err(error)) => {
                 if matches!(error, SqlError::Statement { .. } | SqlError::Refused(_)) {
-                    running.hand_back();
+                    session.hand_back();
                 }
                 Err(error)
             }
             Err(_) => Err(SqlError::Timeout(self.timeout)),
-        }
-    }
-}
-
-/// A statement on its way. If it is dropped before it is done, it is killed at the server and the connection is closed.
-struct Running {
-    session: Option<Object<Manager>>,
-}
-
-impl Running {
-    fn session(&mut self) -> &mut Session {
-        self.session.as_mut().expect("the session is there until the statement is done")
-    }
-
-    fn hand_back(mut self) {
-        drop(self.session.take());
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            let session = Object::take(session);
-            tokio::spawn(async move {
-                if tokio::time::timeout(CONNECT_TIMEOUT, session.kill()).await.is_err() {
-                    tracing::debug!("a statement could not be killed; the server ends it at its own time limit");
-                }
-            });
         }
     }
 }
@@ -162,8 +111,10 @@ impl Session {
         self.conn.query_drop("ROLLBACK").await.map_err(failed)?;
         Ok(Done::Whole(table))
     }
+}
 
-    async fn kill(self) {
+impl Breakable for Session {
+    async fn break_off(self) {
         let (id, opts) = (self.conn.id(), self.conn.opts().clone());
         if let Ok(mut other) = Conn::new(opts).await {
             // Gone already is as good as killed.
@@ -302,17 +253,20 @@ fn explain(error: Error, timeout: Duration) -> SqlError {
 
 // ---- connections -----------------------------------------------------------------------------------------------------
 
-impl managed::Manager for Manager {
+/// Makes the connections of the pool.
+#[derive(Debug)]
+struct Connector(Login);
+
+impl Manager for Connector {
     type Type = Session;
     type Error = SqlError;
 
     async fn create(&self) -> Result<Session, SqlError> {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.connect());
-        connecting.await.map_err(|_| self.unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())))?
+        self.0.within_time(connect(&self.0)).await
     }
 
     async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<SqlError> {
-        let failed = |error| RecycleError::Backend(explain(error, self.timeout));
+        let failed = |error| RecycleError::Backend(explain(error, self.0.timeout));
         if !session.conn.reset().await.map_err(failed)? {
             return Err(RecycleError::message("the server cannot reset a connection"));
         }
@@ -327,75 +281,54 @@ async fn guard(conn: &mut Conn, guards: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-impl Manager {
-    fn unreachable(&self, reason: impl fmt::Display) -> SqlError {
-        SqlError::Unreachable { name: self.name.clone(), reason: reason.to_string() }
+async fn connect(login: &Login) -> Result<Session, SqlError> {
+    let refused = |error| login.refused(explain(error, login.timeout));
+    let mut conn = Conn::new(opts(login).await?).await.map_err(refused)?;
+    let grants: Vec<String> = conn.query("SHOW GRANTS").await.map_err(refused)?;
+    if let Some(power) = grants.iter().find_map(|grant| power_of(grant)) {
+        login.judge_power(format!("it is granted {power} on the whole server"))?;
     }
+    let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(refused)?;
+    let guards = guards(login.timeout, version.is_some_and(|version| version.contains("MariaDB")));
+    guard(&mut conn, &guards).await.map_err(refused)?;
+    Ok(Session { conn, guards })
+}
 
-    async fn connect(&self) -> Result<Session, SqlError> {
-        let opts = self.opts().await?;
-        let refused = |error: Error| match explain(error, self.timeout) {
-            SqlError::Statement { message, .. } => self.unreachable(message),
-            other => other,
-        };
-        let mut conn = Conn::new(opts).await.map_err(refused)?;
-        self.judge_role(&mut conn).await?;
-        let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(refused)?;
-        let guards = self.guards(version.is_some_and(|version| version.contains("MariaDB")));
-        guard(&mut conn, &guards).await.map_err(refused)?;
-        Ok(Session { conn, guards })
-    }
+/// What every session is told before a caller's statement. Two modes change how a text is read, and with it what the
+/// statement is: they are taken out.
+fn guards(timeout: Duration, is_maria: bool) -> Arc<[String]> {
+    let limit = if is_maria {
+        format!("SET SESSION max_statement_time = {}", timeout.as_secs_f64())
+    } else {
+        format!("SET SESSION max_execution_time = {}", timeout.as_millis())
+    };
+    let lexical = "SET SESSION sql_mode = REPLACE(REPLACE(@@SESSION.sql_mode, 'ANSI_QUOTES', ''), 'NO_BACKSLASH_ESCAPES', '')";
+    let guards = ["SET SESSION TRANSACTION READ ONLY", "SET SESSION time_zone = '+00:00'", "SET SESSION lock_wait_timeout = 5", lexical];
+    guards.iter().map(ToString::to_string).chain([limit]).collect()
+}
 
-    /// What every session is told before a caller's statement. Two modes change how a text is read, and with it what the
-    /// statement is: they are taken out.
-    fn guards(&self, is_maria: bool) -> Arc<[String]> {
-        let limit = if is_maria {
-            format!("SET SESSION max_statement_time = {}", self.timeout.as_secs_f64())
-        } else {
-            format!("SET SESSION max_execution_time = {}", self.timeout.as_millis())
-        };
-        let lexical = "SET SESSION sql_mode = REPLACE(REPLACE(@@SESSION.sql_mode, 'ANSI_QUOTES', ''), 'NO_BACKSLASH_ESCAPES', '')";
-        let guards =
-            ["SET SESSION TRANSACTION READ ONLY", "SET SESSION time_zone = '+00:00'", "SET SESSION lock_wait_timeout = 5", lexical];
-        guards.iter().map(ToString::to_string).chain([limit]).collect()
-    }
-
-    async fn opts(&self) -> Result<Opts, SqlError> {
-        let Server { host, port, user, password, database, tls } = &self.server;
-        let addresses = super::addresses(&self.server, self.egress.as_ref()).await.map_err(|reason| self.unreachable(reason))?;
-        let ips: Vec<std::net::IpAddr> = addresses.into_iter().map(|address| address.ip()).collect();
-        let tls = match tls {
-            Tls::Off => None,
-            Tls::On { roots: None } => Some(SslOpts::default()),
-            Tls::On { roots: Some(path) } => {
-                Some(SslOpts::default().with_root_certs(vec![path.clone().into()]).with_disable_built_in_roots(true))
-            }
-        };
-        let opts = OptsBuilder::default()
-            .ip_or_hostname(host.clone())
-            .tcp_port(*port)
-            .resolved_ips(Some(ips))
-            .user(Some(user.clone()))
-            .pass(password.clone())
-            .db_name(Some(database.clone()))
-            .prefer_socket(false)
-            .stmt_cache_size(0)
-            .max_allowed_packet(Some(MAX_RESULT_BYTES))
-            .ssl_opts(tls);
-        Ok(opts.into())
-    }
-
-    /// Refuses a login that can do more than read, unless the config says otherwise.
-    async fn judge_role(&self, conn: &mut Conn) -> Result<(), SqlError> {
-        let grants: Vec<String> = conn.query("SHOW GRANTS").await.map_err(|error| explain(error, self.timeout))?;
-        let Some(power) = grants.iter().find_map(|grant| power_of(grant)) else { return Ok(()) };
-        let what = format!("it is granted {power}");
-        if !self.allows_privileged_role {
-            return Err(SqlError::Privileged { name: self.name.clone(), what });
+async fn opts(login: &Login) -> Result<Opts, SqlError> {
+    let Server { host, port, user, password, database, tls } = &login.server;
+    let ips: Vec<std::net::IpAddr> = login.addresses().await?.into_iter().map(|address| address.ip()).collect();
+    let tls = match tls {
+        Tls::Off => None,
+        Tls::On { roots: None } => Some(SslOpts::default()),
+        Tls::On { roots: Some(path) } => {
+            Some(SslOpts::default().with_root_certs(vec![path.clone().into()]).with_disable_built_in_roots(true))
         }
-        tracing::warn!(database = self.name, "the login can do more than read: {what}; give it a role that can only read");
-        Ok(())
-    }
+    };
+    let opts = OptsBuilder::default()
+        .ip_or_hostname(host.clone())
+        .tcp_port(*port)
+        .resolved_ips(Some(ips))
+        .user(Some(user.clone()))
+        .pass(password.clone())
+        .db_name(Some(database.clone()))
+        .prefer_socket(false)
+        .stmt_cache_size(0)
+        .max_allowed_packet(Some(MAX_RESULT_BYTES))
+        .ssl_opts(tls);
+    Ok(opts.into())
 }
 
 /// The privilege over the whole server in a grant that goes beyond looking, if there is one. What a login may do in single
@@ -411,11 +344,5 @@ fn power_of(grant: &str) -> Option<String> {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Manager {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Manager").field("server", &self.server).finish_non_exhaustive()
     }
 }

@@ -3,14 +3,16 @@
 //! Values come as the server writes them, in text, so that every type of every extension is exact.
 
 use super::{
-    Ask, Column, Cut, DatabaseSettings, MAX_RESULT_BYTES, MAX_WAIT, Rows, SqlError, Table,
+    Ask, Column, Cut, DatabaseSettings, MAX_RESULT_BYTES, Rows, SqlError, Table,
     location::{Server, Tls},
+    login::Login,
     mask::Mask,
+    pool::{Breakable, Pool},
     statement::{self, Grammar, Shape},
     value,
 };
 use bytes::{BufMut, BytesMut};
-use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
+use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use std::{
     error::Error,
     fmt, io,
@@ -39,8 +41,6 @@ use toolcrib_egress::Egress;
 
 /// What one statement may bring over the wire, whatever it is: beyond it the connection is cut.
 const MAX_WIRE_BYTES: usize = 2 * MAX_RESULT_BYTES;
-/// How long to wait until a server takes the connection, and until it has cancelled.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rows of the first piece; later ones are as large as their rows allow.
 const FIRST_PIECE: usize = 32;
 /// About how many bytes a piece of rows should have.
@@ -49,18 +49,9 @@ const CURSOR: &str = "toolcrib";
 
 #[derive(Debug)]
 pub(super) struct Postgres {
-    pool: managed::Pool<Manager>,
-    name: String,
+    pool: Pool<Connector>,
     mask: Mask,
     timeout: Duration,
-}
-
-struct Manager {
-    server: Server,
-    name: String,
-    timeout: Duration,
-    allows_privileged_role: bool,
-    egress: Option<Egress>,
 }
 
 /// A connection, ready for a statement.
@@ -74,17 +65,7 @@ struct Session {
 
 impl Postgres {
     pub(super) fn new(server: Server, settings: &DatabaseSettings, mask: Mask, egress: Option<Egress>) -> Self {
-        let manager = Manager {
-            server,
-            name: settings.name.clone(),
-            timeout: settings.timeout,
-            allows_privileged_role: settings.allows_privileged_role,
-            egress,
-        };
-        let pool =
-            managed::Pool::builder(manager).max_size(settings.pool_size).wait_timeout(Some(MAX_WAIT)).runtime(deadpool::Runtime::Tokio1);
-        let pool = pool.build().expect("a pool with a runtime can be built");
-        Self { pool, name: settings.name.clone(), mask, timeout: settings.timeout }
+        Self { pool: Pool::new(Connector(Login::new(server, settings, egress)), settings), mask, timeout: settings.timeout }
     }
 
     pub(super) async fn query(&self, ask: Ask) -> Result<Table, SqlError> {
@@ -97,58 +78,30 @@ impl Postgres {
     }
 
     async fn run(&self, ask: Ask, shape: Shape, mask: &Mask) -> Result<Table, SqlError> {
-        let session = self.pool.get().await.map_err(|error| self.no_session(error))?;
-        let mut running = Running { session: Some(session) };
+        let mut session = self.pool.lease().await?;
         // The server gives up by itself; this is for one that does not.
-        let work = running.session().run(&ask, shape, mask, self.timeout);
+        let work = session.run(&ask, shape, mask, self.timeout);
         match tokio::time::timeout(self.timeout + Duration::from_secs(1), work).await {
             Ok(Ok(table)) => {
-                running.hand_back();
+                session.hand_back();
                 Ok(table)
             }
             Ok(Err(error)) => {
                 // After a plain mistake the session is as good as before; after anything else it is in doubt.
                 let is_plain = matches!(error, SqlError::Statement { .. } | SqlError::Refused(_));
-                if is_plain && running.session().client.batch_execute("ROLLBACK").await.is_ok() {
-                    running.hand_back();
+                if is_plain && session.client.batch_execute("ROLLBACK").await.is_ok() {
+                    session.hand_back();
                 }
                 Err(error)
             }
             Err(_) => Err(SqlError::Timeout(self.timeout)),
         }
     }
-
-    fn no_session(&self, error: PoolError<SqlError>) -> SqlError {
-        match error {
-            PoolError::Backend(error) => error,
-            PoolError::Timeout(_) => SqlError::Busy(self.name.clone()),
-            other => SqlError::Unreachable { name: self.name.clone(), reason: other.to_string() },
-        }
-    }
 }
 
-/// A statement on its way. If it is dropped before it is done, it is cancelled at the server and the connection is closed.
-struct Running {
-    session: Option<Object<Manager>>,
-}
-
-impl Running {
-    fn session(&mut self) -> &mut Session {
-        self.session.as_mut().expect("the session is there until the statement is done")
-    }
-
-    /// Gives the session back to its pool.
-    fn hand_back(mut self) {
-        drop(self.session.take());
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            let session = Object::take(session);
-            tokio::spawn(async move { session.canceller.cancel().await });
-        }
+impl Breakable for Session {
+    async fn break_off(self) {
+        self.canceller.cancel().await;
     }
 }
 
@@ -346,14 +299,17 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 // ---- connections -----------------------------------------------------------------------------------------------------
 
-impl managed::Manager for Manager {
+/// Makes the connections of the pool.
+#[derive(Debug)]
+struct Connector(Login);
+
+impl Manager for Connector {
     type Type = Session;
     type Error = SqlError;
 
     async fn create(&self) -> Result<Session, SqlError> {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.connect());
-        let mut session = connecting.await.map_err(|_| self.unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())))??;
-        session.reading_role = self.judge_role(&session.client).await?;
+        let mut session = self.0.within_time(connect(&self.0)).await?;
+        session.reading_role = judge_role(&self.0, &session.client).await?;
         Ok(session)
     }
 
@@ -362,102 +318,76 @@ impl managed::Manager for Manager {
             return Err(RecycleError::message("the connection is closed"));
         }
         session.meter.reset();
-        session.client.batch_execute("DISCARD ALL").await.map_err(|error| RecycleError::Backend(explain(error, self.timeout)))
+        session.client.batch_execute("DISCARD ALL").await.map_err(|error| RecycleError::Backend(explain(error, self.0.timeout)))
     }
 }
 
-impl Manager {
-    fn unreachable(&self, reason: impl Into<String>) -> SqlError {
-        SqlError::Unreachable { name: self.name.clone(), reason: reason.into() }
-    }
-
-    async fn connect(&self) -> Result<Session, SqlError> {
-        let (stream, address) = super::dial(&self.server, self.egress.as_ref()).await.map_err(|reason| self.unreachable(reason))?;
-        let meter = Meter::default();
-        let stream = Metered { stream, meter: meter.clone() };
-        let config = self.config();
-        let tls = match &self.server.tls {
-            Tls::Off => None,
-            Tls::On { roots } => {
-                Some(MakeRustlsConnect::new(super::tls_config(roots.as_deref()).map_err(|reason| self.unreachable(reason))?))
-            }
-        };
-        let refused = |error: tokio_postgres::Error| match explain(error, self.timeout) {
-            SqlError::Statement { message, .. } => self.unreachable(message),
-            other => other,
-        };
-        // Whoever drops the client ends the task that carries its connection.
-        let client = match &tls {
-            None => {
-                let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(refused)?;
-                tokio::spawn(connection);
-                client
-            }
-            Some(tls) => {
-                let connector = MakeTlsConnect::<Metered>::make_tls_connect(&mut tls.clone(), &self.server.host);
-                let connector = connector.map_err(|error| self.unreachable(error.to_string()))?;
-                let (client, connection) = config.connect_raw(stream, connector).await.map_err(refused)?;
-                tokio::spawn(connection);
-                client
-            }
-        };
-        let canceller = Canceller { token: client.cancel_token(), address, tls, host: self.server.host.clone() };
-        Ok(Session { client, meter, canceller, reading_role: None })
-    }
-
-    fn config(&self) -> Config {
-        let millis = self.timeout.as_millis();
-        let mut config = Config::new();
-        config.user(&self.server.user).dbname(&self.server.database).application_name("toolcrib").host(&self.server.host);
-        if let Some(password) = &self.server.password {
-            config.password(password);
+async fn connect(login: &Login) -> Result<Session, SqlError> {
+    let (stream, address) = login.dial().await?;
+    let meter = Meter::default();
+    let stream = Metered { stream, meter: meter.clone() };
+    let (config, host) = (config(login), &login.server.host);
+    let tls = login.tls()?.map(MakeRustlsConnect::new);
+    let refused = |error| login.refused(explain(error, login.timeout));
+    // Whoever drops the client ends the task that carries its connection.
+    let client = match &tls {
+        None => {
+            let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(refused)?;
+            tokio::spawn(connection);
+            client
         }
-        config.ssl_mode(if self.server.tls == Tls::Off { SslMode::Disable } else { SslMode::Require });
-        config.options(format!(
-            "-c default_transaction_read_only=on -c statement_timeout={millis} -c lock_timeout=5000 \
-             -c idle_in_transaction_session_timeout={} -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601 -c bytea_output=hex \
-             -c extra_float_digits=1 -c client_encoding=UTF8 -c standard_conforming_strings=on",
-            millis + 5000
-        ));
-        config
-    }
-
-    /// Refuses a login that can do more than read from the database, unless the config says otherwise. Gives the role to run
-    /// statements as.
-    async fn judge_role(&self, client: &Client) -> Result<Option<&'static str>, SqlError> {
-        const POWERS: &str = "SELECT rolsuper, rolreplication OR rolcreaterole OR rolcreatedb OR rolbypassrls, \
-            (SELECT string_agg(r.rolname, ', ') FROM pg_catalog.pg_roles r WHERE r.rolname IN ('pg_read_server_files', 'pg_write_server_files', \
-            'pg_execute_server_program', 'pg_write_all_data', 'pg_signal_backend') AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')), \
-            EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'pg_read_all_data') \
-            FROM pg_catalog.pg_roles WHERE rolname = current_user";
-        let row = client.query_one(POWERS, &[]).await.map_err(|error| explain(error, self.timeout))?;
-        let (is_super, has_attributes, memberships, has_reading_role): (bool, bool, Option<String>, bool) =
-            (row.get(0), row.get(1), row.get(2), row.get(3));
-        let what = match memberships {
-            _ if is_super => Some("it is a superuser".to_owned()),
-            Some(roles) => Some(format!("it is a member of {roles}")),
-            None => has_attributes.then(|| "it may create roles or databases, replicate, or pass row security".to_owned()),
-        };
-        match what {
-            Some(what) if !self.allows_privileged_role => Err(SqlError::Privileged { name: self.name.clone(), what }),
-            Some(what) => {
-                tracing::warn!(database = self.name, "the login can do more than read: {what}; give it a role that can only read");
-                Ok((is_super && has_reading_role).then_some("pg_read_all_data"))
-            }
-            None => Ok(None),
+        Some(tls) => {
+            let connector = MakeTlsConnect::<Metered>::make_tls_connect(&mut tls.clone(), host);
+            let connector = connector.map_err(|error| login.unreachable(error))?;
+            let (client, connection) = config.connect_raw(stream, connector).await.map_err(refused)?;
+            tokio::spawn(connection);
+            client
         }
+    };
+    let canceller = Canceller { token: client.cancel_token(), address, tls, host: host.clone() };
+    Ok(Session { client, meter, canceller, reading_role: None })
+}
+
+fn config(login: &Login) -> Config {
+    let (Server { host, user, password, database, tls, .. }, millis) = (&login.server, login.timeout.as_millis());
+    let mut config = Config::new();
+    config.user(user).dbname(database).application_name("toolcrib").host(host);
+    if let Some(password) = password {
+        config.password(password);
     }
+    config.ssl_mode(if *tls == Tls::Off { SslMode::Disable } else { SslMode::Require });
+    config.options(format!(
+        "-c default_transaction_read_only=on -c statement_timeout={millis} -c lock_timeout=5000 \
+         -c idle_in_transaction_session_timeout={} -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601 -c bytea_output=hex \
+         -c extra_float_digits=1 -c client_encoding=UTF8 -c standard_conforming_strings=on",
+        millis + 5000
+    ));
+    config
+}
+
+/// Refuses a login with power over the server, unless the config says otherwise. Gives the role to run statements as.
+async fn judge_role(login: &Login, client: &Client) -> Result<Option<&'static str>, SqlError> {
+    const POWERS: &str = "SELECT rolsuper, rolreplication OR rolcreaterole OR rolcreatedb OR rolbypassrls, \
+        (SELECT string_agg(r.rolname, ', ') FROM pg_catalog.pg_roles r WHERE r.rolname IN ('pg_read_server_files', 'pg_write_server_files', \
+        'pg_execute_server_program', 'pg_write_all_data', 'pg_signal_backend') AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')), \
+        EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'pg_read_all_data') \
+        FROM pg_catalog.pg_roles WHERE rolname = current_user";
+    let row = client.query_one(POWERS, &[]).await.map_err(|error| explain(error, login.timeout))?;
+    let (is_super, has_attributes, memberships, has_reading_role): (bool, bool, Option<String>, bool) =
+        (row.get(0), row.get(1), row.get(2), row.get(3));
+    let what = match memberships {
+        _ if is_super => "it is a superuser".to_owned(),
+        Some(roles) => format!("it is a member of {roles}"),
+        None if has_attributes => "it may create roles or databases, replicate, or pass row security".to_owned(),
+        None => return Ok(None),
+    };
+    login.judge_power(what)?;
+    Ok((is_super && has_reading_role).then_some("pg_read_all_data"))
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Manager {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Manager").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
@@ -472,19 +402,15 @@ struct Canceller {
 impl Canceller {
     async fn cancel(self) {
         let Self { token, address, tls, host } = self;
-        let cancelling = async move {
-            let stream = TcpStream::connect(address).await.ok()?;
-            match tls {
-                None => token.cancel_query_raw(stream, NoTls).await.ok(),
-                Some(mut tls) => {
-                    let connector = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &host).ok()?;
-                    token.cancel_query_raw(stream, connector).await.ok()
-                }
-            }
+        let Ok(stream) = TcpStream::connect(address).await else { return };
+        // What cannot be cancelled ends at the server's own time limit.
+        let _ = match tls {
+            None => token.cancel_query_raw(stream, NoTls).await,
+            Some(mut tls) => match MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &host) {
+                Ok(connector) => token.cancel_query_raw(stream, connector).await,
+                Err(_) => return,
+            },
         };
-        if !matches!(tokio::time::timeout(CONNECT_TIMEOUT, cancelling).await, Ok(Some(()))) {
-            tracing::debug!("a statement could not be cancelled; the server ends it at its own time limit");
-        }
     }
 }
 
