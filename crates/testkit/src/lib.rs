@@ -167,6 +167,18 @@ impl OpenGate {
         Ok(reply)
     }
 
+    /// Calls a tool that tells in its structure what went wrong, and gives the structure.
+    ///
+    /// # Panics
+    /// If the call does not pass, or the output is marked as a failure without telling of one, or the other way round.
+    pub async fn tell(&self, tool: &str, arguments: &serde_json::Value) -> serde_json::Value {
+        let reply = self.call(tool, &arguments.to_string()).await.unwrap_or_else(|error| panic!("{arguments}: {error}"));
+        let Output::Tool(output) = reply.output else { panic!("{tool} is no tool") };
+        let structured = output.structured.expect("the tool has structure").to_value().expect("an output is JSON");
+        assert_eq!(output.is_error, structured.get("error").is_some(), "{structured}");
+        structured
+    }
+
     fn judge(&self, tool: &str, reply: &Reply) {
         let catalogue = self.gate.catalogue();
         let schema = catalogue.tool(tool).and_then(|entry| entry.spec().output_schema.as_ref());

@@ -33,6 +33,15 @@ pub(crate) async fn with_heartbeat<T>(cx: &CallContext, what: &str, work: impl F
     }
 }
 
+/// A way out that reaches a test's site on this machine, at any pace.
+#[cfg(test)]
+pub(crate) fn egress_to(site: &toolcrib_testkit::Site) -> toolcrib_egress::Egress {
+    use toolcrib_egress::{Config, Egress, Policy};
+    let exceptions = vec![format!("127.0.0.1:{}", site.address().port()).parse().unwrap()];
+    let policy = Policy { exceptions, ..Policy::default() };
+    Egress::new(Config { policy, per_host_per_second: 1000.try_into().unwrap(), ..Config::default() }).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,18 +1,10 @@
 use super::{ApiClient, ConnectionSettings};
-use crate::kept::Kept;
+use crate::{kept::Kept, outside::egress_to};
 use serde_json::{Value, json};
 use std::time::Duration;
 use toolcrib_contract::{Globs, Json, Output, typed};
-use toolcrib_egress::{Config, Egress, HeaderMap, HeaderValue, Method, Policy};
-use toolcrib_gate::Reply;
+use toolcrib_egress::{Config, Egress, HeaderMap, HeaderValue, Method};
 use toolcrib_testkit::{OpenGate, Served, Site, TestGate};
-
-fn egress(site: &Site) -> Egress {
-    let exceptions = vec![format!("127.0.0.1:{}", site.address().port()).parse().unwrap()];
-    let config =
-        Config { policy: Policy { exceptions, ..Policy::default() }, per_host_per_second: 1000.try_into().unwrap(), ..Config::default() };
-    Egress::new(config).unwrap()
-}
 
 fn gate_of(client: ApiClient) -> OpenGate {
     let (spec, callable) = typed(client);
@@ -20,15 +12,11 @@ fn gate_of(client: ApiClient) -> OpenGate {
 }
 
 fn gate(site: &Site) -> OpenGate {
-    gate_of(ApiClient::new(egress(site), vec![], None, Kept::new()).unwrap())
+    gate_of(ApiClient::new(egress_to(site), vec![], None, Kept::new()).unwrap())
 }
 
 async fn call(gate: &OpenGate, arguments: Value) -> Value {
-    let Reply { output, .. } = gate.call("api_client", &arguments.to_string()).await.unwrap_or_else(|error| panic!("{arguments}: {error}"));
-    let Output::Tool(output) = output else { panic!("{output:?}") };
-    let structured = output.structured.unwrap().to_value().unwrap();
-    assert_eq!(output.is_error, structured.get("error").is_some(), "{structured}");
-    structured
+    gate.tell("api_client", &arguments).await
 }
 
 async fn error(gate: &OpenGate, arguments: Value) -> String {

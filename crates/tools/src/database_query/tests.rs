@@ -22,16 +22,19 @@ impl Sample {
         Self { gate, folder }
     }
 
-    async fn call(&self, tool: &str, arguments: Value) -> (Value, String) {
-        let reply = self.gate.call(tool, &arguments.to_string()).await.unwrap_or_else(|error| panic!("{arguments}: {error}"));
-        let Output::Tool(output) = reply.output else { panic!() };
-        let structured = output.structured.unwrap().to_value().unwrap();
-        assert_eq!(output.is_error, structured.get("error").is_some(), "{structured}");
-        (structured, serde_json::to_value(&output.content[0]).unwrap()["text"].as_str().unwrap().to_owned())
+    async fn query(&self, arguments: Value) -> Value {
+        self.gate.tell("database_query", &arguments).await
     }
 
-    async fn query(&self, arguments: Value) -> Value {
-        self.call("database_query", arguments).await.0
+    async fn describe(&self, arguments: Value) -> Value {
+        self.gate.tell("describe_database", &arguments).await
+    }
+
+    /// What a model reads that is given text only.
+    async fn text(&self, arguments: &Value) -> String {
+        let reply = self.gate.call("database_query", &arguments.to_string()).await.unwrap();
+        let Output::Tool(output) = reply.output else { panic!() };
+        serde_json::to_value(&output.content[0]).unwrap()["text"].as_str().unwrap().to_owned()
     }
 }
 
@@ -48,9 +51,11 @@ async fn rows_are_given_as_they_are_wanted() {
     let rows = sample.query(json!({"query": sql, "params": [2]})).await;
     assert_eq!((&rows["query"], &rows["row_count"], &rows["truncated"]), (&json!(sql), &json!(2), &json!(false)));
     assert_eq!((&rows["columns"], &rows["types"], &rows["rows"][0][0]), (&json!(["id", "name"]), &json!(["integer", "text"]), &json!(1)));
-    let (table, text) = sample.call("database_query", json!({"query": sql, "params": [2], "format": "table"})).await;
+    let as_table = json!({"query": sql, "params": [2], "format": "table"});
+    let (table, text) = (sample.query(as_table.clone()).await, sample.text(&as_table).await);
     assert!(table.get("rows").is_none() && text.starts_with("| id | name |\n| --- | --- |\n| 1 | "), "{text}");
-    let (csv, text) = sample.call("database_query", json!({"query": sql, "params": [1], "format": "csv"})).await;
+    let as_csv = json!({"query": sql, "params": [1], "format": "csv"});
+    let (csv, text) = (sample.query(as_csv.clone()).await, sample.text(&as_csv).await);
     assert!(csv["csv"].as_str().unwrap().starts_with("id,name\r\n1,") && text.starts_with("id,name"));
     let none = sample.query(json!({"query": "SELECT id FROM users WHERE 0"})).await;
     assert_eq!((&none["rows"], &none["row_count"], &none["truncated"]), (&json!([]), &json!(0), &json!(false)));
@@ -90,13 +95,13 @@ async fn what_is_wrong_is_said_with_its_place_and_a_hint() {
 #[tokio::test]
 async fn a_database_is_described_so_that_a_statement_can_be_written() {
     let sample = Sample::new("describe");
-    let (all, _) = sample.call("describe_database", json!({"sample_rows": 1})).await;
+    let all = sample.describe(json!({"sample_rows": 1})).await;
     assert_eq!((&all["database"], &all["engine"], all["tables"].as_array().unwrap().len()), (&json!("sample"), &json!("sqlite"), 5));
     let users = &all["tables"][4];
     assert_eq!((&users["name"], users["sample"].as_array().unwrap().len()), (&json!("users"), 1));
     assert_eq!(users["columns"][5], json!({"name": "registered_at", "type": "text", "nullable": false}));
-    let (some, _) = sample.call("describe_database", json!({"tables": "users, order_*"})).await;
+    let some = sample.describe(json!({"tables": "users, order_*"})).await;
     assert_eq!(some["tables"].as_array().unwrap().len(), 2);
-    let (wrong, _) = sample.call("describe_database", json!({"database": "nope"})).await;
+    let wrong = sample.describe(json!({"database": "nope"})).await;
     assert_eq!(wrong["error_class"], "unknown_database");
 }

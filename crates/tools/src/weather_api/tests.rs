@@ -1,6 +1,6 @@
 use super::{WeatherApi, WeatherSettings};
 use serde_json::{Value, json};
-use toolcrib_contract::{Output, typed};
+use toolcrib_contract::typed;
 use toolcrib_egress::{Config, Egress};
 use toolcrib_testkit::{Asked, OpenGate, Served, Site, TestGate};
 
@@ -53,11 +53,7 @@ fn gate(site: &Site) -> OpenGate {
 }
 
 async fn weather(gate: &OpenGate, arguments: Value) -> Value {
-    let reply = gate.call("weather_api", &arguments.to_string()).await.unwrap_or_else(|error| panic!("{arguments}: {error}"));
-    let Output::Tool(output) = reply.output else { panic!() };
-    let structured = output.structured.unwrap().to_value().unwrap();
-    assert_eq!(output.is_error, structured.get("error").is_some(), "{structured}");
-    structured
+    gate.tell("weather_api", &arguments).await
 }
 
 #[tokio::test]

@@ -1,24 +1,16 @@
 use super::WebScraper;
-use crate::kept::Kept;
+use crate::{kept::Kept, outside::egress_to};
 use serde_json::{Value, json};
-use toolcrib_contract::{Output, typed};
-use toolcrib_egress::{Config, Egress, Policy};
+use toolcrib_contract::typed;
 use toolcrib_testkit::{Asked, OpenGate, Served, Site, TestGate};
 
 fn gate(site: &Site) -> OpenGate {
-    let exceptions = vec![format!("127.0.0.1:{}", site.address().port()).parse().unwrap()];
-    let config =
-        Config { policy: Policy { exceptions, ..Policy::default() }, per_host_per_second: 1000.try_into().unwrap(), ..Config::default() };
-    let (spec, callable) = typed(WebScraper::new(Egress::new(config).unwrap(), true, Kept::new()));
+    let (spec, callable) = typed(WebScraper::new(egress_to(site), true, Kept::new()));
     TestGate::default().entry(spec, callable).open()
 }
 
 async fn scrape(gate: &OpenGate, arguments: Value) -> Value {
-    let reply = gate.call("web_scraper", &arguments.to_string()).await.unwrap_or_else(|error| panic!("{arguments}: {error}"));
-    let Output::Tool(output) = reply.output else { panic!() };
-    let structured = output.structured.unwrap().to_value().unwrap();
-    assert_eq!(output.is_error, structured.get("error").is_some(), "{structured}");
-    structured
+    gate.tell("web_scraper", &arguments).await
 }
 
 /// A site of one page at `/`, without robots.txt.
