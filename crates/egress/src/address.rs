@@ -15,6 +15,18 @@ pub struct Special {
     pub source: &'static str,
 }
 
+impl Special {
+    /// Whether not even an exception for a name opens this: who controls a name could lead us there, and it hands out what
+    /// the machine is trusted with.
+    #[must_use]
+    pub fn needs_exception_by_address(&self) -> bool {
+        matches!(self.name, METADATA | LINK_LOCAL)
+    }
+}
+
+const METADATA: &str = "a cloud metadata address";
+const LINK_LOCAL: &str = "a link-local address";
+
 impl fmt::Display for Special {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.source)
@@ -38,13 +50,13 @@ const fn v6(segments: [u16; 8], prefix: u8) -> Ipv6Net {
 const V4: &[(Ipv4Net, Special)] = &[
     (v4(0, 0, 0, 0, 8), special("an address of this host", "RFC 791")),
     (v4(10, 0, 0, 0, 8), special("a private address", "RFC 1918")),
-    (v4(100, 100, 100, 200, 32), special("a cloud metadata address", "Alibaba Cloud")),
+    (v4(100, 100, 100, 200, 32), special(METADATA, "Alibaba Cloud")),
     (v4(100, 64, 0, 0, 10), special("a shared address of carriers", "RFC 6598")),
     (v4(127, 0, 0, 0, 8), special("a loopback address", "RFC 1122")),
-    (v4(168, 63, 129, 16, 32), special("a cloud metadata address", "Azure")),
-    (v4(169, 254, 169, 254, 32), special("a cloud metadata address", "AWS, Azure, Google Cloud, OpenStack")),
-    (v4(169, 254, 170, 0, 24), special("a cloud metadata address", "AWS containers")),
-    (v4(169, 254, 0, 0, 16), special("a link-local address", "RFC 3927")),
+    (v4(168, 63, 129, 16, 32), special(METADATA, "Azure")),
+    (v4(169, 254, 169, 254, 32), special(METADATA, "AWS, Azure, Google Cloud, OpenStack")),
+    (v4(169, 254, 170, 0, 24), special(METADATA, "AWS containers")),
+    (v4(169, 254, 0, 0, 16), special(LINK_LOCAL, "RFC 3927")),
     (v4(172, 16, 0, 0, 12), special("a private address", "RFC 1918")),
     (v4(192, 0, 0, 0, 24), special("a reserved address", "RFC 6890")),
     (v4(192, 0, 2, 0, 24), special("an address for documentation", "RFC 5737")),
@@ -110,7 +122,7 @@ fn outside_of_global(address: Ipv6Addr) -> Special {
         Ipv6Addr::UNSPECIFIED => special("an address of this host", "RFC 4291"),
         _ if address.to_ipv4_mapped().is_some() => special("an IPv4-mapped address", "RFC 4291"),
         _ if first & 0xfe00 == 0xfc00 => special("a private address", "RFC 4193"),
-        _ if first & 0xffc0 == 0xfe80 => special("a link-local address", "RFC 4291"),
+        _ if first & 0xffc0 == 0xfe80 => special(LINK_LOCAL, "RFC 4291"),
         _ if first & 0xff00 == 0xff00 => special("a multicast address", "RFC 4291"),
         _ => special("a reserved address", "RFC 4291"),
     }

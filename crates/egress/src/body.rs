@@ -99,30 +99,72 @@ fn decode(body: &Body, encoding: Encoding, max_bytes: usize) -> Result<Body, Bod
     if packed.is_empty() {
         return Ok(body.clone());
     }
-    let mut reader: Box<dyn Read + '_> = match encoding {
-        Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
+    let mut unpacked = Unpacked { bytes: Vec::new(), max_bytes };
+    let ended = match encoding {
+        Encoding::Gzip => unpacked.take(&mut flate2::read::MultiGzDecoder::new(packed)),
         // The header names zlib; some servers send what is inside of it.
-        Encoding::Deflate if packed[0] & 0x0f == 8 => Box::new(flate2::read::ZlibDecoder::new(packed)),
-        Encoding::Deflate => Box::new(flate2::read::DeflateDecoder::new(packed)),
-        Encoding::Brotli => Box::new(brotli_decompressor::Decompressor::new(packed, 4096)),
-        Encoding::Zstd => Box::new(
-            ruzstd::decoding::StreamingDecoder::new_with_max_window_size(packed, MAX_ZSTD_WINDOW)
-                .map_err(|error| bad(io::Error::other(error)))?,
-        ),
+        Encoding::Deflate if packed[0] & 0x0f == 8 => unpacked.take(&mut flate2::read::ZlibDecoder::new(packed)),
+        Encoding::Deflate => unpacked.take(&mut flate2::read::DeflateDecoder::new(packed)),
+        Encoding::Brotli => unpacked.take(&mut brotli_decompressor::Decompressor::new(packed, 4096)),
+        Encoding::Zstd => unpacked.take_frames(packed),
     };
-    let mut bytes = Vec::new();
-    let mut piece = [0; 16 * 1024];
-    loop {
-        match reader.read(&mut piece) {
-            Ok(0) => return Ok(Body { bytes: bytes.into(), is_cut: body.is_cut }),
-            Ok(read) if bytes.len() + read > max_bytes => {
-                bytes.extend_from_slice(&piece[..max_bytes - bytes.len()]);
-                return Ok(Body { bytes: bytes.into(), is_cut: true });
-            }
-            Ok(read) => bytes.extend_from_slice(&piece[..read]),
-            // A body that we cut ourselves ends in the middle of something.
-            Err(_) if body.is_cut && !bytes.is_empty() => return Ok(Body { bytes: bytes.into(), is_cut: true }),
-            Err(error) => return Err(bad(error)),
+    let is_cut = match ended {
+        Ok(Ended::AtTheEnd) => body.is_cut,
+        Ok(Ended::AtTheLimit) => true,
+        // A body that we cut ourselves ends in the middle of something.
+        Err(_) if body.is_cut && !unpacked.bytes.is_empty() => true,
+        // What follows a whole gzip member and is none is padding.
+        Err(error) if encoding == Encoding::Gzip && error.kind() == io::ErrorKind::InvalidInput && !unpacked.bytes.is_empty() => {
+            body.is_cut
         }
+        Err(error) => return Err(bad(error)),
+    };
+    Ok(Body { bytes: unpacked.bytes.into(), is_cut })
+}
+
+struct Unpacked {
+    bytes: Vec<u8>,
+    max_bytes: usize,
+}
+
+enum Ended {
+    AtTheEnd,
+    AtTheLimit,
+}
+
+impl Unpacked {
+    fn take(&mut self, reader: &mut dyn Read) -> io::Result<Ended> {
+        let mut piece = [0; 16 * 1024];
+        loop {
+            let read = reader.read(&mut piece)?;
+            if read == 0 {
+                return Ok(Ended::AtTheEnd);
+            }
+            let room = self.max_bytes - self.bytes.len();
+            self.bytes.extend_from_slice(&piece[..read.min(room)]);
+            if read > room {
+                return Ok(Ended::AtTheLimit);
+            }
+        }
+    }
+
+    /// All frames of Zstandard, one after the other; those that are to be skipped are (RFC 8878, section 3.1.2).
+    fn take_frames(&mut self, mut packed: &[u8]) -> io::Result<Ended> {
+        while !packed.is_empty() {
+            if let Some((header, rest)) =
+                packed.split_at_checked(8).filter(|(header, _)| header[0] & 0xf0 == 0x50 && header[1..4] == [0x2a, 0x4d, 0x18])
+            {
+                let size = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
+                packed = rest.get(size..).unwrap_or_default();
+                continue;
+            }
+            let decoder = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(packed, MAX_ZSTD_WINDOW);
+            let mut decoder = decoder.map_err(io::Error::other)?;
+            if let Ended::AtTheLimit = self.take(&mut decoder)? {
+                return Ok(Ended::AtTheLimit);
+            }
+            packed = decoder.into_inner();
+        }
+        Ok(Ended::AtTheEnd)
     }
 }

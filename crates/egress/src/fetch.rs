@@ -3,7 +3,7 @@
 use crate::{
     body::{self, ACCEPT_ENCODING, Body},
     pace::Pace,
-    policy::{Exception, Policy, Refusal},
+    policy::{Destination, Policy, Refusal},
     resolve::{Resolve, System, Unresolved, Vetting},
     target::Target,
 };
@@ -13,6 +13,7 @@ use reqwest::Client;
 use std::{
     collections::{HashMap, hash_map::Entry},
     error::Error,
+    fmt,
     future::Future,
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
@@ -22,8 +23,20 @@ use std::{
 use url::Url;
 
 /// Headers that belong to the connection, or that open doors which only we should open: never taken from a caller.
-const FORBIDDEN: &[&str] =
-    &["host", "connection", "keep-alive", "transfer-encoding", "content-length", "upgrade", "te", "trailer", "expect", "accept-encoding"];
+const FORBIDDEN: &[&str] = &[
+    "host",
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "content-length",
+    "upgrade",
+    "te",
+    "trailer",
+    "expect",
+    "accept-encoding",
+    "metadata",
+    "x-google-metadata-request",
+];
 const FORBIDDEN_PREFIXES: &[&str] = &["proxy-", "metadata-", "x-aws-ec2-metadata-", "x-metadata-"];
 /// Headers that a redirect to another origin keeps. All others may hold secrets.
 const KEPT_ACROSS: &[header::HeaderName] = &[header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT];
@@ -54,7 +67,7 @@ pub struct Config {
 }
 
 /// Which proxy to go through.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Proxy {
     /// For http.
     pub http: Option<Url>,
@@ -62,6 +75,23 @@ pub struct Proxy {
     pub https: Option<Url>,
     /// Hosts that are reached without it, as `NO_PROXY` has them.
     pub except: String,
+}
+
+impl Proxy {
+    fn hosts(&self) -> impl Iterator<Item = String> {
+        [&self.http, &self.https]
+            .into_iter()
+            .flatten()
+            .filter_map(|url| url.host_str())
+            .map(|host| host.trim_matches(['[', ']']).to_lowercase())
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its URLs may hold a password.
+        f.debug_list().entries(self.hosts()).finish()
+    }
 }
 
 impl Default for Config {
@@ -213,7 +243,7 @@ pub enum EgressError {
         reason: String,
     },
     /// It took too long.
-    #[error("no complete answer from {host} within {} s", .limit.as_secs_f64())]
+    #[error("no complete answer from {host} within {} s (egress.timeout)", .limit.as_secs_f64())]
     Timeout {
         /// The host.
         host: String,
@@ -276,7 +306,7 @@ impl Egress {
         // Whoever came first has chosen; any provider will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = Arc::new(config.policy.clone());
-        let vetting = |port| Vetting { policy: Arc::clone(&policy), resolver: Arc::clone(&resolver), port, trusted: None };
+        let vetting = |port| Vetting { policy: Arc::clone(&policy), resolver: Arc::clone(&resolver), port, trusted: Vec::new() };
         let common = client(&config, vetting(None))?;
         let mut excepted = HashMap::new();
         for port in policy.excepted_ports() {
@@ -289,15 +319,17 @@ impl Egress {
     }
 
     /// Another way out, for hosts that the operator named besides the rules: those of these URLs may be reached whatever the
-    /// rules say. `limit` may bound it further.
+    /// rules say, but for what is denied; redirects are answers. `limit` may bound it further.
     ///
     /// # Errors
     /// [`Setup`].
     pub fn also_reaching(&self, urls: &[&Url], limit: impl FnOnce(&mut Config)) -> Result<Self, Setup> {
         let mut config = self.0.config.clone();
-        config.policy.only_allowed = false;
+        // What the config names is allowed; a request to it goes nowhere else.
+        config.policy.allow = None;
+        config.max_redirects = 0;
         let host_and_port = |url: &&&Url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?));
-        config.policy.exceptions.extend(urls.iter().filter_map(|url| host_and_port(&url)?.parse::<Exception>().ok()));
+        config.policy.exceptions.extend(urls.iter().filter_map(|url| host_and_port(&url)?.parse::<Destination>().ok()));
         limit(&mut config);
         Self::with_resolver(config, Arc::clone(&self.0.resolver))
     }
@@ -330,7 +362,7 @@ impl Egress {
         let host = host.to_lowercase();
         self.0.policy.judge_name(&host, port)?;
         let (policy, resolver) = (Arc::clone(&self.0.policy), Arc::clone(&self.0.resolver));
-        let vetting = Vetting { policy, resolver, port: Some(port), trusted: None };
+        let vetting = Vetting { policy, resolver, port: Some(port), trusted: Vec::new() };
         vetting.addresses(&host).await.map(dialled).map_err(|error| unresolved(&host, error))
     }
 
@@ -343,9 +375,15 @@ impl Egress {
     /// Dropping the future closes the connection.
     pub async fn send(&self, request: Request) -> Result<Fetched, EgressError> {
         let limit = request.timeout.unwrap_or(self.0.config.timeout);
-        let target = Target::parse(&request.url, &self.0.policy)?;
+        let target = Target::parse(&request.url, &self.0.policy).and_then(|target| self.refuse_proxy(target))?;
         let host = target.host().to_owned();
         within(limit, &host, self.walk(request, target)).await
+    }
+
+    /// The proxy is reached as a proxy only: it may be where nothing else may be reached.
+    fn refuse_proxy(&self, target: Target) -> Result<Target, Refusal> {
+        let is_proxy = self.0.config.proxy.as_ref().is_some_and(|proxy| proxy.hosts().any(|host| host == target.host()));
+        if is_proxy { Err(Refusal::Denied(target.host().to_owned())) } else { Ok(target) }
     }
 
     async fn walk(&self, request: Request, target: Target) -> Result<Fetched, EgressError> {
@@ -365,7 +403,8 @@ impl Egress {
             if redirects == config.max_redirects {
                 return Err(EgressError::TooManyRedirects(redirects));
             }
-            let next = hop.target.join(&location, &self.0.policy);
+            let next = hop.target.join(&location, &self.0.policy).and_then(|next| self.refuse_proxy(next));
+            let location = shortened(&location);
             let next = next.map_err(|refusal| EgressError::RefusedRedirect { location, refusal })?;
             hop = match hop.redirected(response.status(), next) {
                 Some(next) => next,
@@ -465,6 +504,11 @@ fn redirect_of(response: &reqwest::Response) -> Option<String> {
     Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
 }
 
+/// As much as an error needs of what another side wrote.
+fn shortened(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
 fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
@@ -485,7 +529,8 @@ fn client(config: &Config, mut vetting: Vetting) -> Result<Client, Setup> {
         }
         builder = builder.tls_certs_merge(roots);
     }
-    if let Some(Proxy { http, https, except }) = &config.proxy {
+    if let Some(proxy @ Proxy { http, https, except }) = &config.proxy {
+        vetting.trusted = proxy.hosts().collect();
         let except = reqwest::NoProxy::from_string(except);
         let bad = |error: reqwest::Error| Setup::Proxy(reason_of(&error));
         if let Some(url) = http {
@@ -494,7 +539,6 @@ fn client(config: &Config, mut vetting: Vetting) -> Result<Client, Setup> {
         if let Some(url) = https {
             builder = builder.proxy(reqwest::Proxy::https(url.clone()).map_err(bad)?.no_proxy(except));
         }
-        vetting.trusted = https.as_ref().or(http.as_ref()).and_then(|url| url.host_str().map(str::to_lowercase));
     }
     builder.dns_resolver(Arc::new(vetting)).build().map_err(|error| Setup::Client(reason_of(&error)))
 }

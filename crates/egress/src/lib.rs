@@ -28,7 +28,7 @@ pub use address::Special;
 pub use body::Body;
 pub use fetch::{Config, Egress, EgressError, Fetched, Proxy, Request, Setup};
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-pub use policy::{Exception, Policy, Refusal};
+pub use policy::{Destination, Policy, Refusal};
 pub use resolve::{Resolve, System};
 pub use target::Target;
 pub use url::Url;

@@ -37,35 +37,35 @@ const INTERNAL_NAMES: &[&str] = &[
 /// What may be reached. The default is the public internet on ordinary ports.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// Hosts that may be reached; if empty, all that no rule refuses.
-    pub allow: Globs,
-    /// Whether `allow` says anything.
-    pub only_allowed: bool,
-    /// Hosts that may not be reached, whatever else is said.
-    pub deny: Globs,
+    /// What may be reached, if not all that no rule refuses.
+    pub allow: Option<Vec<Destination>>,
+    /// What may not be reached, whatever else is said.
+    pub deny: Vec<Destination>,
     /// What may be reached although it is special.
-    pub exceptions: Vec<Exception>,
+    pub exceptions: Vec<Destination>,
 }
 
-/// Something special that may be reached, because the operator said so.
+/// A host, an address or a network, on one port or on all.
 ///
 /// ```
-/// use toolcrib_egress::Exception;
+/// use toolcrib_egress::Destination;
 ///
 /// for text in ["10.1.0.0/16", "127.0.0.1:9000", "[::1]:9000", "fd00::/8", "wiki.corp", "*.internal:8443"] {
-///     assert_eq!(text.parse::<Exception>().unwrap().to_string(), text);
+///     assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
 /// }
-/// assert!("10.1.0.0/99".parse::<Exception>().is_err());
+/// for text in ["10.1.0.0/99", "192.168.1.*", "[::1]9000", "host:0", "a b"] {
+///     assert!(text.parse::<Destination>().is_err(), "{text}");
+/// }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Exception {
+pub struct Destination {
     text: Box<str>,
-    what: Excepted,
+    what: What,
     port: Option<u16>,
 }
 
 #[derive(Debug, Clone)]
-enum Excepted {
+enum What {
     Network(IpNet),
     Name(Globs),
 }
@@ -122,14 +122,14 @@ impl Policy {
     /// # Errors
     /// [`Refusal`].
     pub fn judge_name(&self, host: &str, port: u16) -> Result<(), Refusal> {
-        self.judge_lists(host)?;
-        if self.excepts_name(host, Some(port)) {
+        self.judge_lists(host, None, Some(port))?;
+        if any(&self.exceptions, host, None, Some(port)) {
             return Ok(());
         }
-        let is_internal = |name: &str| host == name || host.strip_suffix(name).is_some_and(|before| before.ends_with('.'));
         if host.split('.').any(str::is_empty) {
             return Err(Refusal::Malformed(format!("{host:?} has an empty label")));
         }
+        let is_internal = |name: &str| host == name || host.strip_suffix(name).is_some_and(|before| before.ends_with('.'));
         if !host.contains('.') || INTERNAL_NAMES.iter().any(|name| is_internal(name)) {
             return Err(Refusal::InternalName(host.to_owned()));
         }
@@ -139,10 +139,14 @@ impl Policy {
     /// Judges an address that is about to be dialled for `host`. Without a port, exceptions for single ports do not count.
     ///
     /// # Errors
-    /// [`Refusal::SpecialAddress`].
+    /// [`Refusal::SpecialAddress`], [`Refusal::Denied`].
     pub fn judge_address(&self, host: &str, address: IpAddr, port: Option<u16>) -> Result<(), Refusal> {
+        if any(&self.deny, "", Some(address), port) {
+            return Err(Refusal::Denied(host.to_owned()));
+        }
         let Some(special) = special_range(address) else { return Ok(()) };
-        let is_excepted = self.excepts_name(host, port) || self.excepts_address(address, port);
+        let by_name = !special.needs_exception_by_address() && any(&self.exceptions, host, None, port);
+        let is_excepted = by_name || any(&self.exceptions, "", Some(address), port);
         let refusal = || Refusal::SpecialAddress { host: host.to_owned(), address, special };
         is_excepted.then_some(()).ok_or_else(refusal)
     }
@@ -153,7 +157,7 @@ impl Policy {
     /// [`Refusal`].
     pub fn judge_literal(&self, address: IpAddr, port: u16) -> Result<(), Refusal> {
         let host = address.to_string();
-        self.judge_lists(&host)?;
+        self.judge_lists(&host, Some(address), Some(port))?;
         self.judge_address(&host, address, Some(port))
     }
 
@@ -163,8 +167,8 @@ impl Policy {
     /// [`Refusal::Port`].
     pub fn judge_port(&self, host: &str, port: u16) -> Result<(), Refusal> {
         let address: Option<IpAddr> = host.parse().ok();
-        let names_it = |exception: &&Exception| exception.port == Some(port) && exception.covers(host, address);
-        if BAD_PORTS.contains(&port) && !self.exceptions.iter().any(|exception| names_it(&exception)) {
+        let names_it = |exception: &Destination| exception.port == Some(port) && exception.covers(host, address);
+        if BAD_PORTS.contains(&port) && !self.exceptions.iter().any(names_it) {
             return Err(Refusal::Port(port));
         }
         Ok(())
@@ -175,54 +179,66 @@ impl Policy {
         self.exceptions.iter().filter_map(|exception| exception.port)
     }
 
-    fn judge_lists(&self, host: &str) -> Result<(), Refusal> {
-        if self.deny.include(host) {
+    fn judge_lists(&self, host: &str, address: Option<IpAddr>, port: Option<u16>) -> Result<(), Refusal> {
+        if any(&self.deny, host, address, port) {
             return Err(Refusal::Denied(host.to_owned()));
         }
-        if self.only_allowed && !self.allow.include(host) {
+        if self.allow.as_ref().is_some_and(|allow| !any(allow, host, address, port)) {
             return Err(Refusal::NotAllowed(host.to_owned()));
         }
         Ok(())
     }
-
-    fn excepts_name(&self, host: &str, port: Option<u16>) -> bool {
-        self.exceptions.iter().any(|exception| exception.applies_to(port) && exception.covers(host, None))
-    }
-
-    fn excepts_address(&self, address: IpAddr, port: Option<u16>) -> bool {
-        self.exceptions.iter().any(|exception| exception.applies_to(port) && exception.covers("", Some(address)))
-    }
 }
 
-impl Exception {
+fn any(destinations: &[Destination], host: &str, address: Option<IpAddr>, port: Option<u16>) -> bool {
+    destinations.iter().any(|destination| destination.applies_to(port) && destination.covers(host, address))
+}
+
+impl Destination {
     fn applies_to(&self, port: Option<u16>) -> bool {
         self.port.is_none() || self.port == port
     }
 
     fn covers(&self, host: &str, address: Option<IpAddr>) -> bool {
         match &self.what {
-            Excepted::Network(network) => address.is_some_and(|address| network.contains(&address)),
-            Excepted::Name(names) => names.include(host),
+            What::Network(network) => address.is_some_and(|address| network.contains(&address)),
+            What::Name(names) => names.include(host),
         }
     }
 }
 
-impl FromStr for Exception {
+impl FromStr for Destination {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (host, port) = split_port(text)?;
+        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '*' | '?');
         let what = if let Ok(address) = host.parse::<IpAddr>() {
-            Excepted::Network(address.into())
+            What::Network(address.into())
         } else if host.contains('/') {
-            Excepted::Network(host.parse().map_err(|_| format!("{host:?} is no network; write it like 10.1.0.0/16"))?)
-        } else if host.is_empty() || !host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '*' | '?')) {
+            What::Network(host.parse().map_err(|_| format!("{host:?} is no network; write it like 10.1.0.0/16"))?)
+        } else if host.is_empty() || !host.chars().all(is_name) {
             return Err(format!("{text:?} is no address, network or name; write it like 10.1.0.0/16, 127.0.0.1:9000 or wiki.corp"));
+        } else if host != "*" && !host.chars().any(char::is_alphabetic) {
+            return Err(format!("{text:?} looks like addresses but would be names; write a network like 192.168.1.0/24"));
         } else {
-            Excepted::Name(Globs::new([host.to_lowercase()]))
+            What::Name(Globs::new([ascii(host)]))
         };
         Ok(Self { text: text.into(), what, port })
     }
+}
+
+/// A name as URLs have it: in lower case, its labels in Punycode.
+fn ascii(name: &str) -> String {
+    let label = |label: &str| {
+        if label.is_ascii() {
+            return label.to_ascii_lowercase();
+        }
+        let encoded = url::Url::parse(&format!("http://{label}.example")).ok();
+        let encoded = encoded.and_then(|url| url.host_str()?.strip_suffix(".example").map(str::to_owned));
+        encoded.unwrap_or_else(|| label.to_lowercase())
+    };
+    name.split('.').map(label).collect::<Vec<_>>().join(".")
 }
 
 /// Splits `host:port`, `[v6]:port`, or what has no port.
@@ -230,20 +246,25 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
     let bad_port = || format!("{text:?} has no port from 1 to 65535 after its colon");
     if let Some((host, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         let port = match rest.strip_prefix(':') {
-            Some(port) => Some(port.parse().map_err(|_| bad_port())?),
-            None => None,
+            Some(port) => Some(port_of(port).ok_or_else(bad_port)?),
+            None if rest.is_empty() => None,
+            None => return Err(bad_port()),
         };
         return Ok((host, port));
     }
     match text.split_once(':') {
         // More than one colon is an address of IPv6 without a port.
         Some((_, rest)) if rest.contains(':') => Ok((text, None)),
-        Some((host, port)) => Ok((host, Some(port.parse().map_err(|_| bad_port())?))),
+        Some((host, port)) => Ok((host, Some(port_of(port).ok_or_else(bad_port)?))),
         None => Ok((text, None)),
     }
 }
 
-impl fmt::Display for Exception {
+fn port_of(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port != 0)
+}
+
+impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }

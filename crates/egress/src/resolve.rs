@@ -45,8 +45,8 @@ pub(crate) struct Vetting {
     pub(crate) policy: Arc<Policy>,
     pub(crate) resolver: Arc<dyn Resolve>,
     pub(crate) port: Option<u16>,
-    /// The host of a proxy, which the operator chose.
-    pub(crate) trusted: Option<String>,
+    /// The hosts of proxies, which the operator chose and which no request may name.
+    pub(crate) trusted: Vec<String>,
 }
 
 impl Vetting {
@@ -58,7 +58,7 @@ impl Vetting {
         if addresses.is_empty() {
             return Err(Unresolved::Empty);
         }
-        if self.trusted.as_ref() != Some(&name) {
+        if !self.trusted.contains(&name) {
             addresses.iter().try_for_each(|address| self.policy.judge_address(&name, *address, self.port))?;
         }
         Ok(addresses)

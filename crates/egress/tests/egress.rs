@@ -13,8 +13,10 @@ use std::{
     },
     time::Duration,
 };
-use toolcrib_contract::{BoxFuture, Globs};
-use toolcrib_egress::{Config, Egress, EgressError, Exception, HeaderName, HeaderValue, Method, Policy, Proxy, Refusal, Request, Resolve};
+use toolcrib_contract::BoxFuture;
+use toolcrib_egress::{
+    Config, Destination, Egress, EgressError, HeaderName, HeaderValue, Method, Policy, Proxy, Refusal, Request, Resolve,
+};
 use toolcrib_testkit::{Served, Site};
 
 /// Names and their addresses; a name with several answers gives the next one at each look-up.
@@ -43,7 +45,7 @@ impl Resolve for Names {
 }
 
 fn config(exceptions: &[String]) -> Config {
-    let exceptions: Vec<Exception> = exceptions.iter().map(|text| text.parse().unwrap()).collect();
+    let exceptions: Vec<Destination> = exceptions.iter().map(|text| text.parse().unwrap()).collect();
     Config {
         policy: Policy { exceptions, ..Policy::default() },
         timeout: Duration::from_secs(10),
@@ -236,6 +238,7 @@ async fn headers_of_the_connection_are_not_for_callers() {
         "upgrade",
         "te",
         "proxy-authorization",
+        "metadata",
         "metadata-flavor",
         "x-aws-ec2-metadata-token",
     ] {
@@ -273,6 +276,14 @@ async fn bodies_are_unpacked_within_bounds() {
         let site = Site::serve(move |_| Served::new(200, body.clone()).header("content-encoding", encoding)).await;
         let answer = get(&egress(&site), &site.url("public.test", "/")).await.unwrap();
         assert_eq!((&*answer.body.bytes, answer.body.is_cut), (text.as_bytes(), false), "{encoding}");
+    }
+    // Frames one after the other, one of them to be skipped; padding after gzip.
+    let frames = [packed("zstd", b"one "), vec![0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9], packed("zstd", b"two")].concat();
+    let padded = [packed("gzip", b"one two"), vec![0; 16]].concat();
+    for (encoding, body) in [("zstd", frames), ("gzip", padded)] {
+        let site = Site::serve(move |_| Served::new(200, body.clone()).header("content-encoding", encoding)).await;
+        let answer = get(&egress(&site), &site.url("public.test", "/")).await.unwrap();
+        assert_eq!((&*answer.body.bytes, answer.body.is_cut), (&b"one two"[..], false), "{encoding}");
     }
     // "hello" by a Brotli encoder, and gzip within gzip.
     let brotli = [0x0b, 0x02, 0x80, b'h', b'e', b'l', b'l', b'o', 0x03];
@@ -320,14 +331,46 @@ async fn answers_that_lie_or_stall_are_errors() {
     assert_eq!(get(&egress, &format!("http://127.0.0.1:{port}/")).await.unwrap_err().class(), "connect");
 }
 
+fn destinations(texts: &[&str]) -> Vec<Destination> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
 #[tokio::test]
-async fn hosts_are_allowed_and_denied_by_name() {
-    let policy = Policy { deny: Globs::new(["*.ads.test"]), allow: Globs::new(["*.test"]), only_allowed: true, ..Policy::default() };
-    let egress = Egress::with_resolver(Config { policy, ..config(&[]) }, Names::new(&[])).unwrap();
+async fn hosts_are_allowed_and_denied() {
+    let policy = Policy {
+        deny: destinations(&["*.ads.test", "böse.test", "10.0.0.5", "93.184.0.0/16"]),
+        allow: Some(destinations(&["*.test"])),
+        exceptions: destinations(&["10.0.0.0/8", "inside.test"]),
+    };
+    let names = Names::new(&[
+        ("inside.test", &[&["10.0.0.5"]]),
+        ("other.test", &[&["10.0.0.6"]]),
+        ("metadata.inside.test", &[&["10.0.0.6"]]),
+        ("denied.test", &[&["93.184.215.14"]]),
+    ]);
+    let egress = Egress::with_resolver(Config { policy, ..config(&[]) }, names).unwrap();
     assert!(egress.judge("https://good.test/").is_ok());
     assert_eq!(egress.judge("https://x.ads.test/").unwrap_err().to_string(), r#"the config denies "x.ads.test" (egress.deny)"#);
     assert_eq!(egress.judge("https://example.com/").unwrap_err().to_string(), r#"the config does not allow "example.com" (egress.allow)"#);
-    assert!(egress.judge("https://X.ADS.test./").is_err(), "no spelling gets around it");
+    for url in ["https://X.ADS.test./", "https://BÖSE.test/", "https://xn--bse-sna.test/"] {
+        assert!(egress.judge(url).is_err(), "no spelling gets around it: {url}");
+    }
+    // What is denied by its address is denied whatever it is called, and whatever is excepted.
+    assert_eq!(
+        egress.addresses("inside.test", 80).await.unwrap_err().to_string(),
+        r#"refused: the config denies "inside.test" (egress.deny)"#
+    );
+    assert!(egress.addresses("denied.test", 80).await.is_err());
+    assert!(egress.addresses("other.test", 80).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_exception_for_a_name_does_not_open_the_metadata_of_the_machine() {
+    let names = Names::new(&[("partner.test", &[&["169.254.169.254"], &["10.0.0.1"]])]);
+    let egress = Egress::with_resolver(config(&["partner.test".into()]), names).unwrap();
+    let error = egress.addresses("partner.test", 80).await.unwrap_err().to_string();
+    assert!(error.contains("a cloud metadata address"), "{error}");
+    assert!(egress.addresses("partner.test", 80).await.is_ok(), "a private one it does");
 }
 
 #[tokio::test]
@@ -374,6 +417,9 @@ async fn a_proxy_is_used_only_when_it_is_configured() {
     for url in ["http://127.0.0.1/", "http://metadata.google.internal/"] {
         assert_eq!(get(&egress, url).await.unwrap_err().class(), "blocked", "the text is judged all the same");
     }
+    let proxy_itself = format!("http://proxy.corp:{}/", proxy.address().port());
+    assert_eq!(get(&egress, &proxy_itself).await.unwrap_err().class(), "blocked", "a proxy is no target");
+    assert!(!format!("{:?}", Proxy { http: "http://u:secret@p/".parse().ok(), ..Proxy::default() }).contains("secret"));
     let without = Egress::with_resolver(config(&[]), Names::new(&[])).unwrap();
     assert_eq!(get(&without, "http://example.test/").await.unwrap_err().class(), "dns");
     assert_eq!(proxy.asked().len(), 1);

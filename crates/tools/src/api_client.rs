@@ -24,7 +24,6 @@ use toolcrib_egress::{Egress, Method, Setup};
 
 /// The longest that a request may be given.
 const MAX_TIMEOUT_SECS: f64 = 300.0;
-const DEFAULT_TIMEOUT_SECS: f64 = 30.0;
 const DEFAULT_MAX_TEXT: usize = 1000;
 /// The most characters of text, and the most bytes of JSON, in one answer.
 const MAX_TEXT: usize = 100_000;
@@ -61,7 +60,7 @@ pub(crate) struct Args {
     /// Fields to send as a form instead of a body.
     #[serde(default)]
     form: Option<BTreeMap<String, serde_json::Value>>,
-    /// Seconds that the request may take, up to 300. Default 30.
+    /// Seconds that the request may take, up to 300. Default as the config says, 30 if it does not.
     #[serde(default)]
     #[schemars(range(min = 0.1, max = 300))]
     timeout: Option<f64>,
@@ -72,7 +71,7 @@ pub(crate) struct Args {
     #[serde(default)]
     #[schemars(range(min = 1, max = 100_000))]
     max_text: Option<usize>,
-    /// Whether redirects are followed. Default true.
+    /// Whether redirects are followed. Default true; with a connection they never are.
     #[serde(default)]
     follow_redirects: Option<bool>,
 }
@@ -204,11 +203,20 @@ impl ApiClient {
         let connection = args.connection.as_deref().map(|name| self.connection(name)).transpose()?;
         let request = request::build(args, method, connection)?;
         let egress = connection.map_or(&self.egress, Connection::egress);
+        let is_told_of_redirects = !request.follows_redirects;
         let fetched = with_heartbeat(cx, "waiting for the answer", egress.send(request)).await;
         let fetched = fetched.map_err(|error| Failure::new(error.class(), error.to_string()))?;
-        let reader =
-            answer::Reader { kept: &self.kept, caller: cx.caller(), max_text: args.max_text.unwrap_or(DEFAULT_MAX_TEXT).min(MAX_TEXT) };
-        reader.read(args.method, fetched, select)
+        let reader = answer::Reader {
+            kept: self.kept.clone(),
+            caller: cx.caller().clone(),
+            max_text: args.max_text.unwrap_or(DEFAULT_MAX_TEXT).min(MAX_TEXT),
+            secrets: connection.map(Connection::secrets).unwrap_or_default(),
+            is_told_of_redirects,
+        };
+        let method = args.method;
+        // Large answers take a while to read: not on a thread that serves others.
+        let read = tokio::task::spawn_blocking(move || reader.read(method, fetched, select)).await;
+        read.unwrap_or_else(|_| Err(Failure::new("bad_answer", "the answer cannot be read")))
     }
 
     fn connection(&self, name: &str) -> Result<&Connection, Failure> {

@@ -7,6 +7,7 @@
 //! | [`reading`] | tells HTML, feeds, JSON and text apart |
 //! | [`limit`] | makes HTML harmless to parse |
 //! | [`extract`], [`metadata`], [`selectors`], [`links`], [`feed`] | read it |
+//! | [`markdown`] | writes it |
 //! | [`robots`], [`crawl`] | follow links, as the site wants it |
 
 mod crawl;
@@ -15,6 +16,7 @@ mod extract;
 mod feed;
 mod limit;
 mod links;
+mod markdown;
 mod metadata;
 mod page;
 mod reading;

@@ -13,24 +13,29 @@ use toolcrib_egress::{Body, Fetched, HeaderMap, StatusCode, header};
 /// Headers whose values are nobody's business: cookies are not kept, and hand out sessions.
 const WITHHELD: &[header::HeaderName] = &[header::SET_COOKIE];
 
-pub(super) struct Reader<'a> {
-    pub(super) kept: &'a Kept,
-    pub(super) caller: &'a CallerId,
+pub(super) struct Reader {
+    pub(super) kept: Kept,
+    pub(super) caller: CallerId,
     pub(super) max_text: usize,
+    /// What the answer must not show.
+    pub(super) secrets: Vec<String>,
+    /// Whether the caller knows that redirects are answers.
+    pub(super) is_told_of_redirects: bool,
 }
 
-impl Reader<'_> {
+impl Reader {
     pub(super) fn read(&self, method: Verb, fetched: Fetched, select: Option<Select>) -> Result<Answer, Failure> {
         let Fetched { url, status, headers, body, redirects, elapsed } = fetched;
+        let body = self.without_secrets(body);
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let answer = Answer {
             method: method.method().to_string(),
             url: url.into(),
             status_code: Some(status.as_u16()),
-            headers: Some(shown(&headers)),
+            headers: Some(self.shown(&headers)),
             redirects: (redirects > 0).then_some(redirects),
             elapsed_ms: u64::try_from(elapsed.as_millis()).ok(),
-            note: is_redirect(status)
+            note: (is_redirect(status) && !self.is_told_of_redirects)
                 .then(|| "the redirect was not followed: a body and secrets do not go to another origin by themselves".into()),
             ..Answer::default()
         };
@@ -50,6 +55,30 @@ impl Reader<'_> {
         }
     }
 
+    fn shown(&self, headers: &HeaderMap) -> BTreeMap<String, String> {
+        let mut shown: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in headers {
+            let mut value = if WITHHELD.contains(name) { "***".to_owned() } else { String::from_utf8_lossy(value.as_bytes()).into_owned() };
+            self.secrets.iter().for_each(|secret| value = value.replace(secret, "***"));
+            let all = shown.entry(name.to_string()).or_default();
+            if !all.is_empty() {
+                all.push_str(", ");
+            }
+            all.push_str(&value);
+        }
+        shown
+    }
+
+    /// A server that sends back what it was sent would show our secrets to whoever asked.
+    fn without_secrets(&self, body: Body) -> Body {
+        let Some(text) = std::str::from_utf8(&body.bytes).ok().filter(|text| self.secrets.iter().any(|secret| text.contains(secret)))
+        else {
+            return body;
+        };
+        let scrubbed = self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
+        Body { bytes: scrubbed.into(), ..body }
+    }
+
     fn json(&self, answer: Answer, json: &Json, select: Option<Select>) -> Result<Answer, Failure> {
         let is_selected = select.is_some();
         let selected = match select {
@@ -64,7 +93,7 @@ impl Reader<'_> {
         }
         let what = if is_selected { "what was selected" } else { "the answer" };
         let note = format!("{what} has {} bytes of JSON; a narrower `select` gives the part that matters", selected.size_bytes());
-        let resource = self.kept.keep(self.caller, "application/json", selected.as_bytes().to_vec());
+        let resource = self.kept.keep(&self.caller, "application/json", selected.as_bytes().to_vec());
         Ok(self.cut(Answer { note: Some(note), resource, ..answer }, selected.as_str()))
     }
 
@@ -74,8 +103,9 @@ impl Reader<'_> {
         if !answer.truncated {
             return Answer { truncated: body.is_cut, ..answer };
         }
-        let note = "max_text gives more of it; the resource holds all that was fetched".to_owned();
-        let resource = self.kept.keep(self.caller, content_type, body.bytes.clone());
+        let resource = self.kept.keep(&self.caller, content_type, body.bytes.clone());
+        let kept = if resource.is_some() { "; the resource holds all that was fetched" } else { "" };
+        let note = format!("max_text gives more of it{kept}");
         Answer { note: Some(note), resource, ..answer }
     }
 
@@ -94,26 +124,11 @@ impl Reader<'_> {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        let resource = self.kept.keep(self.caller, &media_type, body.bytes.clone());
+        let resource = self.kept.keep(&self.caller, &media_type, body.bytes.clone());
         let note = resource.is_none().then(|| "the body is too large to be kept".to_owned());
         let binary = Binary { media_type, size_bytes: body.bytes.len(), sha256 };
         Answer { binary: Some(binary), truncated: body.is_cut, resource, note, ..answer }
     }
-}
-
-fn shown(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let mut shown: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in headers {
-        let value = if WITHHELD.contains(name) { "***".into() } else { String::from_utf8_lossy(value.as_bytes()) };
-        shown
-            .entry(name.to_string())
-            .and_modify(|all| {
-                all.push_str(", ");
-                all.push_str(&value);
-            })
-            .or_insert_with(|| value.into_owned());
-    }
-    shown
 }
 
 fn is_redirect(status: StatusCode) -> bool {

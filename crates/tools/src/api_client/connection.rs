@@ -64,29 +64,69 @@ impl Connection {
     pub(super) fn url(&self, path: &str, method: &Method) -> Result<Url, Failure> {
         let ConnectionSettings { name, base_url, methods, paths, .. } = &self.settings;
         if !methods.is_empty() && !methods.contains(method) {
-            return Err(Failure::new("blocked", format!("the connection {name:?} does not allow {method}")));
+            let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            return Err(Failure::new("blocked", format!("the connection {name:?} does not allow {method}, only {}", allowed.join(", "))));
         }
-        if path.contains("://") || path.starts_with("//") || path.contains('\\') {
-            return Err(Failure::new("bad_url", format!("with a connection, the URL is a path below {}", without_secrets(base_url))));
+        let plain = path.split(['?', '#']).next().unwrap_or_default();
+        if plain.contains("://") || plain.starts_with("//") || plain.contains('\\') {
+            return Err(Failure::new("bad_url", format!("with a connection, the URL is a path below {base_url}")));
+        }
+        let leaves = || Failure::new("blocked", format!("the path leaves {base_url}"));
+        if !stays(plain) {
+            return Err(leaves());
         }
         let base = base_url.as_str().trim_end_matches('/');
         let joined = Url::parse(&format!("{base}/{}", path.trim_start_matches('/')));
         let joined = joined.map_err(|error| Failure::new("bad_url", error.to_string()))?;
-        // Dot segments are resolved by now, written plainly or not.
-        let below =
-            joined.path().strip_prefix(base_url.path().trim_end_matches('/')).filter(|below| below.is_empty() || below.starts_with('/'));
-        let Some(below) = below.filter(|_| joined.origin() == base_url.origin()) else {
-            return Err(Failure::new("blocked", format!("the path leaves {}", without_secrets(base_url))));
-        };
+        let below = joined.path().strip_prefix(base_url.path().trim_end_matches('/'));
+        let below = below.filter(|below| below.is_empty() || below.starts_with('/'));
+        let below = below.filter(|_| joined.origin() == base_url.origin()).ok_or_else(leaves)?;
         if paths.as_ref().is_some_and(|paths| !paths.include(below)) {
-            return Err(Failure::new("blocked", format!("the connection {name:?} does not allow the path {below}")));
+            return Err(Failure::new(
+                "blocked",
+                format!("the connection {name:?} does not allow the path {below}, only {paths:?}", paths = paths.as_ref()),
+            ));
         }
         Ok(joined)
     }
+
+    /// Refuses headers by which some servers take another path or method than the request's.
+    pub(super) fn judge_headers(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        const STEERING: &[&str] =
+            &["x-original-url", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override", "forwarded"];
+        let is_steering = |name: &str| STEERING.contains(&name) || name.starts_with("x-forwarded-");
+        match headers.keys().find(|name| is_steering(name.as_str())) {
+            Some(name) => Err(Failure::new("blocked", format!("the header {name} is not allowed with a connection"))),
+            None => Ok(()),
+        }
+    }
+
+    /// What an answer must not show: the secrets, and the tokens within them.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let values = self.settings.headers.values().filter_map(|value| value.to_str().ok());
+        let with_tokens = values.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, token)| token)]).flatten();
+        // Shorter ones are words that an answer may well hold.
+        with_tokens.map(str::trim).filter(|value| value.len() >= 8).map(ToOwned::to_owned).collect()
+    }
 }
 
-fn without_secrets(base_url: &Url) -> String {
-    let mut shown = base_url.clone();
-    shown.set_query(None);
-    shown.to_string()
+/// Whether a path stays below where it starts, however often a server decodes it: no segment is dots, or holds a slash,
+/// before or after its parameters are taken off.
+fn stays(path: &str) -> bool {
+    path.split('/').all(|segment| {
+        let mut segment = segment.to_owned();
+        for _ in 0..5 {
+            let name = segment.split(';').next().unwrap_or_default();
+            if matches!(name, "." | "..") || (segment.contains(['/', '\\'])) {
+                return false;
+            }
+            let decoded = percent_encoding::percent_decode_str(&segment).decode_utf8_lossy().into_owned();
+            if decoded == segment {
+                return true;
+            }
+            segment = decoded;
+        }
+        // Encoded more often than any server needs it.
+        false
+    })
 }

@@ -1,6 +1,6 @@
 //! What is sent: URL, headers and body out of the arguments.
 
-use super::{Args, DEFAULT_TIMEOUT_SECS, Failure, MAX_TIMEOUT_SECS, connection::Connection};
+use super::{Args, Failure, MAX_TIMEOUT_SECS, connection::Connection};
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 use toolcrib_contract::Json;
@@ -19,6 +19,9 @@ pub(super) fn build(args: &Args, method: Method, connection: Option<&Connection>
     if body.is_some() && matches!(method, Method::GET | Method::HEAD) {
         return Err(bad(format!("{method} takes no body; use `query` for parameters")));
     }
+    if let Some(connection) = connection {
+        connection.judge_headers(&headers)?;
+    }
     let url = url(args, &method, connection)?;
     let secrets = connection.map(|connection| connection.headers().clone()).unwrap_or_default();
     // What the config says, callers do not change.
@@ -26,15 +29,15 @@ pub(super) fn build(args: &Args, method: Method, connection: Option<&Connection>
         headers.remove(name);
     });
     headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("application/json, text/*;q=0.9, */*;q=0.8"));
-    let timeout = args.timeout.unwrap_or(DEFAULT_TIMEOUT_SECS).clamp(0.1, MAX_TIMEOUT_SECS);
     Ok(Request {
         method,
         url,
         headers,
         secrets,
         body: body.map(Into::into),
-        timeout: Some(Duration::from_secs_f64(timeout)),
-        follows_redirects: args.follow_redirects.unwrap_or(true),
+        timeout: args.timeout.map(|timeout| Duration::from_secs_f64(timeout.clamp(0.1, MAX_TIMEOUT_SECS))),
+        // Secrets go where the config says, and nowhere that a server says.
+        follows_redirects: connection.is_none() && args.follow_redirects.unwrap_or(true),
     })
 }
 

@@ -172,7 +172,8 @@ async fn a_connection_has_the_secrets_and_stays_below_its_base() {
     let answer =
         call(&gate, json!({"connection": "tickets", "url": "tickets/7", "query": {"a": "b"}, "headers": {"Authorization": "mine"}})).await;
     assert_eq!(answer["json"]["path"], "/api/v1/tickets/7?a=b");
-    assert_eq!(answer["json"]["headers"]["authorization"], "Bearer secret-word", "the config has the last word");
+    assert_eq!(site.asked()[0].header("authorization"), Some("Bearer secret-word"), "the config has the last word");
+    assert_eq!(answer["json"]["headers"]["authorization"], "***", "a server that echoes shows no secret");
     for path in
         ["../../admin", "/tickets/../../../admin", "tickets/%2e%2e/%2e%2e/%2e%2e/admin", "users", "/tickets/..%2f..%2fx/../../users"]
     {
@@ -182,13 +183,34 @@ async fn a_connection_has_the_secrets_and_stays_below_its_base() {
         assert_eq!(error(&gate, json!({"connection": "tickets", "url": path})).await, "bad_url", "{path}");
     }
     let posted = call(&gate, json!({"connection": "tickets", "url": "tickets", "method": "POST"})).await;
-    assert_eq!(posted["error"], r#"the connection "tickets" does not allow POST"#);
+    assert_eq!(posted["error"], r#"the connection "tickets" does not allow POST, only GET"#);
+    let steered = json!({"connection": "tickets", "url": "tickets/7", "headers": {"X-Original-URL": "/admin"}});
+    assert_eq!(error(&gate, steered).await, "blocked");
+    let with_url = call(&gate, json!({"connection": "tickets", "url": "tickets/7?next=http://x/"})).await;
+    assert_eq!(with_url["json"]["path"], "/api/v1/tickets/7?next=http://x/");
     assert_eq!(
         error(&gate, json!({"url": site.url("127.0.0.1", "/")})).await,
         "blocked",
         "without the connection the host is as any other"
     );
     assert!(!gate.gate().catalogue().tools().any(|tool| tool.spec().description.contains("secret-word")));
+}
+
+#[tokio::test]
+async fn secrets_of_a_connection_follow_no_redirect() {
+    let site = Site::serve(|asked| match asked.path.as_str() {
+        "/api/out" => Served::redirect(302, "/admin"),
+        _ => Served::json(r#""secret""#),
+    })
+    .await;
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", HeaderValue::from_static("Bearer secret-word"));
+    let base_url = site.url("127.0.0.1", "/api").parse().unwrap();
+    let connection = ConnectionSettings { name: "api".into(), base_url, headers, methods: vec![], paths: None, description: None };
+    let gate = gate_of(ApiClient::new(Egress::new(Config::default()).unwrap(), vec![connection], None, Kept::new()).unwrap());
+    let answer = call(&gate, json!({"connection": "api", "url": "out", "follow_redirects": true})).await;
+    assert_eq!((&answer["status_code"], &answer["headers"]["location"]), (&json!(302), &json!("/admin")));
+    assert_eq!(site.asked().len(), 1);
 }
 
 #[tokio::test]

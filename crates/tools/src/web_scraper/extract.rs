@@ -4,6 +4,7 @@ use super::{
     Format,
     limit::limited,
     links,
+    markdown::markdown,
     metadata::Metadata,
     selectors::{self, Chosen, collapsed},
 };
@@ -124,7 +125,7 @@ fn written_without_frame(document: &Document, format: Format) -> String {
 fn written(selection: &Selection<'_>, format: Format) -> String {
     let nodes = selection.nodes().iter();
     let parts: Vec<String> = match format {
-        Format::Markdown => nodes.map(|node| node.md(None).to_string()).collect(),
+        Format::Markdown => nodes.map(|node| markdown(&node.html())).collect(),
         Format::Text => nodes.map(|node| node.formatted_text().to_string()).collect(),
         Format::Html => nodes.map(|node| node.html().to_string()).collect(),
     };

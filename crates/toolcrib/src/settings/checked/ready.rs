@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use toolcrib_contract::Globs;
-use toolcrib_egress::{Config, Egress, Exception, HeaderMap, Method, Policy, Proxy, Setup, Url};
+use toolcrib_egress::{Config, Destination, Egress, HeaderMap, Method, Policy, Proxy, Setup, Url};
 use toolcrib_tools::{ConnectionSettings, ConnectionStrings, DatabaseSettings, Location, Offer, Settings, Tls, WeatherSettings};
 
 /// What `egress.proxy` says where the environment is to be asked.
@@ -50,19 +50,20 @@ fn data_folder(written: &Ready, base: &Path, lookup: Lookup<'_>) -> Option<PathB
 
 fn egress(written: &ready::Egress, base: &Path, lookup: Lookup<'_>, faults: &mut Faults) -> Config {
     let defaults = Config::default();
-    let globs = |patterns: &[Spanned<String>]| Globs::new(patterns.iter().map(|pattern| pattern.value.to_lowercase()));
-    let mut exceptions = Vec::new();
-    for exception in &written.exceptions {
-        match exception.value.parse::<Exception>() {
-            Ok(parsed) => exceptions.push(parsed),
-            Err(reason) => faults.add(exception.fault(reason)),
+    let mut destinations = |written: &[Spanned<String>]| {
+        let mut parsed = Vec::new();
+        for destination in written {
+            match destination.value.parse::<Destination>() {
+                Ok(destination) => parsed.push(destination),
+                Err(reason) => faults.add(destination.fault(reason)),
+            }
         }
-    }
+        parsed
+    };
     let policy = Policy {
-        only_allowed: written.allow.is_some(),
-        allow: globs(written.allow.as_deref().unwrap_or_default()),
-        deny: globs(&written.deny),
-        exceptions,
+        allow: written.allow.as_deref().map(&mut destinations),
+        deny: destinations(&written.deny),
+        exceptions: destinations(&written.exceptions),
     };
     let per_second = within(written.per_host_per_second.as_ref(), 1..=10_000, faults);
     let config = Config {
@@ -120,7 +121,7 @@ fn connection(written: &ready::Connection, faults: &mut Faults) -> Option<Connec
     let ready::Connection { name, base_url, headers, methods, paths, description } = written;
     refuse_odd_name(name, faults);
     let base_url = match base_url {
-        Some(base_url) => url(base_url, faults),
+        Some(base_url) => plain_url(base_url, faults),
         None => {
             faults.add(name.fault("a connection needs a baseUrl"));
             None
@@ -260,6 +261,16 @@ fn url(written: &Spanned<String>, faults: &mut Faults) -> Option<Url> {
             None
         }
     }
+}
+
+/// A URL that others can be put together from: nothing comes after its path.
+fn plain_url(written: &Spanned<String>, faults: &mut Faults) -> Option<Url> {
+    let url = url(written, faults)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        faults.add(written.fault("a base URL ends with its path; put keys into headers"));
+        return None;
+    }
+    Some(url)
 }
 
 fn refuse_odd_name(name: &Spanned<String>, faults: &mut Faults) {
