@@ -168,7 +168,7 @@ mod tests {
         check("price", "1.50");
         check("$.items[*].name", r#"["a","b"]"#);
         check("$.items[?@.id > 1].name", r#"["a","b"]"#);
-        check("$.items[1]", r#"{"id": 2, "name": "b"}"#);
+        check("$.items[1]", r#"{"id":2,"name":"b"}"#);
         check("$..id", "[12345678901234567890123,2]");
         check("$..name", r#"["a","b"]"#);
         check("$['items'][1]['name']", r#""b""#);
