@@ -14,15 +14,17 @@ const PREFIX: &str = "toolcrib://results/";
 const MAX_TOTAL_BYTES: u64 = 64 << 20;
 /// How large one result may be, so that it can still be read in one answer.
 pub(crate) const MAX_BYTES: usize = 5 << 20;
+/// How long the name of its type may be.
+const MAX_TYPE_CHARS: usize = 100;
 /// How long a result is kept.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Keeps results. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Kept(Cache<String, Result>);
+pub(crate) struct Kept(Cache<String, KeptResult>);
 
 #[derive(Clone)]
-struct Result {
+struct KeptResult {
     owner: Arc<str>,
     mime_type: Arc<str>,
     bytes: Bytes,
@@ -30,7 +32,9 @@ struct Result {
 
 impl Kept {
     pub(crate) fn new() -> Self {
-        let weight = |_: &String, result: &Result| u32::try_from(result.bytes.len()).unwrap_or(u32::MAX);
+        let weight = |id: &String, result: &KeptResult| {
+            u32::try_from(result.bytes.len() + result.mime_type.len() + id.len() + 256).unwrap_or(u32::MAX)
+        };
         Self(Cache::builder().max_capacity(MAX_TOTAL_BYTES).weigher(weight).time_to_live(LIFETIME).build())
     }
 
@@ -48,7 +52,14 @@ impl Kept {
             id
         });
         let uri = format!("{PREFIX}{id}");
-        self.0.insert(id, Result { owner: Arc::clone(&owner.subject), mime_type: mime_type.into(), bytes });
+        self.0.insert(
+            id,
+            KeptResult {
+                owner: Arc::clone(&owner.subject),
+                mime_type: mime_type.chars().take(MAX_TYPE_CHARS).collect::<String>().into(),
+                bytes,
+            },
+        );
         Some(uri)
     }
 
@@ -69,10 +80,10 @@ pub(crate) fn link(uri: &str, name: &str, mime_type: &str) -> Content {
 }
 
 impl Callable for Kept {
-    fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, std::result::Result<Output, CallError>> {
+    fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
         let found = input.name.strip_prefix(PREFIX).and_then(|id| self.0.get(id)).filter(|result| result.owner == cx.caller().subject);
         Box::pin(async move {
-            let Some(Result { mime_type, bytes, .. }) = found else {
+            let Some(KeptResult { mime_type, bytes, .. }) = found else {
                 return Err(CallError::NotFound { kind: Kind::Resource, name: input.name });
             };
             let contents = match std::str::from_utf8(&bytes) {

@@ -6,7 +6,7 @@
 //! | [`page`] | fetches and keeps pages |
 //! | [`reading`] | tells HTML, feeds, JSON and text apart |
 //! | [`limit`] | makes HTML harmless to parse |
-//! | [`extract`], [`metadata`], [`selectors`], [`links`], [`feed`] | read it |
+//! | [`extract`], [`metadata`], [`selectors`], [`links`], [`feed`], [`hidden`] | read it |
 //! | [`markdown`] | writes it |
 //! | [`robots`], [`crawl`] | follow links, as the site wants it |
 
@@ -14,6 +14,7 @@ mod crawl;
 mod cut;
 mod extract;
 mod feed;
+mod hidden;
 mod limit;
 mod links;
 mod markdown;
@@ -205,7 +206,14 @@ impl WebScraper {
         {
             return Err(Failure::new("robots", reason));
         }
-        self.pages.get(url, is_later_piece).await.map_err(|error| Failure::new(error.class(), error.to_string()))
+        let (page, origin) = self.pages.get(url, is_later_piece).await.map_err(|error| Failure::new(error.class(), error.to_string()))?;
+        // A redirect may lead where the site does not want robots either.
+        if let Some(robots) = self.robots.as_ref().filter(|_| page.url != *target.url())
+            && let Verdict::Refused(reason) = robots.judge(&page.url).await
+        {
+            return Err(Failure::new("robots", format!("it redirects to {}: {reason}", page.url)));
+        }
+        Ok((page, origin))
     }
 
     /// Reads a page as what it is; a body that is none is kept to be read as a resource.
@@ -220,7 +228,8 @@ impl WebScraper {
         let read = crate::big_stack::on_big_stack(move || reading::read(&reading, &chosen, format)).await?;
         Ok(read.map_err(|reason| {
             let resource = self.kept.keep(cx.caller(), &page.media_type(), page.body.bytes.clone());
-            Failure { resource, ..Failure::new("unsupported_type", reason) }
+            let kept = if resource.is_some() { "; the resource holds it as it is" } else { "; it is too large to be kept" };
+            Failure { resource, ..Failure::new("unsupported_type", reason + kept) }
         }))
     }
 
@@ -294,7 +303,7 @@ impl Tool for WebScraper {
 
     fn present(&self, answer: &Answer, written: &mut ToolOutput) {
         written.is_error = answer.error.is_some();
-        written.meta = (!written.is_error).then(|| untrusted(&["title", "content", "metadata", "links", "fields", "pages"]));
+        written.meta = Some(untrusted(&["title", "content", "metadata", "links", "fields", "pages", "error"]));
         if let Some(uri) = &answer.resource {
             written.content.push(kept::link(uri, "the body", "application/octet-stream"));
         }

@@ -57,13 +57,15 @@ impl Crawl<'_> {
             Some(robots) => robots.delay(self.start).await,
             None => None,
         };
-        let mut seen: HashSet<Url> = HashSet::from([self.start.clone()]);
+        let mut seen: HashSet<Url> = HashSet::from([links::normalised(self.start.clone())]);
+        let mut left_out = 0;
         let mut frontier = links.to_vec();
         let mut followed: Vec<Followed> = Vec::new();
         for depth in 1..=depth {
             let room = self.max_pages - 1 - followed.len();
-            let next: Vec<Url> =
-                frontier.into_iter().filter(|url| links::may_be_page(url) && seen.insert(url.clone())).take(room).collect();
+            let mut next: Vec<Url> = frontier.into_iter().filter(|url| links::may_be_page(url) && seen.insert(url.clone())).collect();
+            left_out += next.len().saturating_sub(room);
+            next.truncate(room);
             let level = self.level(next, depth, delay, ends, followed.len()).await?;
             frontier = level.iter().flat_map(|page| page.links.iter().cloned()).collect();
             followed.extend(level);
@@ -71,6 +73,9 @@ impl Crawl<'_> {
                 notes.push("the time for following links is over; not all were followed".into());
                 break;
             }
+        }
+        if left_out > 0 {
+            notes.push(format!("{left_out} links were not followed: max_pages is {}", self.max_pages));
         }
         Ok(followed)
     }

@@ -19,9 +19,15 @@ pub(super) fn piece(text: &str, offset: usize, max_chars: usize) -> Piece {
     let whole = &rest[..hard_end];
     let half = whole.char_indices().nth(max_chars / 2).map_or(0, |(index, _)| index);
     let boundary = ["\n\n", "\n", ". ", " "].iter().find_map(|mark| whole[half..].rfind(mark).map(|index| half + index + mark.len()));
-    let end = boundary.unwrap_or(hard_end);
-    let cut = &rest[..end];
+    let cut = without_last_heading(&rest[..boundary.unwrap_or(hard_end)]);
     Piece { text: cut.to_owned(), total_chars, next_offset: Some(offset + cut.chars().count()) }
+}
+
+/// A heading belongs to what follows it, so that it begins the next piece.
+fn without_last_heading(piece: &str) -> &str {
+    let last = piece.trim_end().rfind('\n').map_or(0, |index| index + 1);
+    let is_heading = piece[last..].starts_with('#') && piece[last..].trim_start_matches('#').starts_with(' ');
+    if is_heading && last > 0 { &piece[..last] } else { piece }
 }
 
 #[cfg(test)]
@@ -42,6 +48,7 @@ mod tests {
             assert_eq!(whole, text, "{max_chars}");
         }
         assert_eq!(piece("one two three", 0, 9).text, "one two ");
+        assert_eq!(piece("Some text here.\n\n## Next\n\nIt goes on and on.", 0, 27).text, "Some text here.\n\n");
         assert_eq!(piece("abc", 99, 5), Piece { text: String::new(), total_chars: 3, next_offset: None });
     }
 }

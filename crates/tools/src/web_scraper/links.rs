@@ -18,7 +18,9 @@ pub(super) fn internal(document: &Document, page: &Url, base: &Url) -> Vec<Url> 
     let own = normalised(page.clone());
     let mut seen = HashSet::from([own.to_string()]);
     let mut links = Vec::new();
-    for node in document.select("a[href], area[href]").nodes() {
+    // What the content links to comes before what the frame of the page does.
+    let (content, all) = (document.select("main a[href], article a[href], [role='main'] a[href]"), document.select("a[href], area[href]"));
+    for node in content.nodes().iter().chain(all.nodes()) {
         let is_unwanted =
             node.attr("rel").is_some_and(|rel| rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("nofollow")));
         let Some(url) = node.attr("href").and_then(|href| base.join(href.trim()).ok()) else { continue };
@@ -56,7 +58,7 @@ pub(super) fn may_be_page(url: &Url) -> bool {
 }
 
 /// The URL in the form by which it is known: no fragment, no marks of campaigns.
-fn normalised(mut url: Url) -> Url {
+pub(super) fn normalised(mut url: Url) -> Url {
     const CAMPAIGNS: &[&str] = &["fbclid", "gclid", "mc_cid", "mc_eid", "msclkid", "ref_src"];
     url.set_fragment(None);
     let is_campaign = |name: &str| name.starts_with("utm_") || CAMPAIGNS.contains(&name);

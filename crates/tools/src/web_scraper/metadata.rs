@@ -85,6 +85,8 @@ impl Metadata {
             if let Some(slot) = Slot::of(&name) {
                 first(slot, &value);
             } else if let Some(name) = name.strip_prefix("og:").filter(|_| open_graph.len() < MAX_VALUES) {
+                let is_address = matches!(name, "image" | "url" | "image:url" | "image:secure_url" | "video" | "audio");
+                let value = if is_address { base.join(&value).map_or(value, String::from) } else { value };
                 open_graph.entry(name.to_owned()).or_insert(value);
             } else if let Some(name) = name.strip_prefix("twitter:").filter(|_| twitter.len() < MAX_VALUES) {
                 twitter.entry(name.to_owned()).or_insert(value);

@@ -40,6 +40,10 @@ impl Page {
         self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    fn header_bytes(&self) -> usize {
+        self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum()
+    }
+
     pub(super) fn media_type(&self) -> String {
         media_type(self.content_type())
     }
@@ -47,7 +51,9 @@ impl Page {
 
 impl Pages {
     pub(super) fn new(egress: Egress) -> Self {
-        let weight = |url: &String, page: &Arc<Page>| u32::try_from(page.body.bytes.len() + url.len() + 1024).unwrap_or(u32::MAX);
+        let weight = |url: &String, page: &Arc<Page>| {
+            u32::try_from(page.body.bytes.len() + page.header_bytes() + url.len() + 1024).unwrap_or(u32::MAX)
+        };
         Self { egress, kept: Cache::builder().max_capacity(MAX_TOTAL_BYTES).weigher(weight).time_to_live(LIFETIME).build() }
     }
 
@@ -75,8 +81,9 @@ impl Pages {
             return Ok((page, Origin::Revalidated));
         }
         let page = Arc::new(Page { url: end, status, headers, body });
-        let may_be_kept = page.status.is_success()
-            && !page.headers.get(header::CACHE_CONTROL).is_some_and(|value| value.as_bytes().windows(8).any(|word| word == b"no-store"));
+        let mut directives = page.headers.get_all(header::CACHE_CONTROL).iter().map(|value| value.as_bytes().to_ascii_lowercase());
+        let is_private = directives.any(|directive| directive.windows(8).any(|word| word == b"no-store"));
+        let may_be_kept = page.status.is_success() && !is_private;
         if may_be_kept {
             self.kept.insert(url.to_owned(), Arc::clone(&page));
         }
