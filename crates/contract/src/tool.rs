@@ -7,7 +7,7 @@ use crate::{
     output::{Output, ToolOutput},
     spec::Spec,
 };
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{any::Any, fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 use toolcrib_json::{Json, Members};
@@ -20,7 +20,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The types give the schemas; the doc comments of their fields become the descriptions that the model reads.
 ///
 /// ```
-/// use schemars::{JsonSchema, generate::SchemaSettings};
+/// use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 /// use serde::{Deserialize, Serialize};
 /// use toolcrib_contract::{Annotations, CallContext, CallError, Spec, Tool};
 ///
@@ -136,9 +136,18 @@ pub fn typed<T: Tool>(tool: T) -> (Spec, Arc<dyn Callable>) {
 }
 
 fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Json {
-    let schema = settings.into_generator().into_root_schema_for::<T>();
+    // Formats of Rust's numbers are none that JSON Schema knows; validators complain about them.
+    let without_formats = RecursiveTransform(|schema: &mut Schema| {
+        if schema.get("format").and_then(|format| format.as_str()).is_some_and(|format| !KNOWN_FORMATS.contains(&format)) {
+            schema.remove("format");
+        }
+    });
+    let schema = settings.with_transform(without_formats).into_generator().into_root_schema_for::<T>();
     Json::of(&schema).expect("a schema is JSON")
 }
+
+/// Formats of JSON Schema (2020-12, section 7.3) that types here may have.
+const KNOWN_FORMATS: &[&str] = &["date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid", "regex"];
 
 struct Typed<T>(T);
 

@@ -2,17 +2,15 @@
 //!
 //! Schemas are compiled once, when a source is published. They never fetch a `$ref`, and their patterns run in linear time.
 
+mod faults;
 mod weight;
 
 use crate::{Permitted, catalogue::Entry};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
-use std::fmt::Write;
 use toolcrib_contract::{CallError, Json};
 use toolcrib_json::{DEFAULT_MAX_DEPTH, check_depth};
 
-/// The most faults that one answer lists: enough to mend a call, not a flood.
-const MAX_FAULTS: usize = 5;
 /// The largest schema that is compiled.
 const MAX_SCHEMA_BYTES: usize = 256 * 1024;
 /// The deepest arguments for a schema that refers to itself: each level may then make more work than the one before.
@@ -35,7 +33,7 @@ pub(crate) enum Arguments {
     /// Nothing: any object will do, and is passed on unread.
     AnyObject,
     /// A schema, and how deep the arguments may nest.
-    Schema { validator: Box<Validator>, max_depth: usize },
+    Schema { validator: Box<Validator>, schema: Box<Value>, max_depth: usize },
 }
 
 impl Arguments {
@@ -50,21 +48,23 @@ impl Arguments {
         let weight = weight::weigh(&schema).map_err(SchemaFault)?;
         let max_depth = if weight.is_recursive { MAX_RECURSIVE_DEPTH } else { DEFAULT_MAX_DEPTH };
         let compiled = jsonschema::options().with_pattern_options(PatternOptions::regex()).build(&schema);
-        compiled.map(|validator| Self::Schema { validator: Box::new(validator), max_depth }).map_err(|error| SchemaFault(error.to_string()))
+        compiled
+            .map(|validator| Self::Schema { validator: Box::new(validator), schema: Box::new(schema), max_depth })
+            .map_err(|error| SchemaFault(error.to_string()))
     }
 
     /// Checks the arguments, and gives them as they are to go on: what is judged is what the tool gets.
     fn check(&self, arguments: &Json) -> Result<Option<Json>, CallError> {
-        let Self::Schema { validator: schema, max_depth } = self else { return Ok(None) };
+        let Self::Schema { validator, schema, max_depth } = self else { return Ok(None) };
         check_depth(arguments.as_bytes(), *max_depth).map_err(|error| CallError::InvalidArguments(error.to_string()))?;
         let value = arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
-        if schema.is_valid(&value) {
+        if validator.is_valid(&value) {
             return Ok(None);
         }
-        if let Some(given) = without_nulls(&value).filter(|given| schema.is_valid(given)) {
+        if let Some(given) = without_nulls(&value).filter(|given| validator.is_valid(given)) {
             return Ok(Some(Json::from(&given)));
         }
-        Err(CallError::InvalidArguments(faults(schema, &value)))
+        Err(CallError::InvalidArguments(faults::say(validator, schema, &value)))
     }
 }
 
@@ -105,36 +105,6 @@ fn accepts_any_object(schema: &Value) -> bool {
     schema.as_object().is_some_and(is_plain)
 }
 
-/// Says where what is wrong: a JSON pointer, what the schema asks for, and what came.
-fn faults(schema: &Validator, value: &Value) -> String {
-    let mut text = String::new();
-    let mut found = schema.iter_errors(value);
-    for error in found.by_ref().take(MAX_FAULTS) {
-        let pointer = error.instance_path().as_str();
-        let place = if pointer.is_empty() { "the arguments" } else { pointer };
-        let came = kind_of(value.pointer(pointer));
-        let separator = if text.is_empty() { "" } else { "; " };
-        // The value itself is left out: it may be huge, and it may be secret.
-        let _ = write!(text, "{separator}{place}: {} (found {came})", error.masked_with("it"));
-    }
-    if found.next().is_some() {
-        text.push_str("; and more");
-    }
-    text
-}
-
-fn kind_of(value: Option<&Value>) -> &'static str {
-    match value {
-        None => "nothing",
-        Some(Value::Null) => "null",
-        Some(Value::Bool(_)) => "a boolean",
-        Some(Value::Number(_)) => "a number",
-        Some(Value::String(_)) => "a string",
-        Some(Value::Array(_)) => "an array",
-        Some(Value::Object(_)) => "an object",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,10 +123,20 @@ mod tests {
             check(&schema, r#"{"n": "one"}"#).unwrap_err(),
             r#"invalid arguments: /n: it is not of type "integer" (found a string)"#
         );
-        assert_eq!(check(&schema, "{}").unwrap_err(), r#"invalid arguments: the arguments: "n" is a required property (found an object)"#);
+        assert_eq!(check(&schema, "{}").unwrap_err(), r#"invalid arguments: the arguments: "n" is a required property"#);
         assert_eq!(
             check(&schema, r#"{"n": 1, "tags": ["a", "c"]}"#).unwrap_err(),
-            r#"invalid arguments: /tags/1: it is not one of "a" or "b" (found a string)"#
+            r#"invalid arguments: /tags/1: expected one of "a", "b" (found a string)"#
+        );
+        let documented = json!({"type": "object", "additionalProperties": false, "properties": {"unit": {"$ref": "#/$defs/Unit"}},
+            "$defs": {"Unit": {"oneOf": [{"const": "metric", "description": "m"}, {"const": "imperial"}]}}});
+        assert_eq!(
+            check(&documented, r#"{"unit": "kelvin"}"#).unwrap_err(),
+            r#"invalid arguments: /unit: expected one of "metric", "imperial" (found a string)"#
+        );
+        assert_eq!(
+            check(&documented, r#"{"units": "metric"}"#).unwrap_err(),
+            r#"invalid arguments: there is no argument "units"; known are "unit""#
         );
         assert_eq!(check(&schema, r#"{"n": 1, "tags": null}"#), Ok(()), "null means that there is none");
         assert!(check(&schema, r#"{"n": null}"#).is_err());
