@@ -161,6 +161,8 @@ pub(crate) enum Cut {
 pub(crate) enum SqlError {
     #[error("there is no database {name:?}; known are {known}")]
     UnknownDatabase { name: String, known: String },
+    #[error("say which database is meant: {known}")]
+    WhichDatabase { known: String },
     #[error("{0}")]
     BadConnectionString(String),
     #[error("refused: {0}")]
@@ -193,10 +195,18 @@ impl SqlError {
         Self::Statement { message: message.into(), position: None, hint: None, code: None }
     }
 
+    /// The same error with its position elsewhere.
+    fn placed(self, place: impl Fn(usize) -> usize) -> Self {
+        match self {
+            Self::Statement { message, position, hint, code } => Self::Statement { message, position: position.map(place), hint, code },
+            other => other,
+        }
+    }
+
     /// What kind of failure it is, in one word that stays.
     pub(crate) fn class(&self) -> &'static str {
         match self {
-            Self::UnknownDatabase { .. } => "unknown_database",
+            Self::UnknownDatabase { .. } | Self::WhichDatabase { .. } => "unknown_database",
             Self::BadConnectionString(_) => "bad_connection_string",
             Self::Refused(_) => "refused",
             Self::Statement { .. } => "statement",
@@ -236,7 +246,8 @@ impl Databases {
             let mut all = self.named.values();
             return match (all.next(), all.next()) {
                 (Some(only), None) => Ok(Arc::clone(only)),
-                _ => Err(SqlError::UnknownDatabase { name: String::new(), known: known() }),
+                (None, _) => Err(SqlError::WhichDatabase { known: "none is configured".into() }),
+                (Some(_), _) => Err(SqlError::WhichDatabase { known: known() }),
             };
         };
         if let Some(database) = self.named.get(name) {

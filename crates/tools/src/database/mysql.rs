@@ -44,8 +44,8 @@ impl Mysql {
     }
 
     pub(super) async fn query(&self, ask: Ask) -> Result<Table, SqlError> {
-        statement::judge(&ask.sql, Grammar::Mysql, &self.mask).map_err(SqlError::Refused)?;
-        self.run(ask, &self.mask).await
+        let passed = statement::judge(&ask.sql, Grammar::Mysql, &self.mask).map_err(SqlError::Refused)?;
+        self.run(Ask { sql: passed.sql, ..ask }, &self.mask).await
     }
 
     pub(super) async fn query_own(&self, ask: Ask) -> Result<Table, SqlError> {
@@ -63,7 +63,7 @@ impl Mysql {
             // The rest of a result that was cut would have to be read to its end: the connection is closed instead.
             Ok(Ok(Done::Cut(table))) => Ok(table),
             Ok(Err(error)) => {
-                if matches!(error, SqlError::Statement { .. } | SqlError::Refused(_)) {
+                if matches!(error, SqlError::Statement { .. } | SqlError::Refused(_)) && session.end().await.is_ok() {
                     session.hand_back();
                 }
                 Err(error)
@@ -108,20 +108,31 @@ impl Session {
             return Ok(Done::Cut(table));
         }
         drop(found);
-        self.conn.query_drop("ROLLBACK").await.map_err(failed)?;
+        self.end().await.map_err(failed)?;
         Ok(Done::Whole(table))
+    }
+
+    /// Leaves nothing behind for the next statement.
+    async fn end(&mut self) -> Result<(), Error> {
+        if !self.conn.reset().await? {
+            return Err(Error::Driver(mysql_async::DriverError::ConnectionClosed));
+        }
+        guard(&mut self.conn, &self.guards).await
     }
 }
 
 impl Breakable for Session {
-    async fn break_off(self) {
+    async fn break_off(&mut self) {
         let (id, opts) = (self.conn.id(), self.conn.opts().clone());
-        if let Ok(mut other) = Conn::new(opts).await {
-            // Gone already is as good as killed.
-            let _ = other.query_drop(format!("KILL {id}")).await;
-            let _ = other.disconnect().await;
+        let Ok(mut other) = Conn::new(opts).await else { return };
+        // Gone already is as good as killed.
+        let _ = other.query_drop(format!("KILL {id}")).await;
+        // Some functions look up only when they are done: until then the place is taken.
+        let still_there = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE id = {id}");
+        while let Ok(Some(1_u64)) = other.query_first(still_there.as_str()).await {
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        drop(self.conn);
+        let _ = other.disconnect().await;
     }
 }
 
@@ -161,7 +172,9 @@ fn json(cell: Value, column: &mysql_async::Column) -> Json {
             value::text(&format!("{year:04}-{month:02}-{day:02}"))
         }
         Value::Date(year, month, day, hour, minute, second, micros) => {
-            value::text(&format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{}", fraction(micros)))
+            // A timestamp is a moment, and the session's time zone is UTC.
+            let zone = if matches!(column.column_type(), T::MYSQL_TYPE_TIMESTAMP | T::MYSQL_TYPE_TIMESTAMP2) { "Z" } else { "" };
+            value::text(&format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{}{zone}", fraction(micros)))
         }
         Value::Time(is_negative, days, hours, minutes, seconds, micros) => {
             let sign = if is_negative { "-" } else { "" };
@@ -191,7 +204,18 @@ fn fraction(micros: u32) -> String {
 fn kind_of(column: &mysql_async::Column) -> String {
     use ColumnType as T;
     let is_bytes = is_binary(column);
-    let unsigned = if column.flags().contains(ColumnFlags::UNSIGNED_FLAG) { " unsigned" } else { "" };
+    let is_number = matches!(
+        column.column_type(),
+        T::MYSQL_TYPE_TINY
+            | T::MYSQL_TYPE_SHORT
+            | T::MYSQL_TYPE_INT24
+            | T::MYSQL_TYPE_LONG
+            | T::MYSQL_TYPE_LONGLONG
+            | T::MYSQL_TYPE_FLOAT
+            | T::MYSQL_TYPE_DOUBLE
+            | T::MYSQL_TYPE_NEWDECIMAL
+    );
+    let unsigned = if is_number && column.flags().contains(ColumnFlags::UNSIGNED_FLAG) { " unsigned" } else { "" };
     let name = match column.column_type() {
         T::MYSQL_TYPE_TINY => "tinyint",
         T::MYSQL_TYPE_SHORT => "smallint",
@@ -246,7 +270,7 @@ fn explain(error: Error, timeout: Duration) -> SqlError {
             SqlError::Statement { message: told.message, position: None, hint, code: Some(told.state) }
         }
         Error::Io(mysql_async::IoError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => SqlError::TooLarge,
-        other if other.to_string().contains("Packet too large") => SqlError::TooLarge,
+        other if other.to_string().contains("max_allowed_packet") || other.to_string().contains("Packet too large") => SqlError::TooLarge,
         other => SqlError::statement(format!("the connection broke off: {other}")),
     }
 }
@@ -266,11 +290,7 @@ impl Manager for Connector {
     }
 
     async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<SqlError> {
-        let failed = |error| RecycleError::Backend(explain(error, self.0.timeout));
-        if !session.conn.reset().await.map_err(failed)? {
-            return Err(RecycleError::message("the server cannot reset a connection"));
-        }
-        guard(&mut session.conn, &session.guards).await.map_err(failed)
+        if session.conn.is_disconnected() { Err(RecycleError::message("the connection is closed")) } else { Ok(()) }
     }
 }
 
@@ -294,15 +314,15 @@ async fn connect(login: &Login) -> Result<Session, SqlError> {
     Ok(Session { conn, guards })
 }
 
-/// What every session is told before a caller's statement. Two modes change how a text is read, and with it what the
-/// statement is: they are taken out.
+/// What every session is told before a caller's statement. Modes change how a text is read, and with it what the statement
+/// is: they are set, whatever the server's are.
 fn guards(timeout: Duration, is_maria: bool) -> Arc<[String]> {
     let limit = if is_maria {
         format!("SET SESSION max_statement_time = {}", timeout.as_secs_f64())
     } else {
         format!("SET SESSION max_execution_time = {}", timeout.as_millis())
     };
-    let lexical = "SET SESSION sql_mode = REPLACE(REPLACE(@@SESSION.sql_mode, 'ANSI_QUOTES', ''), 'NO_BACKSLASH_ESCAPES', '')";
+    let lexical = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'";
     let guards = ["SET SESSION TRANSACTION READ ONLY", "SET SESSION time_zone = '+00:00'", "SET SESSION lock_wait_timeout = 5", lexical];
     guards.iter().map(ToString::to_string).chain([limit]).collect()
 }

@@ -1,16 +1,20 @@
 //! Connections that are used again, and what becomes of those that are not.
 
-use super::{DatabaseSettings, MAX_WAIT, SqlError, login::CONNECT_TIMEOUT};
+use super::{DatabaseSettings, MAX_WAIT, SqlError};
 use deadpool::managed::{self, Manager, Object, PoolError};
 use std::{
     fmt,
     ops::{Deref, DerefMut},
+    time::Duration,
 };
+
+/// How long a statement that was broken off may take to end at the server before its place is given away.
+const MAX_ENDING: Duration = Duration::from_secs(600);
 
 /// A connection whose statement can be broken off.
 pub(super) trait Breakable: Send + 'static {
-    /// Ends the statement at the server and closes the connection.
-    fn break_off(self) -> impl Future<Output = ()> + Send;
+    /// Breaks the statement off at the server, and waits until it has ended there.
+    fn break_off(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 /// Connections to one server, at most so many at once.
@@ -21,7 +25,7 @@ pub(super) struct Pool<M: Manager> {
 
 impl<M> Pool<M>
 where
-    M: Manager<Error = SqlError>,
+    M: Manager<Error = SqlError> + 'static,
     M::Type: Breakable,
 {
     pub(super) fn new(manager: M, settings: &DatabaseSettings) -> Self {
@@ -47,11 +51,11 @@ impl<M: Manager> fmt::Debug for Pool<M> {
 }
 
 /// A connection on which a statement runs. If it is dropped, and not handed back, the statement is broken off at the server.
-pub(super) struct Lease<M: Manager>(Option<Object<M>>)
+pub(super) struct Lease<M: Manager + 'static>(Option<Object<M>>)
 where
     M::Type: Breakable;
 
-impl<M: Manager> Lease<M>
+impl<M: Manager + 'static> Lease<M>
 where
     M::Type: Breakable,
 {
@@ -63,7 +67,7 @@ where
 
 const HELD: &str = "the connection is there until it is handed back";
 
-impl<M: Manager> Deref for Lease<M>
+impl<M: Manager + 'static> Deref for Lease<M>
 where
     M::Type: Breakable,
 {
@@ -74,7 +78,7 @@ where
     }
 }
 
-impl<M: Manager> DerefMut for Lease<M>
+impl<M: Manager + 'static> DerefMut for Lease<M>
 where
     M::Type: Breakable,
 {
@@ -83,17 +87,18 @@ where
     }
 }
 
-impl<M: Manager> Drop for Lease<M>
+impl<M: Manager + 'static> Drop for Lease<M>
 where
     M::Type: Breakable,
 {
     fn drop(&mut self) {
-        if let Some(session) = self.0.take() {
-            let session = Object::take(session);
+        if let Some(mut session) = self.0.take() {
             tokio::spawn(async move {
-                if tokio::time::timeout(CONNECT_TIMEOUT, session.break_off()).await.is_err() {
-                    tracing::debug!("a statement could not be broken off; the server ends it at its own time limit");
+                if tokio::time::timeout(MAX_ENDING, session.break_off()).await.is_err() {
+                    tracing::warn!("a statement that was broken off still runs at the server");
                 }
+                // Only now the place is free: what goes on at the server counts among the connections.
+                drop(Object::take(session));
             });
         }
     }

@@ -34,7 +34,7 @@ use tokio_postgres::{
     config::SslMode,
     error::{ErrorPosition, SqlState},
     tls::MakeTlsConnect,
-    types::{Format, IsNull, ToSql, Type, to_sql_checked},
+    types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 use toolcrib_egress::Egress;
@@ -69,8 +69,9 @@ impl Postgres {
     }
 
     pub(super) async fn query(&self, ask: Ask) -> Result<Table, SqlError> {
-        let shape = statement::judge(&ask.sql, Grammar::Postgres, &self.mask).map_err(SqlError::Refused)?;
-        self.run(ask, shape, &self.mask).await
+        let passed = statement::judge(&ask.sql, Grammar::Postgres, &self.mask).map_err(SqlError::Refused)?;
+        let done = self.run(Ask { sql: passed.sql.clone(), ..ask }, passed.shape, &self.mask).await;
+        done.map_err(|error| error.placed(|position| passed.original(position)))
     }
 
     pub(super) async fn query_own(&self, ask: Ask) -> Result<Table, SqlError> {
@@ -89,8 +90,10 @@ impl Postgres {
             Ok(Err(error)) => {
                 // After a plain mistake the session is as good as before; after anything else it is in doubt.
                 let is_plain = matches!(error, SqlError::Statement { .. } | SqlError::Refused(_));
-                if is_plain && session.client.batch_execute("ROLLBACK").await.is_ok() {
+                if is_plain && session.end().await.is_ok() {
                     session.hand_back();
+                } else if session.meter.is_full() {
+                    return Err(SqlError::TooLarge);
                 }
                 Err(error)
             }
@@ -100,8 +103,10 @@ impl Postgres {
 }
 
 impl Breakable for Session {
-    async fn break_off(self) {
+    async fn break_off(&mut self) {
         self.canceller.cancel().await;
+        // Whatever comes: the server answers once the statement has really ended, and the connection then closes.
+        let _ = self.client.batch_execute("ROLLBACK").await;
     }
 }
 
@@ -144,8 +149,15 @@ impl Session {
         };
         let masked = hidden.iter().flatten().cloned().collect();
         let table = reader.rows.into_table(columns, cut, masked)?;
-        self.client.batch_execute("ROLLBACK").await.map_err(failed)?;
+        self.end().await.map_err(failed)?;
         Ok(table)
+    }
+
+    /// Leaves nothing behind for the next statement. What the driver has prepared for itself stays.
+    async fn end(&self) -> Result<(), tokio_postgres::Error> {
+        const END: &str = "ROLLBACK; CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); \
+            DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES";
+        self.client.batch_execute(END).await
     }
 
     async fn fetch(&self, reader: &mut Reader<'_>) -> Result<Option<Cut>, tokio_postgres::Error> {
@@ -242,10 +254,11 @@ impl<'a> tokio_postgres::types::FromSql<'a> for Told {
 struct Param<'a>(&'a serde_json::Value);
 
 impl ToSql for Param<'_> {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match self.0 {
             serde_json::Value::Null => return Ok(IsNull::Yes),
             serde_json::Value::String(text) => out.put_slice(text.as_bytes()),
+            array @ serde_json::Value::Array(_) if matches!(kind.kind(), Kind::Array(_)) => out.put_slice(array_literal(array).as_bytes()),
             other => out.put_slice(other.to_string().as_bytes()),
         }
         Ok(IsNull::No)
@@ -260,6 +273,16 @@ impl ToSql for Param<'_> {
     }
 
     to_sql_checked!();
+}
+
+/// An array as the server writes it: `{1,NULL,"a b"}`.
+fn array_literal(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Array(items) => format!("{{{}}}", items.iter().map(array_literal).collect::<Vec<_>>().join(",")),
+        serde_json::Value::Null => "NULL".into(),
+        serde_json::Value::String(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+        other => other.to_string(),
+    }
 }
 
 fn explain(error: tokio_postgres::Error, timeout: Duration) -> SqlError {
@@ -314,11 +337,7 @@ impl Manager for Connector {
     }
 
     async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<SqlError> {
-        if session.client.is_closed() {
-            return Err(RecycleError::message("the connection is closed"));
-        }
-        session.meter.reset();
-        session.client.batch_execute("DISCARD ALL").await.map_err(|error| RecycleError::Backend(explain(error, self.0.timeout)))
+        if session.client.is_closed() { Err(RecycleError::message("the connection is closed")) } else { Ok(()) }
     }
 }
 
@@ -400,13 +419,13 @@ struct Canceller {
 }
 
 impl Canceller {
-    async fn cancel(self) {
+    async fn cancel(&self) {
         let Self { token, address, tls, host } = self;
-        let Ok(stream) = TcpStream::connect(address).await else { return };
+        let Ok(stream) = TcpStream::connect(*address).await else { return };
         // What cannot be cancelled ends at the server's own time limit.
         let _ = match tls {
             None => token.cancel_query_raw(stream, NoTls).await,
-            Some(mut tls) => match MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &host) {
+            Some(tls) => match MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls.clone(), host) {
                 Ok(connector) => token.cancel_query_raw(stream, connector).await,
                 Err(_) => return,
             },
@@ -421,6 +440,10 @@ struct Meter(Arc<AtomicUsize>);
 impl Meter {
     fn reset(&self) {
         self.0.store(0, Ordering::Relaxed);
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > MAX_WIRE_BYTES
     }
 }
 

@@ -1,6 +1,6 @@
 //! SQLite: a file, opened to read, behind an authorizer that knows what reading is.
 
-use super::{Ask, Column, DatabaseSettings, MAX_WAIT, Rows, SqlError, Table, mask::Mask, value};
+use super::{Ask, Column, DatabaseSettings, MAX_WAIT, Rows, SqlError, Table, mask::Mask, statement, value};
 use rusqlite::{
     Connection, InterruptHandle, OpenFlags,
     config::DbConfig,
@@ -22,9 +22,11 @@ use tokio::sync::Semaphore;
 
 /// How many steps of its machine SQLite takes between two looks at the clock.
 const STEPS: i32 = 1000;
+/// How long a statement that was interrupted has to say so.
+const GRACE: Duration = Duration::from_millis(500);
 
 const LIMITS: &[(Limit, i32)] = &[
-    (Limit::SQLITE_LIMIT_LENGTH, 10 << 20),
+    (Limit::SQLITE_LIMIT_LENGTH, 1 << 20),
     (Limit::SQLITE_LIMIT_SQL_LENGTH, 64 << 10),
     (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
     (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
@@ -49,6 +51,9 @@ const TELLING_PRAGMAS: &[&str] = &[
     "module_list",
     "pragma_list",
     "compile_options",
+    "integrity_check",
+    "quick_check",
+    "foreign_key_check",
 ];
 /// Pragmas that tell as long as they are given nothing.
 const ASKING_PRAGMAS: &[&str] = &[
@@ -65,6 +70,16 @@ const ASKING_PRAGMAS: &[&str] = &[
     "query_only",
     "schema_version",
     "user_version",
+    "synchronous",
+    "busy_timeout",
+    "mmap_size",
+    "temp_store",
+    "locking_mode",
+    "max_page_count",
+    "wal_autocheckpoint",
+    "recursive_triggers",
+    "secure_delete",
+    "threads",
 ];
 /// Functions that reach outside of the database, or that hand out what the machine holds.
 const DENIED_FUNCTIONS: &[&str] = &["load_extension", "fts3_tokenizer", "readfile", "writefile", "edit", "fileio_read", "fileio_write"];
@@ -79,7 +94,7 @@ pub(super) struct Sqlite {
     mask: Mask,
     made_by: Option<Maker>,
     idle: Mutex<Vec<Opened>>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 /// A connection, with what its callbacks share.
@@ -125,7 +140,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Sqlite {
     pub(super) fn at(path: PathBuf, settings: &DatabaseSettings, mask: Mask) -> Self {
-        let (name, timeout, places) = (settings.name.clone(), settings.timeout, Semaphore::new(settings.pool_size));
+        let (name, timeout, places) = (settings.name.clone(), settings.timeout, Arc::new(Semaphore::new(settings.pool_size)));
         Self { path, name, timeout, mask, made_by: None, idle: Mutex::default(), places }
     }
 
@@ -136,21 +151,31 @@ impl Sqlite {
     }
 
     pub(super) async fn query(self: Arc<Self>, ask: Ask) -> Result<Table, SqlError> {
-        let this = Arc::clone(&self);
-        let waiting = tokio::time::timeout(MAX_WAIT, this.places.acquire());
-        let _place = waiting.await.map_err(|_| SqlError::Busy(self.name.clone()))?.expect("the places of a database are never closed");
+        if !self.mask.is_empty() {
+            statement::refuse_joins_by_name(&ask.sql).map_err(SqlError::Refused)?;
+        }
+        let waiting = tokio::time::timeout(MAX_WAIT, Arc::clone(&self.places).acquire_owned());
+        let place = waiting.await.map_err(|_| SqlError::Busy(self.name.clone()))?.expect("the places of a database are never closed");
         let run = Arc::new(Run { is_given_up: AtomicBool::new(false), ends: Instant::now() + self.timeout, interrupt: Mutex::default() });
         let caller = Caller(Arc::clone(&run));
         let timeout = self.timeout;
-        let mut working = tokio::task::spawn_blocking(move || self.run(&ask, &run));
-        let done = tokio::select! {
-            done = &mut working => done,
+        let mut working = tokio::task::spawn_blocking(move || {
+            // Held by the thread: what goes on after its caller has left counts among the connections.
+            let _place = place;
+            self.run(&ask, &run)
+        });
+        let late = Err(SqlError::Timeout(timeout));
+        tokio::select! {
+            done = &mut working => done.unwrap_or_else(|error| Err(SqlError::statement(format!("the database's thread broke off: {error}")))),
             () = tokio::time::sleep(timeout) => {
                 caller.0.give_up();
-                working.await
+                // One step of the machine is not interrupted; nobody has to wait for it.
+                match tokio::time::timeout(GRACE, working).await {
+                    Ok(Ok(done)) => done,
+                    _ => late,
+                }
             }
-        };
-        done.unwrap_or_else(|error| Err(SqlError::statement(format!("the database's thread broke off: {error}"))))
+        }
     }
 
     fn run(&self, ask: &Ask, run: &Arc<Run>) -> Result<Table, SqlError> {
@@ -247,9 +272,14 @@ impl Sqlite {
         match code {
             ErrorCode::OperationInterrupted if run.is_over() => SqlError::Timeout(self.timeout),
             ErrorCode::AuthorizationForStatementDenied => SqlError::Refused(format!("only reading is allowed ({message})")),
+            ErrorCode::NotADatabase => SqlError::Unreachable { name: self.name.clone(), reason: message },
+            _ if message.starts_with("not authorized") => SqlError::Refused(format!("only reading is allowed ({message})")),
             _ => {
                 let position = offset.and_then(|offset| sql.get(..offset)).map(|before| before.chars().count() + 1);
-                let hint = message.starts_with("no such").then(|| "describe_database lists tables and columns".to_owned());
+                let is_unknown = message.starts_with("no such table") || message.starts_with("no such column");
+                let first = sql.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+                let asks_otherwise = matches!(first.as_str(), "show" | "describe" | "desc");
+                let hint = (is_unknown || asks_otherwise).then(|| "describe_database lists tables and columns".to_owned());
                 SqlError::Statement { message, position, hint, code: None }
             }
         }
@@ -289,7 +319,8 @@ fn json(value: ValueRef<'_>) -> toolcrib_contract::Json {
         ValueRef::Null => value::null(),
         ValueRef::Integer(number) => value::integer(number),
         ValueRef::Real(number) => value::float(number),
-        ValueRef::Text(text) => value::text(&String::from_utf8_lossy(text)),
+        // A text that is none is bytes.
+        ValueRef::Text(text) => std::str::from_utf8(text).map_or_else(|_| value::bytes(text), value::text),
         ValueRef::Blob(bytes) => value::bytes(bytes),
     }
 }

@@ -4,21 +4,23 @@
 //! Names are judged as tokens, so that it makes no difference where in a statement a function or a table stands; what the
 //! statement does is judged by its syntax tree. What the parser does not know is judged by its tokens alone, more strictly.
 
+mod lexical;
 mod masked;
 
 use super::mask::Mask;
+use lexical::Spoken;
 use sqlparser::{
     ast::{BinaryOperator, Expr, Query, Select, SetExpr, Statement, UtilityOption, Visit, Visitor},
-    dialect::{Dialect, MySqlDialect, PostgreSqlDialect},
+    dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
     keywords::Keyword,
     parser::Parser,
-    tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace, Word},
+    tokenizer::{Token, TokenWithSpan, Tokenizer, Word},
 };
 use std::ops::ControlFlow;
 
-const MAX_BYTES: usize = 16 << 10;
-const MAX_TOKENS: usize = 4000;
 const MAX_NESTING: usize = 64;
+/// How many queries may be named by WITH: some servers take twice as long for each one within another.
+const MAX_NAMED_QUERIES: usize = 16;
 
 /// Whose SQL it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +40,41 @@ pub(super) enum Shape {
     WritingPlan,
 }
 
+/// A statement that passed, as it is to be run.
+#[derive(Debug)]
+pub(super) struct Passed {
+    pub(super) sql: String,
+    pub(super) shape: Shape,
+    places: Vec<(usize, usize)>,
+}
+
+impl Passed {
+    /// A place in the statement that was run, in characters from 1, as a place in the caller's.
+    pub(super) fn original(&self, position: usize) -> usize {
+        let at = position.saturating_sub(1);
+        let token = self.places.iter().take_while(|(new, _)| *new <= at).last();
+        token.map_or(position, |(new, old)| old + (at - new) + 1)
+    }
+}
+
 /// Lets a statement pass, or says why not.
-pub(super) fn judge(sql: &str, grammar: Grammar, mask: &Mask) -> Result<Shape, String> {
-    let tokens = tokens(sql, grammar)?;
-    judge_names(&tokens, grammar)?;
-    match parse(&tokens, grammar) {
+pub(super) fn judge(sql: &str, grammar: Grammar, mask: &Mask) -> Result<Passed, String> {
+    let Spoken { tokens, sql, places } = lexical::read(sql, grammar)?;
+    let shape = judge_spoken(&tokens, grammar, mask)?;
+    Ok(Passed { sql, shape, places })
+}
+
+/// Refuses joins by the names of columns, for SQLite where columns are masked: its authorizer is not asked about the columns that
+/// such a join compares.
+pub(super) fn refuse_joins_by_name(sql: &str) -> Result<(), String> {
+    let tokens = Tokenizer::new(&SQLiteDialect {}, sql).tokenize().map_err(|error| format!("the statement cannot be read: {error}"))?;
+    let joins = |token: &Token| matches!(token, Token::Word(word) if matches!(word.keyword, Keyword::NATURAL | Keyword::USING));
+    if tokens.iter().any(joins) { Err("with masked columns, tables are joined with ON, not with NATURAL or USING".into()) } else { Ok(()) }
+}
+
+fn judge_spoken(tokens: &[TokenWithSpan], grammar: Grammar, mask: &Mask) -> Result<Shape, String> {
+    judge_names(tokens, grammar, mask)?;
+    match parse(tokens, grammar) {
         Parsed::One(statement) => {
             judge_statement(&statement, grammar)?;
             masked::judge(&statement, mask)?;
@@ -52,7 +84,7 @@ pub(super) fn judge(sql: &str, grammar: Grammar, mask: &Mask) -> Result<Shape, S
         Parsed::Nothing => Err("there is no statement".into()),
         Parsed::TooDeep => Err(format!("the statement is nested deeper than {MAX_NESTING} levels")),
         Parsed::Unknown(reason) if !mask.is_empty() => Err(format!("this syntax is not understood: {reason}")),
-        Parsed::Unknown(reason) => judge_tokens(&tokens).map_err(|word| format!("this syntax is not understood ({reason}), and {word}")),
+        Parsed::Unknown(reason) => judge_tokens(tokens).map_err(|word| format!("this syntax is not understood ({reason}), and {word}")),
     }
 }
 
@@ -61,31 +93,6 @@ fn dialect(grammar: Grammar) -> &'static dyn Dialect {
         Grammar::Postgres => &PostgreSqlDialect {},
         Grammar::Mysql => &MySqlDialect {},
     }
-}
-
-fn tokens(sql: &str, grammar: Grammar) -> Result<Vec<TokenWithSpan>, String> {
-    if sql.len() > MAX_BYTES {
-        return Err(format!("{} bytes are more than the limit of {MAX_BYTES} for a statement", sql.len()));
-    }
-    if sql.contains('\0') {
-        return Err("the statement holds a NUL character".into());
-    }
-    if grammar == Grammar::Mysql && (sql.contains("/*!") || sql.to_ascii_uppercase().contains("/*M!")) {
-        return Err("comments that are executed (/*! … */) are not allowed".into());
-    }
-    let tokens =
-        Tokenizer::new(dialect(grammar), sql).tokenize_with_location().map_err(|error| format!("the statement cannot be read: {error}"))?;
-    let tokens: Vec<TokenWithSpan> = tokens.into_iter().filter(|token| is_spoken(&token.token)).collect();
-    if tokens.len() > MAX_TOKENS {
-        return Err(format!("{} words and signs are more than the limit of {MAX_TOKENS}", tokens.len()));
-    }
-    Ok(tokens)
-}
-
-/// Not blanks and comments. Hints to the optimizer are comments, too.
-fn is_spoken(token: &Token) -> bool {
-    !matches!(token, Token::Whitespace(Whitespace::Space | Whitespace::Newline | Whitespace::Tab))
-        && !matches!(token, Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)))
 }
 
 enum Parsed {
@@ -128,7 +135,19 @@ const POSTGRES_FUNCTIONS: &[&str] = &[
     "pg_file_*",
     "pg_logdir_ls",
     "pg_write_*",
-    "lo_*",
+    "lo_close",
+    "lo_creat",
+    "lo_create",
+    "lo_export",
+    "lo_from_bytea",
+    "lo_get",
+    "lo_import",
+    "lo_lseek*",
+    "lo_open",
+    "lo_put",
+    "lo_tell*",
+    "lo_truncate*",
+    "lo_unlink",
     "loread",
     "lowrite",
     "pg_sleep*",
@@ -175,7 +194,9 @@ const POSTGRES_FUNCTIONS: &[&str] = &[
     "ts_rewrite",
     "crosstab*",
     "connectby*",
-    "xpath_table",
+    "xpath*",
+    "xslt*",
+    "setseed",
     "xslt_process",
     "xml_is_well_formed_file",
     "pg_prewarm",
@@ -222,10 +243,13 @@ const POSTGRES_RELATIONS: &[&str] = &[
     "pg_file_settings",
     "pg_subscription",
     "pg_statistic",
-    "pg_config",
     "pg_foreign_server",
     "pg_backend_memory_contexts",
 ];
+/// What the server remembers of the values of columns: denied where some are masked.
+const POSTGRES_STATISTICS: &[&str] = &["pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_statistic_ext_data"];
+/// Patterns of functions that are common words, too: after a dot they name columns.
+const COMMON_WORDS: &[&str] = &["http*", "page_*", "plpy*", "plperl*", "amcheck*", "get_raw_page*", "connectby*", "crosstab*"];
 const MYSQL_FUNCTIONS: &[&str] = &[
     "load_file",
     "sleep",
@@ -233,8 +257,6 @@ const MYSQL_FUNCTIONS: &[&str] = &[
     "get_lock",
     "release_lock",
     "release_all_locks",
-    "is_used_lock",
-    "is_free_lock",
     "master_pos_wait",
     "source_pos_wait",
     "master_gtid_wait",
@@ -242,8 +264,6 @@ const MYSQL_FUNCTIONS: &[&str] = &[
     "wait_until_sql_thread_after_gtids",
     "nextval",
     "setval",
-    "lastval",
-    "last_insert_id",
     "sys_exec",
     "sys_eval",
     "sys_get",
@@ -252,7 +272,8 @@ const MYSQL_FUNCTIONS: &[&str] = &[
     "des_encrypt",
     "des_decrypt",
     "name_const",
-    "extractvalue_file",
+    "extractvalue",
+    "updatexml",
     "service_*",
     "asynchronous_connection_*",
     "group_replication_*",
@@ -264,33 +285,47 @@ const MYSQL_FUNCTIONS: &[&str] = &[
 ];
 const MYSQL_RELATIONS: &[&str] = &["mysql", "global_priv", "innodb_table_stats", "user_password_history"];
 
-fn judge_names(tokens: &[TokenWithSpan], grammar: Grammar) -> Result<(), String> {
+fn judge_names(tokens: &[TokenWithSpan], grammar: Grammar, mask: &Mask) -> Result<(), String> {
     let (functions, relations) = match grammar {
         Grammar::Postgres => (POSTGRES_FUNCTIONS, POSTGRES_RELATIONS),
         Grammar::Mysql => (MYSQL_FUNCTIONS, MYSQL_RELATIONS),
     };
+    let at = |index: Option<usize>| index.and_then(|index| tokens.get(index)).map(|token| &token.token);
+    let mut named_queries = 0;
     for (index, token) in tokens.iter().enumerate() {
-        match &token.token {
-            Token::UnicodeStringLiteral(_) => return Err("texts and names with U& escapes are not allowed".into()),
-            Token::Word(word) => {
-                let name = word.value.to_lowercase();
-                let next = tokens.get(index + 1).map(|token| &token.token);
-                if next == Some(&Token::LParen) && functions.iter().any(|pattern| fits(pattern, &name)) {
-                    return Err(format!("the function {name} is not allowed"));
-                }
-                // A schema is named before its dot, a relation anywhere.
-                let is_relation = relations.contains(&name.as_str()) && (name != "mysql" || next == Some(&Token::Period));
-                if is_relation {
-                    return Err(format!("the relation {name} is not allowed"));
-                }
-                if grammar == Grammar::Postgres && word.quote_style.is_none() && name == "u" && next == Some(&Token::Ampersand) {
-                    return Err("texts and names with U& escapes are not allowed".into());
-                }
-            }
-            _ => {}
+        let Token::Word(word) = &token.token else { continue };
+        let name = word.value.to_lowercase();
+        let (before, next) = (at(index.checked_sub(1)), at(Some(index + 1)));
+        // In PostgreSQL, `x.f` can be `f(x)`.
+        let may_be_called = |pattern: &&&str| {
+            let is_attribute = grammar == Grammar::Postgres && before == Some(&Token::Period) && !COMMON_WORDS.contains(pattern);
+            next == Some(&Token::LParen) || is_attribute
+        };
+        if functions.iter().filter(|pattern| fits(pattern, &name)).any(|pattern| may_be_called(&pattern)) {
+            return Err(format!("the function {name} is not allowed"));
+        }
+        // A schema is named before its dot, a relation anywhere.
+        let is_statistic = grammar == Grammar::Postgres && !mask.is_empty() && POSTGRES_STATISTICS.contains(&name.as_str());
+        let is_relation = relations.contains(&name.as_str()) && (name != "mysql" || next == Some(&Token::Period));
+        if is_relation || is_statistic {
+            return Err(format!("the relation {name} is not allowed"));
+        }
+        named_queries += usize::from(word.quote_style.is_none() && name == "with");
+        if named_queries > MAX_NAMED_QUERIES {
+            return Err(format!("more than {MAX_NAMED_QUERIES} WITH"));
+        }
+        if grammar == Grammar::Postgres && word.quote_style.is_none() && name == "u" && next == Some(&Token::Ampersand) {
+            return Err("texts and names with U& escapes are not allowed".into());
         }
     }
-    Ok(())
+    refuse_grants_of_others(tokens)
+}
+
+/// SHOW GRANTS tells password hashes, too, where it is asked about others.
+fn refuse_grants_of_others(tokens: &[TokenWithSpan]) -> Result<(), String> {
+    let words: Vec<String> = tokens.iter().take(4).map(|token| token.token.to_string().to_lowercase()).collect();
+    let is_of_others = words.len() == 4 && words[..3] == ["show", "grants", "for"] && words[3] != "current_user";
+    if is_of_others { Err("SHOW GRANTS is for the login itself".into()) } else { Ok(()) }
 }
 
 fn fits(pattern: &str, name: &str) -> bool {
@@ -303,6 +338,7 @@ fn fits(pattern: &str, name: &str) -> bool {
 // ---- the syntax tree -------------------------------------------------------------------------------------------------
 
 fn judge_statement(statement: &Statement, grammar: Grammar) -> Result<(), String> {
+    let mut is_plan_of_writing = false;
     match statement {
         Statement::Query(_) | Statement::ExplainTable { .. } => {}
         Statement::Explain { statement: inner, analyze, options, .. } => {
@@ -311,7 +347,7 @@ fn judge_statement(statement: &Statement, grammar: Grammar) -> Result<(), String
                 Statement::Query(_) => {}
                 // A plan of what would be written changes nothing, as long as it is only a plan.
                 Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) if !runs && grammar == Grammar::Postgres => {
-                    return Ok(());
+                    is_plan_of_writing = true;
                 }
                 _ => return Err("only the plans of queries can be explained".into()),
             }
@@ -324,7 +360,7 @@ fn judge_statement(statement: &Statement, grammar: Grammar) -> Result<(), String
             ));
         }
     }
-    match statement.visit(&mut Tree { grammar }) {
+    match statement.visit(&mut Tree { grammar, is_plan_of_writing }) {
         ControlFlow::Break(reason) => Err(reason),
         ControlFlow::Continue(()) => Ok(()),
     }
@@ -361,6 +397,8 @@ fn first_word(statement: &Statement) -> String {
 /// Looks for what writes, locks or calls by operator, at any depth.
 struct Tree {
     grammar: Grammar,
+    /// Whether what writes is only planned.
+    is_plan_of_writing: bool,
 }
 
 /// Operators of PostgreSQL's own that the parser has no name for, and those of its common extensions.
@@ -393,6 +431,7 @@ impl Visitor for Tree {
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<String> {
         match statement {
             Statement::Query(_) | Statement::Explain { .. } | Statement::ExplainTable { .. } => ControlFlow::Continue(()),
+            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) if self.is_plan_of_writing => ControlFlow::Continue(()),
             other if is_show(other) => ControlFlow::Continue(()),
             other => ControlFlow::Break(format!("{} within the statement is not allowed", first_word(other))),
         }
@@ -402,7 +441,9 @@ impl Visitor for Tree {
         let Expr::BinaryOp { op, .. } = expression else { return ControlFlow::Continue(()) };
         match op {
             BinaryOperator::Assignment => ControlFlow::Break("assignments (:=) are not allowed".into()),
-            BinaryOperator::PGCustomBinaryOperator(_) => ControlFlow::Break("OPERATOR() is not allowed".into()),
+            BinaryOperator::PGCustomBinaryOperator(path) if path.first().is_none_or(|schema| schema != "pg_catalog") => {
+                ControlFlow::Break("OPERATOR() is allowed for pg_catalog only".into())
+            }
             BinaryOperator::Custom(name) if self.grammar == Grammar::Postgres && !KNOWN_OPERATORS.contains(&name.as_str()) => {
                 ControlFlow::Break(format!("the operator {name} is not known"))
             }
@@ -424,7 +465,7 @@ fn writes(body: &SetExpr) -> bool {
 
 const OPENERS: &[&str] = &["select", "with", "values", "table", "show", "explain", "describe", "desc"];
 
-/// Words that stand in no reading statement, unless quoted.
+/// Words that stand in no reading statement, unless quoted, or called as functions.
 const WRITERS: &[&str] = &[
     "insert",
     "update",
@@ -438,7 +479,6 @@ const WRITERS: &[&str] = &[
     "grant",
     "revoke",
     "copy",
-    "call",
     "do",
     "execute",
     "prepare",
@@ -465,7 +505,6 @@ const WRITERS: &[&str] = &[
     "savepoint",
     "release",
     "declare",
-    "fetch_from",
     "listen",
     "notify",
     "discard",
@@ -477,29 +516,37 @@ const WRITERS: &[&str] = &[
     "outfile",
     "dumpfile",
     "analyze",
-    "operator",
     "share",
-    "for",
 ];
 
 fn judge_tokens(tokens: &[TokenWithSpan]) -> Result<Shape, String> {
-    let mut words = tokens.iter().filter_map(|token| match &token.token {
-        Token::Word(word) if word.quote_style.is_none() => Some(word),
-        _ => None,
-    });
     let last = tokens.iter().rposition(|token| token.token != Token::SemiColon).unwrap_or_default();
     if tokens[..=last].iter().any(|token| token.token == Token::SemiColon) {
         return Err("it may be more than one statement".into());
     }
+    let word_at = |index: usize| match tokens.get(index).map(|token| &token.token) {
+        Some(Token::Word(word)) if word.quote_style.is_none() => Some(word),
+        _ => None,
+    };
     let is_word = |word: &&Word, of: &[&str]| of.contains(&word.value.to_lowercase().as_str());
-    let Some(opener) = words.clone().next().filter(|word| is_word(word, OPENERS)) else {
+    let first = (0..tokens.len()).find_map(word_at);
+    let Some(opener) = first.filter(|word| is_word(word, OPENERS)) else {
         return Err("it does not begin as a query does".into());
     };
-    if let Some(writer) = words.find(|word| is_word(word, WRITERS)) {
-        return Err(format!("{} may write", writer.value.to_uppercase()));
+    let is_show = opener.keyword == Keyword::SHOW;
+    for index in 0..tokens.len() {
+        let Some(word) = word_at(index).filter(|word| is_word(word, WRITERS)) else { continue };
+        let is_called = tokens.get(index + 1).is_some_and(|token| token.token == Token::LParen) && word.keyword != Keyword::INTO;
+        let is_shown = is_show && index == 1 && word.keyword == Keyword::CREATE;
+        if !is_called && !is_shown {
+            return Err(format!("{} may write", word.value.to_uppercase()));
+        }
     }
     if tokens.iter().any(|token| matches!(token.token, Token::Assignment | Token::CustomBinaryOperator(_))) {
         return Err("it holds operators that may do anything".into());
+    }
+    if (1..tokens.len()).any(|index| word_at(index).is_some_and(|word| word.keyword == Keyword::OPERATOR)) {
+        return Err("OPERATOR may do anything".into());
     }
     let is_query = matches!(opener.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE);
     Ok(if is_query { Shape::Query } else { Shape::Telling })
@@ -510,7 +557,7 @@ mod tests {
     use super::*;
 
     fn check(grammar: Grammar, sql: &str, expected: Result<Shape, &str>) {
-        match (judge(sql, grammar, &Mask::default()), expected) {
+        match (judge(sql, grammar, &Mask::default()).map(|passed| passed.shape), expected) {
             (Ok(got), Ok(expected)) => assert_eq!(got, expected, "{sql}"),
             (Err(got), Err(expected)) => assert!(got.contains(expected), "{sql}: {got}"),
             (got, expected) => panic!("{sql}: {got:?}, not {expected:?}"),
@@ -535,13 +582,24 @@ mod tests {
         check(Postgres, "SELECT * FROM canary FOR SHARE", Err("locking"));
         check(Postgres, "SELECT 1 <!> 2", Err("the operator <!>"));
         check(Postgres, "SELECT 1 OPERATOR(public.<!>) 2", Err("OPERATOR"));
+        check(Postgres, "SELECT 1 OPERATOR(pg_catalog.+) 2", Ok(Shape::Query));
+        check(Postgres, "EXPLAIN DELETE FROM canary WHERE id OPERATOR(public.<!>) 1 = 1", Err("OPERATOR"));
+        check(Postgres, "SELECT ('select 1'::text).ts_stat", Err("ts_stat is not allowed"));
+        check(Postgres, "SELECT q.pg_advisory_lock FROM abs(4243::bigint) AS q", Err("pg_advisory_lock"));
+        check(Postgres, "SELECT f.lo_flag, t.page_count FROM flags f, t", Ok(Shape::Query));
+        check(Postgres, &format!("{}1{}", "WITH a AS (SELECT ".repeat(20), ") SELECT 1".repeat(20)), Err("WITH"));
         check(Postgres, r#"SELECT U&"pg\005fread_file"('x')"#, Err("U&"));
         check(Postgres, &format!("SELECT {}1{}", "(".repeat(1500), ")".repeat(1500)), Err("nested deeper"));
         check(Postgres, &format!("SELECT 1{}", "+1".repeat(7000)), Err("limit"));
         check(Mysql, "/*!50000 DROP TABLE canary */", Err("comments that are executed"));
+        check(Mysql, "/*M!100000 DELETE FROM canary */", Err("there is no statement"));
         check(Mysql, "SELECT @a := 1", Err("assignments"));
         check(Mysql, "SELECT Priv FROM mysql.global_priv", Err("mysql"));
         check(Mysql, "SELECT SLEEP(20)", Err("sleep is not allowed"));
+        check(Mysql, "SHOW GRANTS FOR root@localhost", Err("SHOW GRANTS"));
+        check(Mysql, "SHOW GRANTS", Ok(Shape::Telling));
+        check(Mysql, "SHOW CREATE DATABASE shop", Ok(Shape::Telling));
+        check(Mysql, "SELECT '/*!' AS s", Ok(Shape::Query));
         check(Mysql, "SELECT sleep FROM flags", Ok(Shape::Query));
         check(Mysql, "SHOW COLUMNS FROM users", Ok(Shape::Telling));
     }

@@ -183,7 +183,7 @@ async fn values_of_sqlite_are_exact() {
     let databases = databases(sqlite(&file));
     assert_eq!(
         row(&databases, "SELECT a, b, c, d, NULL, 9007199254740991, 1e999 FROM t").await,
-        r#""9007199254740993" 0.1 "ä" "AP8=" null 9007199254740991 "inf""#
+        r#""9007199254740993" 0.1 "ä" "AP8=" null 9007199254740991 "Infinity""#
     );
     let table = query(&databases, "SELECT a AS x, a AS x FROM t").await.unwrap();
     let names: Vec<_> = table.columns.iter().map(|column| (column.name.as_str(), column.kind.as_str())).collect();

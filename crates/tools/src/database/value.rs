@@ -25,12 +25,21 @@ pub(super) fn unsigned(number: u64) -> Json {
 
 /// A floating-point number; as a text where it is none.
 pub(super) fn float(number: f64) -> Json {
-    if number.is_finite() { Json::of(&number).expect("a finite number has a JSON form") } else { text(&number.to_string()) }
+    if number.is_finite() { Json::of(&number).expect("a finite number has a JSON form") } else { text(named(number)) }
+}
+
+/// A number that is none, or has no end, as databases write it.
+fn named(number: f64) -> &'static str {
+    match number {
+        _ if number.is_nan() => "NaN",
+        _ if number > 0.0 => "Infinity",
+        _ => "-Infinity",
+    }
 }
 
 /// A float of single precision, with the digits that it has and no others.
 pub(super) fn single(number: f32) -> Json {
-    if number.is_finite() { Json::of(&number).expect("a finite number has a JSON form") } else { text(&number.to_string()) }
+    if number.is_finite() { Json::of(&number).expect("a finite number has a JSON form") } else { text(named(number.into())) }
 }
 
 pub(super) fn text(text: &str) -> Json {
@@ -153,6 +162,7 @@ mod tests {
         check("1.10", "numeric", r#""1.10""#);
         check("0.1", "float4", "0.1");
         check("NaN", "float8", r#""NaN""#);
+        check("-Infinity", "float8", r#""-Infinity""#);
         check(r#"{"a": 1e400}"#, "jsonb", r#"{"a": 1e400}"#);
         check("\\x00ff", "bytea", r#""AP8=""#);
         check("2026-11-24 10:00:00.5", "timestamp", r#""2026-11-24T10:00:00.5""#);

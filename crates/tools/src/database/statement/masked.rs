@@ -5,8 +5,8 @@
 
 use crate::database::mask::Mask;
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement,
-    TableFactor, Visit, Visitor,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
+    OrderByExpr, Query, Select, SelectItem, SetExpr, Statement, TableFactor, Visit, Visitor,
 };
 use std::{collections::BTreeSet, ops::ControlFlow};
 
@@ -19,6 +19,9 @@ pub(super) fn judge(statement: &Statement, mask: &Mask) -> Result<(), String> {
         mask,
         mentions: 0,
         is_row_named: None,
+        is_renamed: false,
+        is_ordered_by_place: false,
+        aliases: Vec::new(),
         inner_wildcards: 0,
         relations: BTreeSet::new(),
         names: BTreeSet::new(),
@@ -37,10 +40,38 @@ pub(super) fn judge(statement: &Statement, mask: &Mask) -> Result<(), String> {
     if sight.inner_wildcards > own_wildcards {
         return Err("a table with masked columns allows * in the outermost list only; name the columns".into());
     }
+    if sight.is_renamed {
+        return Err("a table with masked columns allows no other names for its columns, and no NATURAL join".into());
+    }
     if let Some(name) = sight.plain.iter().find(|name| sight.names.contains(*name)).or(sight.is_row_named.as_ref()) {
         return Err(format!("the whole row {name:?} may hold masked columns; name the columns"));
     }
+    let shows_masked = plain > 0 || own_wildcards > 0;
+    let given = outermost.map(|select| masked_aliases(select, mask)).unwrap_or_default();
+    let is_used_by_alias = given.iter().any(|alias| sight.aliases.iter().filter(|name| *name == alias).count() > 1);
+    let compares = outermost.is_some_and(|select| select.distinct.is_some());
+    if shows_masked && (sight.is_ordered_by_place || is_used_by_alias || compares) {
+        return Err("a masked column can be shown, but not be used to sort, group or compare".into());
+    }
     Ok(())
+}
+
+/// The names that the outermost list gives to masked columns.
+fn masked_aliases(select: &Select, mask: &Mask) -> Vec<String> {
+    let alias = |item: &SelectItem| match item {
+        SelectItem::ExprWithAlias { expr, alias } if mentions(expr, mask) > 0 => Some(alias.value.to_lowercase()),
+        _ => None,
+    };
+    select.projection.iter().filter_map(alias).collect()
+}
+
+/// How often masked columns are mentioned by an expression that is nothing but a column.
+fn mentions(expression: &Expr, mask: &Mask) -> usize {
+    match expression {
+        Expr::Identifier(name) => hides(mask, name),
+        Expr::CompoundIdentifier(path) => path.iter().map(|part| hides(mask, part)).sum(),
+        _ => 0,
+    }
 }
 
 /// The select whose list is the list of the result.
@@ -60,14 +91,9 @@ fn wildcards(select: &Select) -> usize {
 
 /// How often masked columns are mentioned where they may be.
 fn plain_mentions(select: &Select, mask: &Mask) -> usize {
-    let of = |expression: &Expr| match expression {
-        Expr::Identifier(name) => hides(mask, name),
-        Expr::CompoundIdentifier(path) => path.iter().filter(|part| hides(mask, part) == 1).count(),
-        _ => 0,
-    };
     let item = |item: &SelectItem| match item {
-        SelectItem::UnnamedExpr(expression) => of(expression),
-        SelectItem::ExprWithAlias { expr, alias } => of(expr) + hides(mask, alias),
+        SelectItem::UnnamedExpr(expression) => mentions(expression, mask),
+        SelectItem::ExprWithAlias { expr, alias } => mentions(expr, mask) + hides(mask, alias),
         _ => 0,
     };
     select.projection.iter().map(item).sum()
@@ -88,6 +114,12 @@ struct Sight<'a> {
     names: BTreeSet<String>,
     /// Names that stand alone as expressions.
     plain: Vec<String>,
+    /// Whether columns get other names in FROM, or are matched by their names.
+    is_renamed: bool,
+    /// Whether something is sorted or grouped by the place of a column.
+    is_ordered_by_place: bool,
+    /// All names that occur.
+    aliases: Vec<String>,
 }
 
 impl Visitor for Sight<'_> {
@@ -95,6 +127,7 @@ impl Visitor for Sight<'_> {
 
     fn pre_visit_ident(&mut self, name: &Ident) -> ControlFlow<()> {
         self.mentions += hides(self.mask, name);
+        self.aliases.push(name.value.to_lowercase());
         ControlFlow::Continue(())
     }
 
@@ -108,6 +141,11 @@ impl Visitor for Sight<'_> {
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
         self.inner_wildcards += wildcards(select);
+        let joins = select.from.iter().flat_map(|from| &from.joins);
+        self.is_renamed |= joins.clone().any(is_natural);
+        if let GroupByExpr::Expressions(expressions, _) = &select.group_by {
+            self.is_ordered_by_place |= expressions.iter().any(|expression| matches!(expression, Expr::Value(_)));
+        }
         ControlFlow::Continue(())
     }
 
@@ -122,9 +160,20 @@ impl Visitor for Sight<'_> {
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         let alias = match factor {
             TableFactor::Table { alias, .. } | TableFactor::Derived { alias, .. } => alias.as_ref(),
+            // A joined group with a name is a row of all its tables.
+            TableFactor::NestedJoin { alias, table_with_joins } => {
+                self.is_renamed |= alias.is_some() || table_with_joins.joins.iter().any(is_natural);
+                alias.as_ref()
+            }
             _ => None,
         };
+        self.is_renamed |= alias.is_some_and(|alias| !alias.columns.is_empty());
         self.names.extend(alias.map(|alias| alias.name.value.to_lowercase()));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_order_by_expr(&mut self, order: &OrderByExpr) -> ControlFlow<()> {
+        self.is_ordered_by_place |= matches!(order.expr, Expr::Value(_));
         ControlFlow::Continue(())
     }
 
@@ -138,6 +187,16 @@ impl Visitor for Sight<'_> {
         }
         ControlFlow::Continue(())
     }
+}
+
+fn is_natural(join: &Join) -> bool {
+    use JoinOperator as J;
+    let constraint = match &join.join_operator {
+        J::Join(constraint) | J::Inner(constraint) | J::Left(constraint) | J::LeftOuter(constraint) | J::Right(constraint) => constraint,
+        J::RightOuter(constraint) | J::FullOuter(constraint) => constraint,
+        _ => return false,
+    };
+    matches!(constraint, JoinConstraint::Natural)
 }
 
 fn row_in(function: &Function) -> Option<String> {
@@ -183,5 +242,20 @@ mod tests {
         check("SELECT id FROM users NATURAL JOIN (SELECT 'a@x.org' AS email) x", false);
         check("EXPLAIN SELECT id FROM users WHERE email = 'a'", false);
         check("TABLE users", false);
+        for sql in [
+            "SELECT upper(c) FROM users AS u(a,b,c)",
+            "SELECT a FROM users u(a,b,c) WHERE c LIKE 'a@%'",
+            "SELECT row_to_json(j) FROM (users u JOIN orders o ON true) AS j",
+            "SELECT u.id FROM users u NATURAL JOIN (SELECT 'b@x.org' AS x) q",
+            "SELECT email AS x, (SELECT UPPER(x)) AS y FROM users",
+            "SELECT id, email AS x FROM users HAVING x LIKE 'b@%'",
+            "SELECT id, email AS x FROM users ORDER BY x",
+            "SELECT id, email FROM users ORDER BY 2",
+            "SELECT email, count(*) FROM users GROUP BY 1",
+            "SELECT DISTINCT email FROM users",
+        ] {
+            check(sql, false);
+        }
+        check("SELECT id, email AS x FROM users ORDER BY id", true);
     }
 }
