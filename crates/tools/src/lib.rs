@@ -5,9 +5,9 @@
 //!
 //! | tool | reaches |
 //! |---|---|
-//! | [`calculator`], [`analyze_text`] | nothing |
-//! | [`web_scraper`], [`api_client`], [`weather_api`] | other hosts |
-//! | [`database_query`], [`describe_database`] | the databases of the config |
+//! | `calculator`, `analyze_text` | nothing |
+//! | `web_scraper`, `api_client`, `weather_api` | other hosts |
+//! | `database_query`, `describe_database` | the databases of the config |
 
 mod analyze_text;
 mod api_client;

@@ -285,7 +285,7 @@ fn refuse_equal_names(written: &Ready, settings: &Settings, faults: &mut Faults)
     for tool in &written.tools {
         let Some(rename) = &tool.rename else { continue };
         let others = toolcrib_tools::NAMES.iter().filter(|name| **name != tool.name.value);
-        if others.map(|name| name_now(name)).any(|name| name == rename.value) {
+        if others.map(&name_now).any(|name| name == rename.value) {
             faults.add(rename.fault(format!("another ready tool is called {:?}", rename.value)));
         }
     }
