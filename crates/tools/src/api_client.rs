@@ -204,8 +204,7 @@ impl ApiClient {
         let request = request::build(args, method, connection)?;
         let egress = connection.map_or(&self.egress, Connection::egress);
         let is_told_of_redirects = !request.follows_redirects;
-        let fetched = with_heartbeat(cx, "waiting for the answer", egress.send(request)).await;
-        let fetched = fetched.map_err(|error| Failure::new(error.class(), error.to_string()))?;
+        let fetched = egress.send(request).await.map_err(|error| Failure::new(error.class(), error.to_string()))?;
         let reader = answer::Reader {
             kept: self.kept.clone(),
             caller: cx.caller().clone(),
@@ -260,7 +259,8 @@ impl Tool for ApiClient {
     }
 
     async fn run(&self, args: Args, cx: &CallContext) -> Result<Answer, CallError> {
-        Ok(self.exchange(&args, cx).await.unwrap_or_else(|Failure { class, reason }| Answer {
+        let exchanged = with_heartbeat(cx, "waiting for the answer", self.exchange(&args, cx)).await?;
+        Ok(exchanged.unwrap_or_else(|Failure { class, reason }| Answer {
             method: args.method.method().to_string(),
             url: args.url.clone(),
             error: Some(reason),

@@ -47,6 +47,8 @@ use toolcrib_egress::Egress;
 
 /// The most bytes of values in one result.
 const MAX_RESULT_BYTES: usize = 8 << 20;
+/// The most rows of an answer to a question of our own.
+const MAX_ROWS: usize = 20_000;
 /// How long to wait for a connection of a pool.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// The name of the database that is there without a config.
@@ -317,7 +319,7 @@ impl Database {
 
     /// Runs a statement of our own: it needs no leave to pass, but all other walls stand.
     async fn query_own(&self, sql: &str) -> Result<Table, SqlError> {
-        let ask = Ask { sql: sql.into(), params: Vec::new(), max_rows: 20_000 };
+        let ask = Ask { sql: sql.into(), params: Vec::new(), max_rows: MAX_ROWS };
         match &self.engine {
             Engine::Sqlite(sqlite) => Arc::clone(sqlite).query(ask).await,
             Engine::Postgres(postgres) => postgres.query_own(ask).await,

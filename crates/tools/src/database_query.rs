@@ -148,10 +148,10 @@ impl Tool for DatabaseQuery {
             let wanted = max_rows.unwrap_or(DEFAULT_MAX_ROWS).max(1);
             let max_rows = wanted.min(database.max_rows());
             let table = database.query(Ask { sql: query.clone(), params, max_rows }).await?;
-            Ok::<_, SqlError>((database, table))
+            Ok::<_, SqlError>((database, table, max_rows < wanted))
         };
-        Ok(match with_heartbeat(cx, "the statement is running", asked).await {
-            Ok((database, table)) => self.answer(query, database.name(), table, format, cx),
+        Ok(match with_heartbeat(cx, "the statement is running", asked).await? {
+            Ok((database, table, is_capped)) => self.answer(query, database.name(), table, is_capped, format, cx),
             Err(error) => failure(query, error),
         })
     }
@@ -170,11 +170,16 @@ impl Tool for DatabaseQuery {
 }
 
 impl DatabaseQuery {
-    fn answer(&self, query: String, database: &str, table: Table, format: Format, cx: &CallContext) -> Answer {
+    fn answer(&self, query: String, database: &str, table: Table, is_capped: bool, format: Format, cx: &CallContext) -> Answer {
         let mut notes = Vec::new();
         match table.cut {
             Some(Cut::Rows) => {
-                notes.push(format!("there are more than {} rows: raise max_rows, or narrow the statement", table.rows.len()))
+                let more = if is_capped {
+                    "the config allows no more of them, so narrow the statement"
+                } else {
+                    "raise max_rows, or narrow the statement"
+                };
+                notes.push(format!("there are more than {} rows: {more}", table.rows.len()));
             }
             Some(Cut::Bytes) => notes.push("the rows that follow would make the result too large: select fewer columns".to_owned()),
             None => {}
@@ -196,18 +201,23 @@ impl DatabaseQuery {
             database: Some(database.to_owned()),
             row_count: Some(rows.len()),
             truncated: Some(cut.is_some() || fits < fetched),
-            note: (!notes.is_empty()).then(|| notes.join("; ")),
             resource,
             masked,
             ..Answer::default()
         };
         match format {
             Format::Rows => answer.rows = Some(rows),
-            Format::Table => answer.table = Some(render::markdown(&columns, &rows)),
+            Format::Table => {
+                let (table, is_cut) = render::markdown(&columns, &rows);
+                answer.table = Some(table);
+                if is_cut {
+                    notes.push(format!("values longer than {} characters are cut; format csv has them whole", render::MAX_CELL));
+                }
+            }
             Format::Csv => answer.csv = Some(render::csv(&columns, &rows)),
         }
         let (names, types) = columns.into_iter().map(|column| (column.name, column.kind)).unzip();
-        Answer { columns: Some(names), types: Some(types), ..answer }
+        Answer { columns: Some(names), types: Some(types), note: (!notes.is_empty()).then(|| notes.join("; ")), ..answer }
     }
 }
 

@@ -10,10 +10,12 @@ use crate::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use toolcrib_contract::{Annotations, CallContext, CallError, Category, Reach, Spec, Tool, ToolOutput};
+use toolcrib_contract::{Annotations, CallContext, CallError, Category, Json, Reach, Spec, Tool, ToolOutput};
 
 /// The most tables of which rows are shown.
 const MAX_SAMPLED: usize = 20;
+/// The longest value in rows that are shown.
+const MAX_SAMPLED_CHARS: usize = 200;
 
 pub(crate) struct DescribeDatabase {
     pub(crate) databases: Arc<Databases>,
@@ -89,8 +91,8 @@ impl Tool for DescribeDatabase {
             }
             Ok::<_, SqlError>((database, layout))
         };
-        Ok(match with_heartbeat(cx, "the database is being described", described).await {
-            Ok((database, layout)) => answer(&database, layout),
+        Ok(match with_heartbeat(cx, "the database is being described", described).await? {
+            Ok((database, layout)) => answer(&database, layout, args.tables.as_deref()),
             Err(error) => Answer { error: Some(error.to_string()), error_class: Some(error.class()), ..Answer::default() },
         })
     }
@@ -106,7 +108,7 @@ async fn sample(database: &Database, relations: &mut [Relation], rows: usize) ->
     for relation in relations.iter_mut().take(MAX_SAMPLED) {
         let sql = format!("SELECT * FROM {}", database.quoted(relation));
         match database.query(Ask { sql, params: Vec::new(), max_rows: rows }).await {
-            Ok(table) => relation.sample = table.rows,
+            Ok(table) => relation.sample = table.rows.into_iter().map(|row| row.into_iter().map(shortened).collect()).collect(),
             Err(SqlError::Statement { .. } | SqlError::Refused(_) | SqlError::TooLarge) => {}
             Err(error) => return Err(error),
         }
@@ -114,9 +116,22 @@ async fn sample(database: &Database, relations: &mut [Relation], rows: usize) ->
     Ok(())
 }
 
-fn answer(database: &Database, layout: Layout) -> Answer {
-    let note =
-        (layout.undescribed > 0).then(|| format!("{} tables are named without their columns: ask for them by name", layout.undescribed));
+/// A sample shows what a column holds, not all of it.
+fn shortened(value: Json) -> Json {
+    match value.read::<String>() {
+        Ok(text) if text.chars().nth(MAX_SAMPLED_CHARS).is_some() => {
+            Json::string(&format!("{}…", text.chars().take(MAX_SAMPLED_CHARS).collect::<String>()))
+        }
+        _ => value,
+    }
+}
+
+fn answer(database: &Database, layout: Layout, asked: Option<&str>) -> Answer {
+    let note = match asked {
+        _ if layout.undescribed > 0 => Some(format!("{} tables are named without their columns: ask for them by name", layout.undescribed)),
+        Some(asked) if layout.relations.is_empty() => Some(format!("no table matches {asked:?}; without tables, all are described")),
+        _ => None,
+    };
     Answer {
         database: Some(database.name().to_owned()),
         engine: Some(database.engine_name()),

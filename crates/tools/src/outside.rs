@@ -1,7 +1,7 @@
 //! What tools that reach outside have in common.
 
 use std::{future::Future, time::Duration};
-use toolcrib_contract::{CallContext, Json};
+use toolcrib_contract::{CallContext, CallError, Json};
 
 /// How often a caller hears that a long call goes on.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -13,18 +13,24 @@ pub(crate) fn untrusted(fields: &[&str]) -> Json {
     Json::object().with("dev.toolcrib/untrusted", &fields).finish()
 }
 
-/// Tells a caller who wants to hear of it that the work goes on.
-pub(crate) async fn with_heartbeat<T>(cx: &CallContext, what: &str, work: impl Future<Output = T>) -> T {
+/// Tells a caller who wants to hear of it that the work goes on. A sign of life is no progress: the work ends at the deadline
+/// that the call had at first, with the error that says so.
+pub(crate) async fn with_heartbeat<T>(cx: &CallContext, what: &str, work: impl Future<Output = T>) -> Result<T, CallError> {
     if !cx.wants_progress() {
-        return work.await;
+        return Ok(work.await);
     }
     let mut work = std::pin::pin!(work);
     let started = tokio::time::Instant::now();
+    let allowed = cx.remaining(std::time::Instant::now());
     let mut beat = tokio::time::interval_at(started + HEARTBEAT, HEARTBEAT);
     loop {
         tokio::select! {
             biased;
-            done = work.as_mut() => return done,
+            done = work.as_mut() => return Ok(done),
+            () = tokio::time::sleep_until(started + allowed) => {
+                let tenths = allowed.as_secs_f64().mul_add(10.0, 0.5).floor();
+                return Err(CallError::DeadlineExceeded(Duration::from_secs_f64(tenths / 10.0)));
+            }
             _ = beat.tick() => {
                 let seconds = started.elapsed().as_secs();
                 cx.progress(started.elapsed().as_secs_f64(), None, Some(&format!("{what}: {seconds} s")));
@@ -82,15 +88,18 @@ mod tests {
     async fn long_work_is_told_of_each_second() {
         let heard = Arc::new(Listening::default());
         let caller = CallerId { subject: "ann".into(), roles: Arc::new([]) };
-        let cx = CallContext::new(caller, std::time::Instant::now(), Arc::clone(&heard) as Arc<dyn BackChannel>);
-        let work = async {
-            tokio::time::sleep(Duration::from_millis(3500)).await;
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        let cx = CallContext::new(caller, deadline, Arc::clone(&heard) as Arc<dyn BackChannel>);
+        let work = |millis| async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
             7
         };
-        assert_eq!(with_heartbeat(&cx, "counting", work).await, 7);
-        let heard = heard.0.lock().unwrap();
+        assert_eq!(with_heartbeat(&cx, "counting", work(3500)).await.unwrap(), 7);
+        let heard = std::mem::take(&mut *heard.0.lock().unwrap());
         let words: Vec<&str> = heard.iter().filter_map(|progress| progress.message.as_deref()).collect();
         assert_eq!(words, ["counting: 1 s", "counting: 2 s", "counting: 3 s"]);
         assert!(heard.windows(2).all(|pair| pair[0].done < pair[1].done), "progress grows");
+        let late = with_heartbeat(&cx, "counting", work(3_600_000)).await.unwrap_err();
+        assert_eq!(late.to_string(), "no answer within the deadline of 5 s");
     }
 }

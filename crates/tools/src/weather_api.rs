@@ -7,11 +7,12 @@ mod open_meteo;
 mod place;
 mod wmo;
 
+use crate::outside::untrusted;
 use open_meteo::OpenMeteo;
 use place::{Asked, Place, Resolved};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use toolcrib_contract::{Annotations, BoxFuture, CallContext, CallError, Category, Reach, Spec, Tool, ToolOutput};
 use toolcrib_egress::{Egress, Setup, Url};
 
@@ -23,7 +24,7 @@ const MAX_LOCATION_CHARS: usize = 200;
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// Where the provider is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WeatherSettings {
     /// The base URL of forecasts, e.g. `https://api.open-meteo.com`.
     pub forecast_url: Url,
@@ -31,6 +32,13 @@ pub struct WeatherSettings {
     pub geocoding_url: Url,
     /// The key of a paying customer.
     pub api_key: Option<String>,
+}
+
+impl fmt::Debug for WeatherSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { forecast_url, geocoding_url, .. } = self;
+        write!(f, "WeatherSettings({forecast_url}, {geocoding_url})")
+    }
 }
 
 impl Default for WeatherSettings {
@@ -269,6 +277,8 @@ impl Tool for WeatherApi {
 
     fn present(&self, answer: &Answer, written: &mut ToolOutput) {
         written.is_error = answer.error.is_some();
+        // Names of places are the provider's.
+        written.meta = Some(untrusted(if written.is_error { &["choices"] } else { &["location", "other_places"] }));
     }
 }
 

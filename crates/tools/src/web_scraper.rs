@@ -176,7 +176,7 @@ impl WebScraper {
             Ok(chosen) => Arc::new(chosen.unwrap_or_default()),
             Err(reason) => return Ok(Err(Failure::new("bad_selector", reason))),
         };
-        let (page, origin) = match with_heartbeat(cx, "waiting for the page", self.fetch(&args.url, args.offset > 0)).await {
+        let (page, origin) = match with_heartbeat(cx, "waiting for the page", self.fetch(&args.url, args.offset > 0)).await? {
             Ok(fetched) => fetched,
             Err(failure) => return Ok(Err(failure)),
         };

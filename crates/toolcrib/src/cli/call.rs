@@ -108,7 +108,20 @@ fn reason(result: &Members) -> Option<String> {
     let told = result.get("structuredContent")?.members().ok()?;
     let position = told.get("position").map(|position| format!(" (at character {})", position.as_str())).unwrap_or_default();
     let hint = told.string("hint").map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-    Some(format!("{}{position}{hint}", told.string("error")?))
+    let choices: Vec<String> =
+        told.get("choices").and_then(|choices| choices.elements().ok()).unwrap_or_default().iter().map(choice).collect();
+    let choices = if choices.is_empty() { String::new() } else { format!("\nchoices:\n  {}", choices.join("\n  ")) };
+    let resource = told.string("resource").map(|uri| format!("\nkept as {uri}")).unwrap_or_default();
+    Some(format!("{}{position}{hint}{choices}{resource}", told.string("error")?))
+}
+
+/// One of several that could be meant: the values of its fields, in their order.
+fn choice(choice: &Json) -> String {
+    let plain = |value: &Json| value.read::<String>().unwrap_or_else(|_| value.to_string());
+    match choice.members() {
+        Ok(fields) => fields.iter().map(|(_, value)| plain(&value)).collect::<Vec<_>>().join(", "),
+        Err(_) => plain(choice),
+    }
 }
 
 /// The content as a person reads it.

@@ -26,10 +26,14 @@ impl Check {
         match read {
             Ok(settings) => {
                 let names: Vec<&str> = settings.servers.iter().map(|server| &*server.name).collect();
+                let connections: Vec<&str> = settings.ready.connections.iter().map(|connection| &*connection.name).collect();
+                let databases: Vec<&str> = settings.ready.databases.iter().map(|database| &*database.name).collect();
                 if self.json {
-                    print(json!({"ok": true, "servers": names, "faults": []}));
+                    print(json!({"ok": true, "servers": names, "connections": connections, "databases": databases, "faults": []}));
                 } else {
-                    print(format_args!("{} is sound: {} server(s){}", self.file.display(), names.len(), listed(&names)));
+                    let [names, connections, databases] = [names, connections, databases].map(|names| listed(&names));
+                    let file = self.file.display();
+                    print(format_args!("{file} is sound; servers: {names}; connections: {connections}; databases: {databases}"));
                 }
                 Ok(())
             }
@@ -52,5 +56,5 @@ impl Check {
 }
 
 fn listed(names: &[&str]) -> String {
-    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

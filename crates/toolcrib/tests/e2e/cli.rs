@@ -91,7 +91,7 @@ fn a_running_server_is_asked_over_http() {
 fn a_config_is_checked_without_starting_anything() {
     let shell = Shell::with(&json!({"s": {"command": "no-such-program"}}));
     let (out, _) = shell.check(&["check"], 0);
-    assert!(out.contains("1 server(s) (s)"), "{out}");
+    assert!(out.contains("servers: s; connections: none; databases: none"), "{out}");
     let faulty = shell.0.config(&json!({"mcpServers": {"a": {"comand": "x"}, "b": {"url": "y"}}}));
     let (out, err) = shell.check(&["check", faulty.to_str().unwrap()], 1);
     assert!(out.lines().count() == 3 && out.contains("did you mean \"command\"?") && err.contains("3 fault(s)"), "{out}{err}");

@@ -49,12 +49,19 @@ impl Database {
             return Finding { database, answer: Err("the database answers nothing".into()), advice: None };
         };
         let may_write = writable.as_bytes() != b"0";
-        let advice = if self.settings.allows_privileged_role {
-            Some("allowPrivilegedRole is set: take it out, and give Toolcrib a login that can only read".to_owned())
-        } else {
-            may_write.then(|| "the login may write; Toolcrib does not let it, but one that can only read is safer".to_owned())
-        };
-        Finding { database, answer: Ok(told.read::<String>().unwrap_or_else(|_| Json::to_string(told))), advice }
+        let mut advice = Vec::new();
+        if self.settings.allows_privileged_role {
+            advice.push("allowPrivilegedRole is set: take it out, and give Toolcrib a login that can only read".to_owned());
+        } else if may_write {
+            advice.push("the login may write; Toolcrib does not let it, but one that can only read is safer".to_owned());
+        }
+        match self.idle_masks().await {
+            Ok(idle) if idle.is_empty() => {}
+            Ok(idle) => advice.push(format!("these masks hide no column, are they misspelt? {idle:?}")),
+            Err(error) => advice.push(format!("whether the masks hide anything cannot be told: {error}")),
+        }
+        let answer = Ok(told.read::<String>().unwrap_or_else(|_| Json::to_string(told)));
+        Finding { database, answer, advice: (!advice.is_empty()).then(|| advice.join("; ")) }
     }
 }
 

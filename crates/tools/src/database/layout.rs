@@ -1,6 +1,6 @@
 //! What a database holds: tables and views, their columns, keys and indexes, in one form for all engines.
 
-use super::{Database, Engine, SqlError, Table};
+use super::{Ask, Database, Engine, MAX_ROWS, SqlError, Table};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -20,6 +20,9 @@ pub(crate) struct Relation {
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     comment: Option<String>,
+    /// Why its columns are not told: a view of what is no longer there, say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
     /// About how many rows it has, as far as the engine knows without counting.
     #[serde(skip_serializing_if = "Option::is_none")]
     row_estimate: Option<i64>,
@@ -96,11 +99,15 @@ const SQLITE: Questions = Questions {
         l.type <> 'shadow' AND l.name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY l.name",
     columns: "SELECT '', l.name, c.name, lower(c.type), NOT c.\"notnull\" AND NOT c.pk, c.dflt_value, NULL, nullif(c.pk, 0) FROM pragma_table_list AS l, \
         pragma_table_xinfo(l.name) AS c WHERE l.schema = 'main' AND l.name NOT LIKE 'sqlite~_%' ESCAPE '~' AND c.hidden <> 1 ORDER BY l.name, c.cid",
-    foreign_keys: "SELECT '', l.name, group_concat(k.\"from\", ', '), k.\"table\" || ' (' || coalesce(group_concat(k.\"to\", ', '), '') || ')' FROM \
+    foreign_keys: "SELECT '', l.name, group_concat(k.\"from\", ', '), k.\"table\" || coalesce(' (' || group_concat(k.\"to\", ', ') || ')', '') FROM \
         pragma_table_list AS l, pragma_foreign_key_list(l.name) AS k WHERE l.schema = 'main' GROUP BY l.name, k.id ORDER BY l.name, k.id",
     indexes: "SELECT '', l.name, i.name, (SELECT group_concat(x.name, ', ') FROM pragma_index_info(i.name) AS x), i.\"unique\" FROM \
         pragma_table_list AS l, pragma_index_list(l.name) AS i WHERE l.schema = 'main' ORDER BY l.name, i.seq",
 };
+
+/// One table's columns in SQLite: a view that is broken fails the question for all.
+const SQLITE_COLUMNS_OF: &str = "SELECT '', ?1, c.name, lower(c.type), NOT c.\"notnull\" AND NOT c.pk, c.dflt_value, NULL, nullif(c.pk, 0) FROM \
+    pragma_table_xinfo(?1) AS c WHERE c.hidden <> 1 ORDER BY c.cid";
 
 /// Where SQLite was never asked to count, `sqlite_stat1` is not there, and a statement that names it does not compile.
 const SQLITE_UNCOUNTED: &str = "SELECT '', l.name, l.type, NULL, NULL FROM pragma_table_list AS l WHERE l.schema = 'main' AND l.type <> 'shadow' AND \
@@ -142,7 +149,7 @@ const MYSQL: Questions = Questions {
 };
 
 impl Database {
-    /// What the database holds. With names, only the tables whose `name` or `schema.name` matches.
+    /// What the database holds. With names, only the tables whose `name` or `schema.name` matches, whatever their case.
     pub(crate) async fn layout(&self, names: Option<&str>) -> Result<Layout, SqlError> {
         let questions = match &self.engine {
             Engine::Sqlite(_) => &SQLITE,
@@ -153,12 +160,14 @@ impl Database {
             (Err(SqlError::Statement { .. }), Engine::Sqlite(_)) => self.query_own(SQLITE_UNCOUNTED).await?,
             (relations, _) => relations?,
         };
-        let globs = names.map(|names| Globs::new(names.split(',').map(str::trim)));
+        let globs = names.map(|names| Globs::new(names.to_lowercase().split(',').map(str::trim)));
         let mut found: BTreeMap<(String, String), Relation> = BTreeMap::new();
         for row in texts(&relations) {
             let [schema, name, kind, comment, rows] = row.as_slice() else { continue };
             let (schema, name) = (schema.clone().unwrap_or_default(), name.clone().unwrap_or_default());
-            let is_wanted = globs.as_ref().is_none_or(|globs| globs.include(&name) || globs.include(&format!("{schema}.{name}")));
+            let lower = name.to_lowercase();
+            let is_wanted =
+                globs.as_ref().is_none_or(|globs| globs.include(&lower) || globs.include(&format!("{}.{lower}", schema.to_lowercase())));
             if is_wanted {
                 let row_estimate = rows.as_ref().and_then(|rows| rows.parse().ok());
                 let kind = kind.clone().unwrap_or_default();
@@ -180,13 +189,17 @@ impl Database {
         wanted: &[(String, String)],
         questions: &Questions,
     ) -> Result<(), SqlError> {
+        let columns = match (self.query_own(questions.columns).await, &self.engine) {
+            (Err(SqlError::Statement { .. }), Engine::Sqlite(_)) => self.columns_one_by_one(found, wanted).await?,
+            (columns, _) => columns?,
+        };
         let mut of = |row: &[Option<String>], add: &mut dyn FnMut(&mut Relation)| {
             let key = (row[0].clone().unwrap_or_default(), row[1].clone().unwrap_or_default());
             if wanted.contains(&key) {
                 found.get_mut(&key).into_iter().for_each(add);
             }
         };
-        for row in texts(&self.query_own(questions.columns).await?) {
+        for row in texts(&columns) {
             let [_, table, name, kind, nullable, default, comment, place] = row.as_slice() else { continue };
             let (table, name) = (table.as_deref().unwrap_or_default(), name.clone().unwrap_or_default());
             of(&row, &mut |relation| {
@@ -216,6 +229,40 @@ impl Database {
             });
         }
         Ok(())
+    }
+
+    /// Patterns of the mask that hide no column of any table that is described: they may be misspelt.
+    pub(super) async fn idle_masks(&self) -> Result<Vec<&str>, SqlError> {
+        if self.mask.is_empty() {
+            return Ok(Vec::new());
+        }
+        let layout = self.layout(None).await?;
+        if layout.undescribed > 0 {
+            return Ok(Vec::new());
+        }
+        let columns = layout
+            .relations
+            .into_iter()
+            .flat_map(|Relation { name, columns, .. }| columns.into_iter().map(move |column| (name.clone(), column.name)));
+        Ok(self.mask.idle(&columns.collect::<Vec<_>>()))
+    }
+
+    /// The columns of SQLite's tables, as far as each of them can be told.
+    async fn columns_one_by_one(
+        &self,
+        found: &mut BTreeMap<(String, String), Relation>,
+        wanted: &[(String, String)],
+    ) -> Result<Table, SqlError> {
+        let mut all = Table::default();
+        for key in wanted {
+            let ask = Ask { sql: SQLITE_COLUMNS_OF.into(), params: vec![key.1.clone().into()], max_rows: MAX_ROWS };
+            match (self.query(ask).await, found.get_mut(key)) {
+                (Ok(columns), _) => all.rows.extend(columns.rows),
+                (Err(SqlError::Statement { message, .. }), Some(relation)) => relation.error = Some(message),
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Ok(all)
     }
 
     /// The name of a relation as a statement must write it.

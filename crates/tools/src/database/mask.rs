@@ -2,10 +2,17 @@
 
 use toolcrib_contract::Globs;
 
+#[derive(Debug, Clone)]
+struct Pattern {
+    written: String,
+    table: Globs,
+    column: Globs,
+}
+
 /// Patterns of `table.column`, compared in lower case.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Mask {
-    patterns: Vec<(Globs, Globs)>,
+    patterns: Vec<Pattern>,
 }
 
 impl Mask {
@@ -16,7 +23,7 @@ impl Mask {
             let (table, column) = lower.rsplit_once('.').unwrap_or(("*", &lower));
             // A schema before the table makes no difference: names without one must not get around it.
             let table = table.rsplit('.').next().unwrap_or(table);
-            (Globs::new([table]), Globs::new([column]))
+            Pattern { written: pattern.clone(), table: Globs::new([table]), column: Globs::new([column]) }
         });
         Self { patterns: patterns.collect() }
     }
@@ -28,18 +35,28 @@ impl Mask {
     /// Whether this column of this table is masked.
     pub(super) fn hides(&self, table: &str, column: &str) -> bool {
         let (table, column) = (table.to_lowercase(), column.to_lowercase());
-        self.patterns.iter().any(|(tables, columns)| tables.include(&table) && columns.include(&column))
+        self.patterns.iter().any(|pattern| pattern.table.include(&table) && pattern.column.include(&column))
     }
 
     /// Whether a column of this name is masked in any table.
     pub(super) fn hides_somewhere(&self, column: &str) -> bool {
         let column = column.to_lowercase();
-        self.patterns.iter().any(|(_, columns)| columns.include(&column))
+        self.patterns.iter().any(|pattern| pattern.column.include(&column))
     }
 
     /// Whether some column of this table may be masked.
     pub(super) fn touches(&self, table: &str) -> bool {
         let table = table.to_lowercase();
-        self.patterns.iter().any(|(tables, _)| tables.include(&table))
+        self.patterns.iter().any(|pattern| pattern.table.include(&table))
+    }
+
+    /// The patterns that hide none of these columns, as the config has them.
+    pub(super) fn idle<'a>(&'a self, columns: &[(String, String)]) -> Vec<&'a str> {
+        let hides_any = |pattern: &&Pattern| {
+            columns
+                .iter()
+                .any(|(table, column)| pattern.table.include(&table.to_lowercase()) && pattern.column.include(&column.to_lowercase()))
+        };
+        self.patterns.iter().filter(|pattern| !hides_any(pattern)).map(|pattern| &*pattern.written).collect()
     }
 }

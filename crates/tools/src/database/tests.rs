@@ -236,6 +236,34 @@ async fn a_statement_whose_caller_left_ends() {
 }
 
 #[tokio::test]
+async fn what_is_broken_is_told_and_hides_nothing_else() {
+    let folder = Folder::new("sqlite-broken");
+    let file = folder.sqlite(
+        "CREATE TABLE Parents (id INTEGER PRIMARY KEY); CREATE TABLE children (id INTEGER PRIMARY KEY, parent REFERENCES Parents); \
+         CREATE TABLE gone (a); CREATE VIEW broken AS SELECT a FROM gone; DROP TABLE gone;",
+    );
+    let databases = databases(sqlite(&file));
+    let database = databases.find(None).await.unwrap();
+    let written = serde_json::to_value(database.layout(None).await.unwrap().relations).unwrap();
+    let named = |name: &str| written.as_array().unwrap().iter().find(|relation| relation["name"] == name).unwrap();
+    assert!(named("broken")["error"].as_str().unwrap().contains("no such table"), "{written}");
+    assert_eq!(named("children")["columns"].as_array().unwrap().len(), 2);
+    assert_eq!(named("children")["foreign_keys"][0]["references"], "Parents");
+    // Names are found whatever their case.
+    assert_eq!(database.layout(Some("parents,CHILD*")).await.unwrap().relations.len(), 2);
+}
+
+#[tokio::test]
+async fn a_mask_that_hides_nothing_is_told_of() {
+    let folder = Folder::new("sqlite-mask");
+    let mask = vec!["users.email".to_owned(), "*.phone".to_owned()];
+    let settings = DatabaseSettings { mask, allows_privileged_role: false, ..sqlite(&folder.sqlite("CREATE TABLE users (Email, name)")) };
+    let [finding] = &databases(settings).examine().await[..] else { panic!("one database, one finding") };
+    let advice = finding.advice.as_deref().unwrap();
+    assert!(advice.contains("\"*.phone\"") && !advice.contains("users.email"), "{advice}");
+}
+
+#[tokio::test]
 async fn the_sample_is_there_without_a_config() {
     let folder = Folder::new("sample-find");
     let egress = Egress::new(Config::default()).unwrap();

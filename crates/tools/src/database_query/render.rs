@@ -5,18 +5,24 @@ use std::borrow::Cow;
 use toolcrib_contract::Json;
 
 /// The longest cell of a Markdown table, in characters.
-const MAX_CELL: usize = 300;
+pub(super) const MAX_CELL: usize = 300;
 
-/// A Markdown table (GitHub Flavored Markdown, "Tables"). Long values are cut, with a sign of it.
-pub(super) fn markdown(columns: &[Column], rows: &[Vec<Json>]) -> String {
+/// A Markdown table (GitHub Flavored Markdown, "Tables"), and whether long values of it are cut.
+pub(super) fn markdown(columns: &[Column], rows: &[Vec<Json>]) -> (String, bool) {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let mut text = line(columns.iter().map(|column| cell(&column.name)).collect());
     text.push_str(&line(vec!["---".to_owned(); columns.len()]));
+    let mut is_cut = false;
     for row in rows {
-        text.push_str(&line(row.iter().map(|value| cell(&plain(value))).collect()));
+        let cells = row.iter().map(|value| {
+            let text = plain(value);
+            is_cut |= text.chars().nth(MAX_CELL).is_some();
+            cell(&text)
+        });
+        text.push_str(&line(cells.collect()));
     }
     text.truncate(text.trim_end().len());
-    text
+    (text, is_cut)
 }
 
 /// CSV (RFC 4180), with a line of names.
@@ -71,6 +77,10 @@ mod tests {
         let rows =
             vec![vec![json("1"), json(r#""x, \"y\"""#)], vec![json("null"), json(r#""""#)], vec![json("[1,2]"), json(r#""two\nlines|""#)]];
         assert_eq!(csv(&columns, &rows), "id,a|b\r\n1,\"x, \"\"y\"\"\"\r\n,\"\"\r\n\"[1,2]\",\"two\nlines|\"\r\n");
-        assert_eq!(markdown(&columns, &rows), "| id | a\\|b |\n| --- | --- |\n| 1 | x, \"y\" |\n| null |  |\n| [1,2] | two<br>lines\\| |");
+        let table = "| id | a\\|b |\n| --- | --- |\n| 1 | x, \"y\" |\n| null |  |\n| [1,2] | two<br>lines\\| |";
+        assert_eq!(markdown(&columns, &rows), (table.to_owned(), false));
+        let long = vec![vec![json("1"), json(&format!("\"{}\"", "ä".repeat(MAX_CELL + 1)))]];
+        let (table, is_cut) = markdown(&columns, &long);
+        assert!(is_cut && table.ends_with("ä… |"), "{table}");
     }
 }
