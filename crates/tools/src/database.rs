@@ -234,11 +234,20 @@ impl Databases {
         Self { named, strings, egress }
     }
 
-    /// The names, with what is known of each.
-    pub(crate) fn described(&self) -> impl Iterator<Item = (&str, &'static str, Option<&str>)> {
-        self.named
+    /// Which databases there are, in words for the model that chooses.
+    pub(crate) fn described(&self) -> String {
+        let mut known: Vec<String> = self
+            .named
             .values()
-            .map(|database| (database.settings.name.as_str(), database.engine_name(), database.settings.description.as_deref()))
+            .map(|database| match &database.settings.description {
+                Some(description) => format!("{:?} ({}: {description})", database.name(), database.engine_name()),
+                None => format!("{:?} ({})", database.name(), database.engine_name()),
+            })
+            .collect();
+        if self.strings.are_allowed {
+            known.push("any other by its connection string (sqlite:, postgres:, mysql:)".into());
+        }
+        if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") }
     }
 
     /// The database with this name; without one, the only one there is. A connection string is taken where that is allowed.

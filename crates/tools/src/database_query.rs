@@ -118,15 +118,7 @@ impl Tool for DatabaseQuery {
     type Output = Answer;
 
     fn spec(&self) -> Spec {
-        let known: Vec<String> = self
-            .databases
-            .described()
-            .map(|(name, engine, description)| match description {
-                Some(description) => format!("{name:?} ({engine}: {description})"),
-                None => format!("{name:?} ({engine})"),
-            })
-            .collect();
-        let known = if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") };
+        let known = self.databases.described();
         Spec::new(
             "database_query",
             &format!(

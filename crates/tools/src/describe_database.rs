@@ -65,8 +65,7 @@ impl Tool for DescribeDatabase {
     type Output = Answer;
 
     fn spec(&self) -> Spec {
-        let known: Vec<String> = self.databases.described().map(|(name, ..)| format!("{name:?}")).collect();
-        let known = if known.is_empty() { "none is configured".to_owned() } else { known.join(", ") };
+        let known = self.databases.described();
         Spec::new(
             "describe_database",
             &format!(

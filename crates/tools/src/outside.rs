@@ -2,6 +2,7 @@
 
 use std::{future::Future, time::Duration};
 use toolcrib_contract::{CallContext, CallError, Json};
+use toolcrib_egress::{HeaderMap, header::RETRY_AFTER};
 
 /// How often a caller hears that a long call goes on.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -11,6 +12,13 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 pub(crate) fn untrusted(fields: &[&str]) -> Json {
     let fields = Json::of(fields).expect("texts have a JSON form");
     Json::object().with("dev.toolcrib/untrusted", &fields).finish()
+}
+
+/// When a server wants to be asked again, in words (RFC 9110, section 10.2.3: seconds, or a date).
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<String> {
+    let told = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let is_seconds = !told.is_empty() && told.bytes().all(|byte| byte.is_ascii_digit());
+    Some(if is_seconds { format!("in {told} s") } else { format!("after {told}") })
 }
 
 /// Tells a caller who wants to hear of it that the work goes on. A sign of life is no progress: the work ends at the deadline
@@ -82,6 +90,14 @@ mod tests {
         fn client(&self) -> Client {
             Client::unknown()
         }
+    }
+
+    #[test]
+    fn a_server_says_when_by_seconds_or_by_date() {
+        let told = |value: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())])).unwrap();
+        assert_eq!(told("30"), "in 30 s");
+        assert_eq!(told("Wed, 21 Oct 2026 07:28:00 GMT"), "after Wed, 21 Oct 2026 07:28:00 GMT");
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,7 +26,7 @@ mod selectors;
 
 use crate::{
     kept::{self, Kept},
-    outside::{untrusted, with_heartbeat},
+    outside::{retry_after, untrusted, with_heartbeat},
 };
 use crawl::Crawl;
 use cut::Piece;
@@ -39,7 +39,7 @@ use selectors::{Chosen, Selectors};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use toolcrib_contract::{Annotations, CallContext, CallError, Category, Reach, Spec, Tool, ToolOutput};
-use toolcrib_egress::{Egress, StatusCode, header};
+use toolcrib_egress::{Egress, StatusCode};
 
 const DEFAULT_MAX_CHARS: usize = 20_000;
 const MAX_CHARS: usize = 100_000;
@@ -239,11 +239,8 @@ impl WebScraper {
             notes.push(format!("the page is larger than what is read; it ends after {} bytes", page.body.bytes.len()));
         }
         if matches!(page.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            let after = page.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-            notes.push(after.map_or_else(
-                || "the site wants fewer requests".to_owned(),
-                |after| format!("the site wants to be asked again after {after}"),
-            ));
+            let when = retry_after(&page.headers).unwrap_or_else(|| "later".to_owned());
+            notes.push(format!("the site wants fewer requests; try again {when}"));
         }
         Answer {
             url: page.url.to_string(),

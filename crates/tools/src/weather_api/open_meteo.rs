@@ -3,11 +3,12 @@
 use super::{
     Coordinates, Current, DAYS, Day, Failure, PLACE_LIFETIME, Place, Provider, Units, WEATHER_LIFETIME, Weather, WeatherSettings, wmo,
 };
+use crate::outside::retry_after;
 use moka::future::Cache;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::sync::Arc;
 use toolcrib_contract::BoxFuture;
-use toolcrib_egress::{Egress, Request, StatusCode, Url, header};
+use toolcrib_egress::{Egress, Request, StatusCode, Url};
 
 const CURRENT: &str = "temperature_2m,apparent_temperature,relative_humidity_2m,is_day,precipitation,weather_code,cloud_cover,wind_speed_10m,\
     wind_direction_10m,wind_gusts_10m";
@@ -43,8 +44,7 @@ impl OpenMeteo {
         url.query_pairs_mut().extend_pairs(parameters).extend_pairs(self.settings.api_key.iter().map(|key| ("apikey", key)));
         let answer = self.egress.send(Request::get(url)).await.map_err(|error| Failure::new(error.class(), error.to_string()))?;
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
-            let after = answer.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-            let when = after.map_or_else(|| "in a minute".to_owned(), |after| format!("in {after} s"));
+            let when = retry_after(&answer.headers).unwrap_or_else(|| "in a minute".to_owned());
             return Err(Failure::new("rate_limited", format!("the weather provider wants fewer requests; try again {when}")));
         }
         if !answer.status.is_success() {

@@ -1,6 +1,6 @@
 //! Following the links of a site: nearest pages first, a few at a time, as fast as the site wants it.
 
-use super::{Format, TIMEOUT, WebScraper, cut, links, selectors::Chosen};
+use super::{Format, WebScraper, cut, links, selectors::Chosen};
 use futures_util::stream::{self, StreamExt};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -52,7 +52,8 @@ pub(super) struct Crawl<'a> {
 impl Crawl<'_> {
     /// Follows links as deep as wanted. The first page counts among the pages.
     pub(super) async fn follow(&self, links: &[Url], depth: usize, notes: &mut Vec<String>) -> Result<Vec<Followed>, CallError> {
-        let ends = Instant::now() + TIMEOUT - RESERVE;
+        let remaining = self.cx.remaining(std::time::Instant::now());
+        let ends = Instant::now() + remaining - RESERVE.min(remaining / 2);
         let delay = match &self.scraper.robots {
             Some(robots) => robots.delay(self.start).await,
             None => None,

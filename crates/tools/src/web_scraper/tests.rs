@@ -121,7 +121,7 @@ async fn other_bodies_are_answered_sensibly() {
     let missing = scrape_page(Served::html("<h1>Not here</h1>").header("x", "y"), json!({})).await;
     assert_eq!(missing["title"], "Not here");
     let busy = scrape_page(Served::new(429, "slow down").header("retry-after", "30").header("content-type", "text/plain"), json!({})).await;
-    assert_eq!((&busy["status_code"], &busy["notes"][0]), (&json!(429), &json!("the site wants to be asked again after 30")));
+    assert_eq!((&busy["status_code"], &busy["notes"][0]), (&json!(429), &json!("the site wants fewer requests; try again in 30 s")));
 }
 
 #[tokio::test]
