@@ -1,26 +1,31 @@
 //! Which statements pass: one, out of an allow list, parsed by a real parser. For PostgreSQL, MySQL and MariaDB; SQLite has
 //! its authorizer, which knows better.
 //!
-//! Names are judged as tokens, so that it makes no difference where in a statement a function or a table stands; what the
-//! statement does is judged by its syntax tree. What the parser does not know is judged by its tokens alone, more strictly.
+//! | module | what it judges |
+//! |---|---|
+//! | [`lexical`] | the tokens; what is run is written anew out of them |
+//! | [`names`] | functions and relations, wherever in a statement they stand |
+//! | [`tree`] | what the statement does |
+//! | [`masked`] | how it uses columns that nobody may see |
+//! | [`unparsed`] | what the parser does not know |
 
 mod lexical;
 mod masked;
+mod names;
+mod tree;
+mod unparsed;
 
 use super::mask::Mask;
 use lexical::Spoken;
 use sqlparser::{
-    ast::{BinaryOperator, Expr, Query, Select, SetExpr, Statement, UtilityOption, Visit, Visitor},
+    ast::Statement,
     dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
     keywords::Keyword,
     parser::Parser,
-    tokenizer::{Token, TokenWithSpan, Tokenizer, Word},
+    tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
-use std::ops::ControlFlow;
 
 const MAX_NESTING: usize = 64;
-/// How many queries may be named by WITH: some servers take twice as long for each one within another.
-const MAX_NAMED_QUERIES: usize = 16;
 
 /// Whose SQL it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +78,10 @@ pub(super) fn refuse_joins_by_name(sql: &str) -> Result<(), String> {
 }
 
 fn judge_spoken(tokens: &[TokenWithSpan], grammar: Grammar, mask: &Mask) -> Result<Shape, String> {
-    judge_names(tokens, grammar, mask)?;
+    names::judge(tokens, grammar, mask)?;
     match parse(tokens, grammar) {
         Parsed::One(statement) => {
-            judge_statement(&statement, grammar)?;
+            tree::judge(&statement, grammar)?;
             masked::judge(&statement, mask)?;
             Ok(shape_of(&statement))
         }
@@ -84,7 +89,7 @@ fn judge_spoken(tokens: &[TokenWithSpan], grammar: Grammar, mask: &Mask) -> Resu
         Parsed::Nothing => Err("there is no statement".into()),
         Parsed::TooDeep => Err(format!("the statement is nested deeper than {MAX_NESTING} levels")),
         Parsed::Unknown(reason) if !mask.is_empty() => Err(format!("this syntax is not understood: {reason}")),
-        Parsed::Unknown(reason) => judge_tokens(tokens).map_err(|word| format!("this syntax is not understood ({reason}), and {word}")),
+        Parsed::Unknown(reason) => unparsed::judge(tokens).map_err(|word| format!("this syntax is not understood ({reason}), and {word}")),
     }
 }
 
@@ -122,434 +127,6 @@ fn shape_of(statement: &Statement) -> Shape {
         Statement::Explain { statement: inner, .. } if !matches!(**inner, Statement::Query(_)) => Shape::WritingPlan,
         _ => Shape::Telling,
     }
-}
-
-// ---- names -----------------------------------------------------------------------------------------------------------
-
-/// Functions that reach outside of the database, run SQL out of a text, hold locks, change settings, or only burn time. A
-/// final `*` stands for any ending.
-const POSTGRES_FUNCTIONS: &[&str] = &[
-    "pg_read_*",
-    "pg_ls_*",
-    "pg_stat_file",
-    "pg_file_*",
-    "pg_logdir_ls",
-    "pg_write_*",
-    "lo_close",
-    "lo_creat",
-    "lo_create",
-    "lo_export",
-    "lo_from_bytea",
-    "lo_get",
-    "lo_import",
-    "lo_lseek*",
-    "lo_open",
-    "lo_put",
-    "lo_tell*",
-    "lo_truncate*",
-    "lo_unlink",
-    "loread",
-    "lowrite",
-    "pg_sleep*",
-    "dblink*",
-    "pg_advisory_*",
-    "pg_try_advisory_*",
-    "pg_terminate_backend",
-    "pg_cancel_backend",
-    "pg_reload_conf",
-    "pg_rotate_logfile*",
-    "pg_switch_*",
-    "pg_create_*",
-    "pg_drop_*",
-    "pg_logical_*",
-    "pg_replication_*",
-    "pg_copy_*",
-    "pg_sync_*",
-    "pg_backup_*",
-    "pg_start_*",
-    "pg_stop_*",
-    "pg_promote",
-    "pg_wal_replay_*",
-    "pg_stat_reset*",
-    "pg_stat_statements_reset",
-    "pg_stat_clear_*",
-    "pg_stat_force_*",
-    "pg_notify",
-    "pg_import_*",
-    "pg_export_snapshot",
-    "pg_log_*",
-    "pg_current_logfile",
-    "pg_hba_*",
-    "pg_ident_*",
-    "pg_show_all_file_settings",
-    "set_config",
-    "setval",
-    "nextval",
-    "query_to_xml*",
-    "table_to_xml*",
-    "schema_to_xml*",
-    "database_to_xml*",
-    "cursor_to_xml*",
-    "ts_stat",
-    "ts_rewrite",
-    "crosstab*",
-    "connectby*",
-    "xpath*",
-    "xslt*",
-    "setseed",
-    "xslt_process",
-    "xml_is_well_formed_file",
-    "pg_prewarm",
-    "autoprewarm_*",
-    "pgstat*",
-    "pg_execute_*",
-    "brin_summarize_*",
-    "brin_desummarize_*",
-    "gin_clean_*",
-    "pg_extension_config_dump",
-    "currtid*",
-    "binary_upgrade_*",
-    "pg_nextoid",
-    "pg_stat_get_backend_*",
-    "pg_get_wal_*",
-    "pg_walfile_*",
-    "txid_current",
-    "pg_current_xact_id",
-    "http*",
-    "plpy*",
-    "plperl*",
-    "amcheck*",
-    "bt_index_*",
-    "heap_page_*",
-    "get_raw_page*",
-    "page_*",
-    "pg_truncate_*",
-    "pg_visibility*",
-    "pg_buffercache_evict*",
-    "pg_reset_*",
-    "pg_clear_*",
-    "pg_restore_*",
-    "pg_set_*",
-    "pg_config",
-];
-const POSTGRES_RELATIONS: &[&str] = &[
-    "pg_authid",
-    "pg_shadow",
-    "pg_user_mapping",
-    "pg_user_mappings",
-    "pg_largeobject",
-    "pg_hba_file_rules",
-    "pg_ident_file_mappings",
-    "pg_file_settings",
-    "pg_subscription",
-    "pg_statistic",
-    "pg_foreign_server",
-    "pg_backend_memory_contexts",
-];
-/// What the server remembers of the values of columns: denied where some are masked.
-const POSTGRES_STATISTICS: &[&str] = &["pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_statistic_ext_data"];
-/// Patterns of functions that are common words, too: after a dot they name columns.
-const COMMON_WORDS: &[&str] = &["http*", "page_*", "plpy*", "plperl*", "amcheck*", "get_raw_page*", "connectby*", "crosstab*"];
-const MYSQL_FUNCTIONS: &[&str] = &[
-    "load_file",
-    "sleep",
-    "benchmark",
-    "get_lock",
-    "release_lock",
-    "release_all_locks",
-    "master_pos_wait",
-    "source_pos_wait",
-    "master_gtid_wait",
-    "wait_for_executed_gtid_set",
-    "wait_until_sql_thread_after_gtids",
-    "nextval",
-    "setval",
-    "sys_exec",
-    "sys_eval",
-    "sys_get",
-    "sys_set",
-    "lib_mysqludf_*",
-    "des_encrypt",
-    "des_decrypt",
-    "name_const",
-    "extractvalue",
-    "updatexml",
-    "service_*",
-    "asynchronous_connection_*",
-    "group_replication_*",
-    "keyring_*",
-    "audit_log_*",
-    "mysql_firewall_*",
-    "version_tokens_*",
-    "ps_*",
-];
-const MYSQL_RELATIONS: &[&str] = &["mysql", "global_priv", "innodb_table_stats", "user_password_history"];
-
-fn judge_names(tokens: &[TokenWithSpan], grammar: Grammar, mask: &Mask) -> Result<(), String> {
-    let (functions, relations) = match grammar {
-        Grammar::Postgres => (POSTGRES_FUNCTIONS, POSTGRES_RELATIONS),
-        Grammar::Mysql => (MYSQL_FUNCTIONS, MYSQL_RELATIONS),
-    };
-    let at = |index: Option<usize>| index.and_then(|index| tokens.get(index)).map(|token| &token.token);
-    let mut named_queries = 0;
-    for (index, token) in tokens.iter().enumerate() {
-        let Token::Word(word) = &token.token else { continue };
-        let name = word.value.to_lowercase();
-        let (before, next) = (at(index.checked_sub(1)), at(Some(index + 1)));
-        // In PostgreSQL, `x.f` can be `f(x)`.
-        let may_be_called = |pattern: &&&str| {
-            let is_attribute = grammar == Grammar::Postgres && before == Some(&Token::Period) && !COMMON_WORDS.contains(pattern);
-            next == Some(&Token::LParen) || is_attribute
-        };
-        if functions.iter().filter(|pattern| fits(pattern, &name)).any(|pattern| may_be_called(&pattern)) {
-            return Err(format!("the function {name} is not allowed"));
-        }
-        // A schema is named before its dot, a relation anywhere.
-        let is_statistic = grammar == Grammar::Postgres && !mask.is_empty() && POSTGRES_STATISTICS.contains(&name.as_str());
-        let is_relation = relations.contains(&name.as_str()) && (name != "mysql" || next == Some(&Token::Period));
-        if is_relation || is_statistic {
-            return Err(format!("the relation {name} is not allowed"));
-        }
-        named_queries += usize::from(word.quote_style.is_none() && name == "with");
-        if named_queries > MAX_NAMED_QUERIES {
-            return Err(format!("more than {MAX_NAMED_QUERIES} WITH"));
-        }
-        if grammar == Grammar::Postgres && word.quote_style.is_none() && name == "u" && next == Some(&Token::Ampersand) {
-            return Err("texts and names with U& escapes are not allowed".into());
-        }
-    }
-    refuse_grants_of_others(tokens)
-}
-
-/// SHOW GRANTS tells password hashes, too, where it is asked about others.
-fn refuse_grants_of_others(tokens: &[TokenWithSpan]) -> Result<(), String> {
-    let words: Vec<String> = tokens.iter().take(4).map(|token| token.token.to_string().to_lowercase()).collect();
-    let is_of_others = words.len() == 4 && words[..3] == ["show", "grants", "for"] && words[3] != "current_user";
-    if is_of_others { Err("SHOW GRANTS is for the login itself".into()) } else { Ok(()) }
-}
-
-fn fits(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(start) => name.starts_with(start),
-        None => name == pattern,
-    }
-}
-
-// ---- the syntax tree -------------------------------------------------------------------------------------------------
-
-fn judge_statement(statement: &Statement, grammar: Grammar) -> Result<(), String> {
-    let mut is_plan_of_writing = false;
-    match statement {
-        Statement::Query(_) | Statement::ExplainTable { .. } => {}
-        Statement::Explain { statement: inner, analyze, options, .. } => {
-            let runs = *analyze || options.as_deref().is_some_and(analyzes);
-            match &**inner {
-                Statement::Query(_) => {}
-                // A plan of what would be written changes nothing, as long as it is only a plan.
-                Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) if !runs && grammar == Grammar::Postgres => {
-                    is_plan_of_writing = true;
-                }
-                _ => return Err("only the plans of queries can be explained".into()),
-            }
-        }
-        other if is_show(other) => {}
-        _ => {
-            return Err(format!(
-                "{} is not among the statements that are allowed: SELECT, WITH, VALUES, TABLE, EXPLAIN, SHOW, DESCRIBE",
-                first_word(statement)
-            ));
-        }
-    }
-    match statement.visit(&mut Tree { grammar, is_plan_of_writing }) {
-        ControlFlow::Break(reason) => Err(reason),
-        ControlFlow::Continue(()) => Ok(()),
-    }
-}
-
-fn analyzes(options: &[UtilityOption]) -> bool {
-    options.iter().any(|option| option.name.value.eq_ignore_ascii_case("analyze"))
-}
-
-fn is_show(statement: &Statement) -> bool {
-    use Statement as S;
-    matches!(
-        statement,
-        S::ShowFunctions { .. }
-            | S::ShowVariable { .. }
-            | S::ShowStatus { .. }
-            | S::ShowVariables { .. }
-            | S::ShowCreate { .. }
-            | S::ShowColumns { .. }
-            | S::ShowDatabases { .. }
-            | S::ShowProcessList { .. }
-            | S::ShowSchemas { .. }
-            | S::ShowCharset(_)
-            | S::ShowTables { .. }
-            | S::ShowViews { .. }
-            | S::ShowCollation { .. }
-    )
-}
-
-fn first_word(statement: &Statement) -> String {
-    statement.to_string().split_whitespace().next().unwrap_or("this").to_uppercase()
-}
-
-/// Looks for what writes, locks or calls by operator, at any depth.
-struct Tree {
-    grammar: Grammar,
-    /// Whether what writes is only planned.
-    is_plan_of_writing: bool,
-}
-
-/// Operators of PostgreSQL's own that the parser has no name for, and those of its common extensions.
-const KNOWN_OPERATORS: &[&str] = &[
-    "<->", "<#>", "<=>", "<+>", "<~>", "<%>", "&<", "&>", "<<|", "|>>", "&<|", "|&>", "~=", "-|-", "@@@", "<%", "%>", "<<%", "%>>", "<->>",
-    "<<->", "<<->>", "<->>>", "<<<->", "?-", "?|", "?-|", "?||", "##", "@-@", "!!", "^@", "<^", ">^", "|/", "||/", "!~~", "~~", "~~*",
-    "!~~*", "->", "->>", "#>", "#>>", "@>", "<@", "?", "?&", "#-", "@?", "@@", "&&", "<<", ">>", "&&&", "<<=", ">>=",
-];
-
-impl Visitor for Tree {
-    type Break = String;
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<String> {
-        if !query.locks.is_empty() {
-            return ControlFlow::Break("locking rows (FOR UPDATE, FOR SHARE) is not allowed".into());
-        }
-        if writes(&query.body) {
-            return ControlFlow::Break("the query writes".into());
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<String> {
-        match select.into {
-            Some(_) => ControlFlow::Break("SELECT INTO is not allowed".into()),
-            None => ControlFlow::Continue(()),
-        }
-    }
-
-    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<String> {
-        match statement {
-            Statement::Query(_) | Statement::Explain { .. } | Statement::ExplainTable { .. } => ControlFlow::Continue(()),
-            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) if self.is_plan_of_writing => ControlFlow::Continue(()),
-            other if is_show(other) => ControlFlow::Continue(()),
-            other => ControlFlow::Break(format!("{} within the statement is not allowed", first_word(other))),
-        }
-    }
-
-    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<String> {
-        let Expr::BinaryOp { op, .. } = expression else { return ControlFlow::Continue(()) };
-        match op {
-            BinaryOperator::Assignment => ControlFlow::Break("assignments (:=) are not allowed".into()),
-            BinaryOperator::PGCustomBinaryOperator(path) if path.first().is_none_or(|schema| schema != "pg_catalog") => {
-                ControlFlow::Break("OPERATOR() is allowed for pg_catalog only".into())
-            }
-            BinaryOperator::Custom(name) if self.grammar == Grammar::Postgres && !KNOWN_OPERATORS.contains(&name.as_str()) => {
-                ControlFlow::Break(format!("the operator {name} is not known"))
-            }
-            _ => ControlFlow::Continue(()),
-        }
-    }
-}
-
-fn writes(body: &SetExpr) -> bool {
-    match body {
-        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => true,
-        SetExpr::SetOperation { left, right, .. } => writes(left) || writes(right),
-        // Queries within are visited themselves.
-        SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::Values(_) | SetExpr::Table(_) => false,
-    }
-}
-
-// ---- tokens, where the parser gives up -------------------------------------------------------------------------------
-
-const OPENERS: &[&str] = &["select", "with", "values", "table", "show", "explain", "describe", "desc"];
-
-/// Words that stand in no reading statement, unless quoted, or called as functions.
-const WRITERS: &[&str] = &[
-    "insert",
-    "update",
-    "delete",
-    "merge",
-    "into",
-    "create",
-    "drop",
-    "alter",
-    "truncate",
-    "grant",
-    "revoke",
-    "copy",
-    "do",
-    "execute",
-    "prepare",
-    "deallocate",
-    "lock",
-    "unlock",
-    "handler",
-    "load",
-    "import",
-    "vacuum",
-    "reindex",
-    "cluster",
-    "refresh",
-    "rename",
-    "optimize",
-    "repair",
-    "flush",
-    "kill",
-    "purge",
-    "reset",
-    "begin",
-    "commit",
-    "rollback",
-    "savepoint",
-    "release",
-    "declare",
-    "listen",
-    "notify",
-    "discard",
-    "checkpoint",
-    "install",
-    "uninstall",
-    "shutdown",
-    "procedure",
-    "outfile",
-    "dumpfile",
-    "analyze",
-    "share",
-];
-
-fn judge_tokens(tokens: &[TokenWithSpan]) -> Result<Shape, String> {
-    let last = tokens.iter().rposition(|token| token.token != Token::SemiColon).unwrap_or_default();
-    if tokens[..=last].iter().any(|token| token.token == Token::SemiColon) {
-        return Err("it may be more than one statement".into());
-    }
-    let word_at = |index: usize| match tokens.get(index).map(|token| &token.token) {
-        Some(Token::Word(word)) if word.quote_style.is_none() => Some(word),
-        _ => None,
-    };
-    let is_word = |word: &&Word, of: &[&str]| of.contains(&word.value.to_lowercase().as_str());
-    let first = (0..tokens.len()).find_map(word_at);
-    let Some(opener) = first.filter(|word| is_word(word, OPENERS)) else {
-        return Err("it does not begin as a query does".into());
-    };
-    let is_show = opener.keyword == Keyword::SHOW;
-    for index in 0..tokens.len() {
-        let Some(word) = word_at(index).filter(|word| is_word(word, WRITERS)) else { continue };
-        let is_called = tokens.get(index + 1).is_some_and(|token| token.token == Token::LParen) && word.keyword != Keyword::INTO;
-        let is_shown = is_show && index == 1 && word.keyword == Keyword::CREATE;
-        if !is_called && !is_shown {
-            return Err(format!("{} may write", word.value.to_uppercase()));
-        }
-    }
-    if tokens.iter().any(|token| matches!(token.token, Token::Assignment | Token::CustomBinaryOperator(_))) {
-        return Err("it holds operators that may do anything".into());
-    }
-    if (1..tokens.len()).any(|index| word_at(index).is_some_and(|word| word.keyword == Keyword::OPERATOR)) {
-        return Err("OPERATOR may do anything".into());
-    }
-    let is_query = matches!(opener.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE);
-    Ok(if is_query { Shape::Query } else { Shape::Telling })
 }
 
 #[cfg(test)]
