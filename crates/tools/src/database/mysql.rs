@@ -15,7 +15,7 @@ use mysql_async::{
     consts::{ColumnFlags, ColumnType},
     prelude::Queryable,
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use toolcrib_contract::Json;
 use toolcrib_egress::Egress;
 
@@ -87,13 +87,14 @@ impl Session {
             let message = format!("the statement has {} parameter(s), {} were given", prepared.num_params(), ask.params.len());
             return Err(SqlError::statement(message));
         }
+        let views = self.views(&prepared.columns(), mask).await.map_err(failed)?;
         let params = if ask.params.is_empty() { Params::Empty } else { Params::Positional(ask.params.iter().map(param).collect()) };
         let mut found = self.conn.exec_iter(&prepared, params).await.map_err(failed)?;
         let described: Vec<mysql_async::Column> = found.columns_ref().to_vec();
         if described.is_empty() {
             return Err(SqlError::Refused("the statement gives no rows: only reading is allowed".into()));
         }
-        let hidden: Vec<Option<String>> = described.iter().map(|column| hidden(column, mask)).collect();
+        let hidden: Vec<Option<String>> = described.iter().map(|column| hidden(column, &views, mask)).collect();
         let mut rows = Rows::new(ask.max_rows);
         let mut cut = None;
         while let Some(row) = found.next().await.map_err(failed)? {
@@ -110,6 +111,22 @@ impl Session {
         drop(found);
         self.end().await.map_err(failed)?;
         Ok(Done::Whole(table))
+    }
+
+    /// Which of the tables that columns come from are views, where that matters.
+    async fn views(&mut self, columns: &[mysql_async::Column], mask: &Mask) -> Result<BTreeSet<Origin>, Error> {
+        const IS_TABLE: &str =
+            "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ? AND table_type = 'BASE TABLE'";
+        let origins: BTreeSet<Origin> =
+            columns.iter().filter(|column| mask.hides_somewhere(&column.org_name_str())).map(Origin::of).collect();
+        let mut views = BTreeSet::new();
+        for origin in origins {
+            let is_table: Option<u8> = self.conn.exec_first(IS_TABLE, (&origin.schema, &origin.table)).await?;
+            if is_table.is_none() {
+                views.insert(origin);
+            }
+        }
+        Ok(views)
     }
 
     /// Leaves nothing behind for the next statement.
@@ -136,7 +153,20 @@ impl Breakable for Session {
     }
 }
 
-fn hidden(column: &mysql_async::Column, mask: &Mask) -> Option<String> {
+/// Where a column comes from.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Origin {
+    schema: String,
+    table: String,
+}
+
+impl Origin {
+    fn of(column: &mysql_async::Column) -> Self {
+        Self { schema: column.schema_str().into_owned(), table: column.org_table_str().into_owned() }
+    }
+}
+
+fn hidden(column: &mysql_async::Column, views: &BTreeSet<Origin>, mask: &Mask) -> Option<String> {
     let (table, origin) = (column.org_table_str(), column.org_name_str());
     if mask.is_empty() {
         None
@@ -144,7 +174,9 @@ fn hidden(column: &mysql_async::Column, mask: &Mask) -> Option<String> {
         // What cannot be traced is judged by its name.
         mask.hides_somewhere(&column.name_str()).then(|| column.name_str().into_owned())
     } else {
-        mask.hides(&table, &origin).then(|| format!("{table}.{origin}"))
+        // A view shows the columns of other tables.
+        let is_hidden = mask.hides(&table, &origin) || (mask.hides_somewhere(&origin) && views.contains(&Origin::of(column)));
+        is_hidden.then(|| format!("{table}.{origin}"))
     }
 }
 

@@ -70,18 +70,18 @@ impl Postgres {
 
     pub(super) async fn query(&self, ask: Ask) -> Result<Table, SqlError> {
         let passed = statement::judge(&ask.sql, Grammar::Postgres, &self.mask).map_err(SqlError::Refused)?;
-        let done = self.run(Ask { sql: passed.sql.clone(), ..ask }, passed.shape, &self.mask).await;
+        let done = self.run(Ask { sql: passed.sql.clone(), ..ask }, passed.shape, &passed.dotted, &self.mask).await;
         done.map_err(|error| error.placed(|position| passed.original(position)))
     }
 
     pub(super) async fn query_own(&self, ask: Ask) -> Result<Table, SqlError> {
-        self.run(ask, Shape::Query, &Mask::default()).await
+        self.run(ask, Shape::Query, &[], &Mask::default()).await
     }
 
-    async fn run(&self, ask: Ask, shape: Shape, mask: &Mask) -> Result<Table, SqlError> {
+    async fn run(&self, ask: Ask, shape: Shape, dotted: &[String], mask: &Mask) -> Result<Table, SqlError> {
         let mut session = self.pool.lease().await?;
         // The server gives up by itself; this is for one that does not.
-        let work = session.run(&ask, shape, mask, self.timeout);
+        let work = session.run(&ask, shape, dotted, mask, self.timeout);
         match tokio::time::timeout(self.timeout + Duration::from_secs(1), work).await {
             Ok(Ok(table)) => {
                 session.hand_back();
@@ -111,7 +111,7 @@ impl Breakable for Session {
 }
 
 impl Session {
-    async fn run(&mut self, ask: &Ask, shape: Shape, mask: &Mask, timeout: Duration) -> Result<Table, SqlError> {
+    async fn run(&mut self, ask: &Ask, shape: Shape, dotted: &[String], mask: &Mask, timeout: Duration) -> Result<Table, SqlError> {
         self.meter.reset();
         let failed = |error| explain(error, timeout);
         let client = &self.client;
@@ -121,6 +121,11 @@ impl Session {
             begin.push_str(&format!("; SET LOCAL ROLE {role}"));
         }
         client.batch_execute(&begin).await.map_err(failed)?;
+        if let Some(function) = self.function_of_rows(dotted).await.map_err(failed)? {
+            return Err(SqlError::Refused(format!(
+                "{function:?} after a dot can be a function of the whole row, which may hold masked columns"
+            )));
+        }
         let prepared = client.prepare(&ask.sql).await.map_err(failed)?;
         if prepared.params().len() != ask.params.len() {
             let message = format!("the statement has {} parameter(s), {} were given", prepared.params().len(), ask.params.len());
@@ -182,19 +187,35 @@ impl Session {
         }
     }
 
+    /// The first of these names that is a function which takes a row.
+    async fn function_of_rows(&self, names: &[String]) -> Result<Option<String>, tokio_postgres::Error> {
+        if names.is_empty() {
+            return Ok(None);
+        }
+        const TAKES_ROW: &str = "SELECT p.proname::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0] WHERE \
+                                 p.proname = ANY($1) AND p.pronargs >= 1 AND p.pronargs - p.pronargdefaults <= 1 AND t.typtype IN ('c', 'p') LIMIT 1";
+        Ok(self.client.query_opt(TAKES_ROW, &[&names]).await?.map(|row| row.get(0)))
+    }
+
     /// Of each column, the masked `table.column` that it comes from, if it does.
     async fn hidden(&self, columns: &[tokio_postgres::Column], mask: &Mask) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
         let mut hidden = vec![None; columns.len()];
         if mask.is_empty() {
             return Ok(hidden);
         }
-        const ORIGIN: &str = "SELECT c.relname::text, a.attname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
-                              WHERE a.attrelid = $1 AND a.attnum = $2";
+        // A view, a partition or an heir shows the columns of another table.
+        const ORIGIN: &str = "SELECT c.relname::text, a.attname::text, c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i \
+                              WHERE i.inhrelid = c.oid) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE \
+                              a.attrelid = $1 AND a.attnum = $2";
         for (column, hidden) in columns.iter().zip(&mut hidden) {
             if let (Some(table), Some(number)) = (column.table_oid(), column.column_id()) {
                 let origin = self.client.query_opt(ORIGIN, &[&table, &number]).await?;
-                let origin: Option<(String, String)> = origin.map(|row| (row.get(0), row.get(1)));
-                *hidden = origin.filter(|(table, column)| mask.hides(table, column)).map(|(table, column)| format!("{table}.{column}"));
+                let origin: Option<(String, String, bool)> = origin.map(|row| (row.get(0), row.get(1), row.get(2)));
+                let hides =
+                    |table: &str, column: &str, is_own: bool| mask.hides(table, column) || (!is_own && mask.hides_somewhere(column));
+                *hidden = origin
+                    .filter(|(table, column, is_own)| hides(table, column, *is_own))
+                    .map(|(table, column, _)| format!("{table}.{column}"));
             }
             // What cannot be traced is judged by its name.
             if hidden.is_none() && mask.hides_somewhere(column.name()) && column.table_oid().is_none() {

@@ -84,6 +84,9 @@ const ASKING_PRAGMAS: &[&str] = &[
 /// Functions that reach outside of the database, or that hand out what the machine holds.
 const DENIED_FUNCTIONS: &[&str] = &["load_extension", "fts3_tokenizer", "readfile", "writefile", "edit", "fileio_read", "fileio_write"];
 
+/// Functions of full-text search that quote columns without reading them: denied where some are masked.
+const QUOTING_FUNCTIONS: &[&str] = &["snippet", "highlight", "offsets", "matchinfo"];
+
 /// Makes the file before it is first opened.
 type Maker = Box<dyn Fn() -> std::io::Result<()> + Send + Sync>;
 
@@ -301,12 +304,31 @@ fn authorize(context: &AuthContext<'_>, mask: &Mask, masked: &Mutex<BTreeSet<Str
             // Everywhere in the statement the column is null: in conditions and inside of functions, too.
             Authorization::Ignore
         }
+        AuthAction::Read { table_name, column_name } if !mask.is_empty() && copies_values(table_name, column_name) => {
+            locked(masked).insert(format!("{table_name}.{column_name}"));
+            Authorization::Ignore
+        }
         AuthAction::Read { .. } => Authorization::Allow,
+        AuthAction::Function { function_name }
+            if !mask.is_empty() && QUOTING_FUNCTIONS.contains(&function_name.to_lowercase().as_str()) =>
+        {
+            Authorization::Deny
+        }
         AuthAction::Function { function_name } if !DENIED_FUNCTIONS.contains(&function_name.to_lowercase().as_str()) => {
             Authorization::Allow
         }
         AuthAction::Pragma { pragma_name, pragma_value } if tells(&pragma_name.to_lowercase(), pragma_value) => Authorization::Allow,
         _ => Authorization::Deny,
+    }
+}
+
+/// Whether a column of SQLite's own tables holds values of others: samples of statistics, the contents of full-text indexes.
+fn copies_values(table: &str, column: &str) -> bool {
+    let (table, column) = (table.to_lowercase(), column.to_lowercase());
+    let is_numbered = column.strip_prefix('c').is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()));
+    match table.as_str() {
+        "sqlite_stat3" | "sqlite_stat4" => column == "sample",
+        _ => (table.ends_with("_content") && is_numbered) || (table.ends_with("_data") && column == "block"),
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) enum Shape {
 pub(super) struct Passed {
     pub(super) sql: String,
     pub(super) shape: Shape,
+    /// Names that stand after a dot, where columns are masked: to PostgreSQL, `x.f` can be `f(x)`.
+    pub(super) dotted: Vec<String>,
     places: Vec<(usize, usize)>,
 }
 
@@ -66,7 +68,19 @@ impl Passed {
 pub(super) fn judge(sql: &str, grammar: Grammar, mask: &Mask) -> Result<Passed, String> {
     let Spoken { tokens, sql, places } = lexical::read(sql, grammar)?;
     let shape = judge_spoken(&tokens, grammar, mask)?;
-    Ok(Passed { sql, shape, places })
+    let dotted = if mask.is_empty() { Vec::new() } else { dotted(&tokens) };
+    Ok(Passed { sql, shape, dotted, places })
+}
+
+fn dotted(tokens: &[TokenWithSpan]) -> Vec<String> {
+    let after_dot = |(before, name): (&TokenWithSpan, &TokenWithSpan)| match &name.token {
+        Token::Word(word) if before.token == Token::Period => Some(match word.quote_style {
+            Some(_) => word.value.clone(),
+            None => word.value.to_ascii_lowercase(),
+        }),
+        _ => None,
+    };
+    tokens.iter().zip(tokens.iter().skip(1)).filter_map(after_dot).collect()
 }
 
 /// Refuses joins by the names of columns, for SQLite where columns are masked: its authorizer is not asked about the columns that
@@ -82,7 +96,7 @@ fn judge_spoken(tokens: &[TokenWithSpan], grammar: Grammar, mask: &Mask) -> Resu
     match parse(tokens, grammar) {
         Parsed::One(statement) => {
             tree::judge(&statement, grammar)?;
-            masked::judge(&statement, mask)?;
+            masked::judge(&statement, tokens, mask)?;
             Ok(shape_of(&statement))
         }
         Parsed::Many => Err("more than one statement".into()),

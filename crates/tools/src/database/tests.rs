@@ -263,6 +263,116 @@ async fn a_mask_that_hides_nothing_is_told_of() {
     assert!(advice.contains("\"*.phone\"") && !advice.contains("users.email"), "{advice}");
 }
 
+/// Whatever is asked, and whatever comes of it, nothing of it holds a masked value of the fixtures.
+async fn nothing_leaks(databases: &Databases, statements: &[&str]) {
+    for sql in statements {
+        let told = match query(databases, sql).await {
+            Ok(table) => table.rows.iter().flatten().map(|cell| cell.to_string()).collect::<Vec<_>>().join(" "),
+            Err(error) => error.to_string(),
+        };
+        assert!(!told.contains("@x.org"), "{sql}: {told}");
+    }
+}
+
+/// Statements that pass one by one, so that a test of what is refused does not pass for the wrong reason.
+async fn all_answer(databases: &Databases, statements: &[&str]) {
+    for sql in statements {
+        assert!(query(databases, sql).await.is_ok(), "{sql}: {:?}", query(databases, sql).await);
+    }
+}
+
+#[tokio::test]
+async fn full_text_indexes_and_statistics_of_sqlite_show_nothing_masked() {
+    let folder = Folder::new("sqlite-copies");
+    let file = folder.sqlite(
+        "CREATE VIRTUAL TABLE f USING fts5(name, email); INSERT INTO f VALUES ('Ann', 'word a@x.org'); CREATE TABLE t_data (id, block2);",
+    );
+    let databases = databases(DatabaseSettings { mask: vec!["f.email".into()], ..sqlite(&file) });
+    all_answer(&databases, &["SELECT name FROM f", "SELECT id, block2 FROM t_data"]).await;
+    nothing_leaks(
+        &databases,
+        &[
+            "SELECT * FROM f",
+            "SELECT * FROM f_content",
+            "SELECT CAST(block AS TEXT) FROM f_data",
+            "SELECT snippet(f, 1, '', '', '', 9) FROM f('word')",
+            "SELECT highlight(f, 1, '', '') FROM f('word')",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_shows_nothing_masked() {
+    let server = Postgres::start();
+    server.execute("postgres", POSTGRES_FIXTURE);
+    server.execute(
+        "postgres",
+        "CREATE VIEW seen AS SELECT id, email FROM users; CREATE TABLE heirs () INHERITS (users); INSERT INTO heirs (id, email) VALUES (9, 'k@x.org'); \
+         CREATE TABLE onecol (email text); INSERT INTO onecol VALUES ('o@x.org'); CREATE TABLE customers (id int, email text); INSERT INTO customers \
+         VALUES (1, 'not masked'); CREATE FUNCTION spell(users) RETURNS text LANGUAGE sql AS 'SELECT $1.email'",
+    );
+    let mask = vec!["users.email".to_owned(), "onecol.email".to_owned()];
+    let databases = databases(DatabaseSettings { mask, ..postgres(&server) });
+    all_answer(&databases, &["SELECT u.id, u.name, u.email FROM users u", "SELECT o.* FROM orders o", "SELECT id FROM users WHERE id>-1"])
+        .await;
+    assert_eq!(row(&databases, "SELECT id, email FROM customers").await, r#"1 "not masked""#);
+    nothing_leaks(
+        &databases,
+        &[
+            "SELECT u.to_jsonb FROM users u",
+            "SELECT u.\"to_jsonb\" FROM users u",
+            "SELECT u.row_to_json FROM users u",
+            "SELECT users.json_agg FROM users",
+            "SELECT u.record_out FROM users u",
+            "SELECT u.spell FROM users u",
+            "SELECT public.users.to_jsonb FROM users",
+            "SELECT id FROM users u WHERE 1 = u.to_jsonb::text::int",
+            "SELECT x.value FROM users u, jsonb_each(u.to_jsonb) x",
+            "SELECT 1 AS email UNION ALL TABLE onecol",
+            "SELECT 'a' AS x UNION ALL TABLE onecol",
+            "VALUES ('x') UNION ALL TABLE onecol",
+            "SELECT ARRAY(TABLE \"onecol\") AS y",
+            "SELECT (TABLE \"onecol\") || 'x' AS y",
+            "SELECT x FROM users u, LATERAL to_jsonb(u.*) x",
+            "SELECT json_populate_record(base => u.*, from_json => '{}') FROM users u",
+            "SELECT id, email FROM seen",
+            "SELECT * FROM seen",
+            "SELECT * FROM heirs",
+            "SELECT s.to_jsonb FROM seen s",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_shows_nothing_masked() {
+    let server = mariadb();
+    server.execute(
+        "fixture",
+        "CREATE VIEW seen AS SELECT id, email FROM users; CREATE TABLE customers (id int, email text); INSERT INTO customers VALUES (1, 'not masked');",
+    );
+    let databases = databases(DatabaseSettings { mask: vec!["users.email".into()], ..settings(&server.url("root", "fixture")) });
+    all_answer(&databases, &["SELECT u.id, u.name, u.email FROM users u", "SHOW TABLES", "SHOW INDEX FROM users"]).await;
+    assert_eq!(row(&databases, "SELECT id, email FROM customers").await, r#"1 "not masked""#);
+    nothing_leaks(
+        &databases,
+        &[
+            "SELECT email AS xi, (SELECT UPPER(x\u{130})) AS y FROM users",
+            "SELECT id, email FROM seen",
+            "SELECT * FROM seen",
+            "SELECT LOWER(ema\u{130}l) FROM seen",
+            "SHOW BINLOG EVENTS",
+            "SHOW ENGINE INNODB STATUS",
+            "SHOW FULL PROCESSLIST",
+        ],
+    )
+    .await;
+    for sql in ["SHOW BINLOG EVENTS", "SHOW ENGINE INNODB STATUS", "SHOW FULL PROCESSLIST", "SHOW CREATE USER root@localhost"] {
+        assert!(matches!(query(&databases, sql).await, Err(SqlError::Refused(_))), "{sql}");
+    }
+}
+
 #[tokio::test]
 async fn the_sample_is_there_without_a_config() {
     let folder = Folder::new("sample-find");

@@ -6,7 +6,7 @@
 //! refused.
 
 use super::{Grammar, dialect};
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 const MAX_BYTES: usize = 16 << 10;
 const MAX_TOKENS: usize = 4000;
@@ -31,6 +31,7 @@ pub(super) fn read(sql: &str, grammar: Grammar) -> Result<Spoken, String> {
     let tokens = Tokenizer::new(dialect(grammar), sql).with_unescape(false).tokenize_with_location();
     let mut tokens = tokens.map_err(|error| format!("the statement cannot be read: {error}"))?;
     tokens.retain(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
+    let tokens: Vec<TokenWithSpan> = tokens.into_iter().flat_map(without_sign).collect();
     if tokens.len() > MAX_TOKENS {
         return Err(format!("{} words and signs are more than the limit of {MAX_TOKENS}", tokens.len()));
     }
@@ -43,7 +44,7 @@ pub(super) fn read(sql: &str, grammar: Grammar) -> Result<Spoken, String> {
         if let Some(before) = before
             && !stands_close(before, token)
         {
-            spoken.sql.push(' ');
+            spoken.sql.push(if goes_on(before, token) { '\n' } else { ' ' });
             written_chars += 1;
         }
         let (start, end) = (lines.offset(token.span.start), lines.offset(token.span.end));
@@ -106,9 +107,43 @@ fn stands_close(before: &TokenWithSpan, after: &TokenWithSpan) -> bool {
     let is_close = before.span.end == after.span.start;
     let belongs = matches!(
         (&before.token, &after.token),
-        (Token::Word(_), Token::LParen | Token::Period) | (Token::Period, Token::Word(_)) | (Token::AtSign, Token::Word(_) | Token::AtSign)
+        (Token::Word(_), Token::LParen | Token::Period)
+            | (Token::Period, Token::Word(_))
+            | (Token::AtSign, Token::Word(_) | Token::AtSign | Token::SingleQuotedString(_))
     );
     is_close && belongs
+}
+
+/// Whether a text goes on in the next line: then the two are one (PostgreSQL, section 4.1.2.1).
+fn goes_on(before: &TokenWithSpan, after: &TokenWithSpan) -> bool {
+    let is_text = |token: &Token| matches!(token, Token::SingleQuotedString(_));
+    is_text(&before.token) && is_text(&after.token) && before.span.end.line < after.span.start.line
+}
+
+/// The operator and the sign that follows it: `>-1` is `> -1`, since an operator of PostgreSQL ends with a sign only if it holds
+/// certain characters (PostgreSQL, section 4.1.3).
+fn without_sign(token: TokenWithSpan) -> Vec<TokenWithSpan> {
+    let Token::CustomBinaryOperator(text) = &token.token else { return vec![token] };
+    let Some((sign, operator)) =
+        [('-', Token::Minus), ('+', Token::Plus)].into_iter().find_map(|(written, sign)| Some((sign, text.strip_suffix(written)?)))
+    else {
+        return vec![token];
+    };
+    let operator = match operator {
+        ">" => Token::Gt,
+        "<" => Token::Lt,
+        "=" => Token::Eq,
+        ">=" => Token::GtEq,
+        "<=" => Token::LtEq,
+        "<>" => Token::Neq,
+        "*" => Token::Mul,
+        "/" => Token::Div,
+        "+" => Token::Plus,
+        _ => return vec![token],
+    };
+    let Span { start, end } = token.span;
+    let middle = Location::new(end.line, end.column - 1);
+    vec![TokenWithSpan::new(operator, Span::new(start, middle)), TokenWithSpan::new(sign, Span::new(middle, end))]
 }
 
 /// Where the lines of a text begin.
@@ -148,6 +183,8 @@ mod tests {
         );
         check(postgres, "SELECT E'a\\'b', x::int, -1 ->> 'ä'", "SELECT E'a\\'b' , x :: int , - 1 ->> 'ä'");
         check(mysql, "SELECT COUNT(*),5--3,`a``b`,'a\\'b',@@session.x # c", "SELECT COUNT( * ) , 5 - - 3 , `a``b` , 'a\\'b' , @@session.x");
+        check(postgres, "SELECT 1>-1, 2<>-a, 3%-1", "SELECT 1 > - 1 , 2 <> - a , 3 %- 1");
+        check(postgres, "SELECT 'a'\n 'b' 'c'", "SELECT 'a'\n'b' 'c'");
         let spoken = read("SELECT  1,\n /* ä */ é", postgres).unwrap();
         assert_eq!(spoken.places, [(0, 0), (7, 8), (9, 9), (11, 20)]);
     }

@@ -8,12 +8,22 @@ use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
     OrderByExpr, Query, Select, SelectItem, SetExpr, Statement, TableFactor, Visit, Visitor,
 };
+use sqlparser::{
+    keywords::Keyword,
+    tokenizer::{Token, TokenWithSpan},
+};
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 /// Lets a statement pass if no masked column can leak through it.
-pub(super) fn judge(statement: &Statement, mask: &Mask) -> Result<(), String> {
+pub(super) fn judge(statement: &Statement, tokens: &[TokenWithSpan], mask: &Mask) -> Result<(), String> {
     if mask.is_empty() {
         return Ok(());
+    }
+    if names_table(tokens) {
+        return Err("with masked columns, tables are read by SELECT, not by TABLE".into());
+    }
+    if matches!(statement, Statement::ShowProcessList { .. }) {
+        return Err("with masked columns, the statements of others are not shown".into());
     }
     let mut sight = Sight {
         mask,
@@ -37,7 +47,7 @@ pub(super) fn judge(statement: &Statement, mask: &Mask) -> Result<(), String> {
         return Ok(());
     }
     let own_wildcards = outermost.map_or(0, wildcards);
-    if sight.inner_wildcards > own_wildcards {
+    if sight.inner_wildcards > own_wildcards || holds_inner_row(tokens) {
         return Err("a table with masked columns allows * in the outermost list only; name the columns".into());
     }
     if sight.is_renamed {
@@ -54,6 +64,38 @@ pub(super) fn judge(statement: &Statement, mask: &Mask) -> Result<(), String> {
         return Err("a masked column can be shown, but not be used to sort, group or compare".into());
     }
     Ok(())
+}
+
+/// Whether TABLE stands for rows, at any depth. The parser takes it for other things, too.
+fn names_table(tokens: &[TokenWithSpan]) -> bool {
+    let is = |token: &TokenWithSpan, wanted: Keyword| matches!(&token.token, Token::Word(word) if word.keyword == wanted);
+    !tokens.first().is_some_and(|first| is(first, Keyword::SHOW)) && tokens.iter().any(|token| is(token, Keyword::TABLE))
+}
+
+/// Whether `x.*` stands within parentheses: as what a function is given, or a subquery gives.
+fn holds_inner_row(tokens: &[TokenWithSpan]) -> bool {
+    let mut depth = 0_usize;
+    tokens.iter().zip(tokens.iter().skip(1)).any(|(token, next)| {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > 0 && token.token == Token::Period && next.token == Token::Mul
+    })
+}
+
+/// Whether rows are sorted or grouped by the place of a column, in whatever dress.
+fn is_place(expression: &Expr) -> bool {
+    match expression {
+        Expr::Value(_) => true,
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_place(inner),
+        Expr::Tuple(several) => several.iter().any(is_place),
+        // To the parser of MySQL's dialect, these are functions.
+        Expr::Function(function) => ["rollup", "cube"].contains(&function.name.to_string().to_lowercase().as_str()),
+        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => sets.iter().flatten().any(is_place),
+        _ => false,
+    }
 }
 
 /// The names that the outermost list gives to masked columns.
@@ -144,7 +186,7 @@ impl Visitor for Sight<'_> {
         let joins = select.from.iter().flat_map(|from| &from.joins);
         self.is_renamed |= joins.clone().any(is_natural);
         if let GroupByExpr::Expressions(expressions, _) = &select.group_by {
-            self.is_ordered_by_place |= expressions.iter().any(|expression| matches!(expression, Expr::Value(_)));
+            self.is_ordered_by_place |= expressions.iter().any(is_place);
         }
         ControlFlow::Continue(())
     }
@@ -173,7 +215,7 @@ impl Visitor for Sight<'_> {
     }
 
     fn pre_visit_order_by_expr(&mut self, order: &OrderByExpr) -> ControlFlow<()> {
-        self.is_ordered_by_place |= matches!(order.expr, Expr::Value(_));
+        self.is_ordered_by_place |= is_place(&order.expr);
         ControlFlow::Continue(())
     }
 
@@ -253,6 +295,16 @@ mod tests {
             "SELECT id, email FROM users ORDER BY 2",
             "SELECT email, count(*) FROM users GROUP BY 1",
             "SELECT DISTINCT email FROM users",
+            "SELECT id, email FROM users ORDER BY (2)",
+            "SELECT id, email FROM users ORDER BY +2",
+            "SELECT email, count(*) FROM users GROUP BY (1)",
+            "SELECT email, count(*) FROM users GROUP BY ROLLUP(1)",
+            "SELECT 1 AS id, 'a' AS x UNION ALL TABLE users",
+            "SELECT ARRAY(TABLE \"onecol\") AS y",
+            "SELECT (TABLE \"onecol\") AS y",
+            "SELECT x FROM users u, LATERAL to_jsonb(u.*) x",
+            "SELECT json_populate_record(base => u.*, from_json => '{}') FROM users u",
+            "SHOW PROCESSLIST",
         ] {
             check(sql, false);
         }

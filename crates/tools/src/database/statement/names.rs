@@ -2,10 +2,12 @@
 
 use super::Grammar;
 use crate::database::mask::Mask;
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 /// How many queries may be named by WITH: some servers take twice as long for each one within another.
 const MAX_NAMED_QUERIES: usize = 16;
+/// The longest name that PostgreSQL does not cut.
+const POSTGRES_NAME_BYTES: usize = 63;
 
 /// Functions that reach outside of the database, run SQL out of a text, hold locks, change settings, or only burn time. A
 /// final `*` stands for any ending.
@@ -112,6 +114,11 @@ const POSTGRES_FUNCTIONS: &[&str] = &[
     "pg_restore_*",
     "pg_set_*",
     "pg_config",
+    "pg_background_*",
+    "heap_force_*",
+    "utl_file*",
+    "dbms_*",
+    "aws_*",
 ];
 const POSTGRES_RELATIONS: &[&str] = &[
     "pg_authid",
@@ -127,8 +134,9 @@ const POSTGRES_RELATIONS: &[&str] = &[
     "pg_foreign_server",
     "pg_backend_memory_contexts",
 ];
-/// What the server remembers of the values of columns: denied where some are masked.
-const POSTGRES_STATISTICS: &[&str] = &["pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_statistic_ext_data"];
+/// What servers remember of the values of columns, or keep apart from their tables: denied where some are masked.
+const COPIES_OF_VALUES: &[&str] =
+    &["pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_statistic_ext_data", "pg_toast*", "column_statistics", "performance_schema"];
 /// Patterns of functions that are common words, too: after a dot they name columns.
 const COMMON_WORDS: &[&str] = &["http*", "page_*", "plpy*", "plperl*", "amcheck*", "get_raw_page*", "connectby*", "crosstab*"];
 const MYSQL_FUNCTIONS: &[&str] = &[
@@ -163,6 +171,8 @@ const MYSQL_FUNCTIONS: &[&str] = &[
     "mysql_firewall_*",
     "version_tokens_*",
     "ps_*",
+    "spider_*",
+    "mroonga_*",
 ];
 const MYSQL_RELATIONS: &[&str] = &["mysql", "global_priv", "innodb_table_stats", "user_password_history"];
 
@@ -187,10 +197,13 @@ pub(super) fn judge(tokens: &[TokenWithSpan], grammar: Grammar, mask: &Mask) -> 
             return Err(format!("the function {name} is not allowed"));
         }
         // A schema is named before its dot, a relation anywhere.
-        let is_statistic = grammar == Grammar::Postgres && !mask.is_empty() && POSTGRES_STATISTICS.contains(&name.as_str());
+        let is_copy = !mask.is_empty() && COPIES_OF_VALUES.iter().any(|pattern| fits(pattern, &name));
         let is_relation = relations.contains(&name.as_str()) && (name != "mysql" || next == Some(&Token::Period));
-        if is_relation || is_statistic {
+        if is_relation || is_copy {
             return Err(format!("the relation {name} is not allowed"));
+        }
+        if !mask.is_empty() {
+            refuse_disguise(word, grammar)?;
         }
         named_queries += usize::from(word.quote_style.is_none() && name == "with");
         if named_queries > MAX_NAMED_QUERIES {
@@ -201,6 +214,22 @@ pub(super) fn judge(tokens: &[TokenWithSpan], grammar: Grammar, mask: &Mask) -> 
         }
     }
     refuse_grants_of_others(tokens)
+}
+
+/// Names that a server could take for others than we do, where some are masked: MySQL folds letters such as `İ` to ASCII,
+/// PostgreSQL cuts long names.
+fn refuse_disguise(word: &Word, grammar: Grammar) -> Result<(), String> {
+    let (name, quote) = (&word.value, word.quote_style);
+    let is_disguise = quote.is_some_and(|quote| name.contains(quote))
+        || match grammar {
+            Grammar::Postgres => name.len() > POSTGRES_NAME_BYTES,
+            Grammar::Mysql => !name.is_ascii(),
+        };
+    if is_disguise {
+        Err(format!("with masked columns, the name {word} is not allowed: it can be read in more than one way"))
+    } else {
+        Ok(())
+    }
 }
 
 /// SHOW GRANTS tells password hashes, too, where it is asked about others.

@@ -1,7 +1,7 @@
 //! What a statement does, by its syntax tree.
 
 use super::Grammar;
-use sqlparser::ast::{BinaryOperator, Expr, Query, Select, SetExpr, Statement, UtilityOption, Visit, Visitor};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, Query, Select, SetExpr, Statement, UtilityOption, Visit, Visitor};
 use std::ops::ControlFlow;
 
 /// Lets a statement pass that reads or tells and does nothing else at any depth, or says what it would do.
@@ -20,6 +20,7 @@ pub(super) fn judge(statement: &Statement, grammar: Grammar) -> Result<(), Strin
                 _ => return Err("only the plans of queries can be explained".into()),
             }
         }
+        Statement::ShowVariable { variable } if grammar == Grammar::Mysql => judge_show(variable)?,
         other if is_show(other) => {}
         _ => {
             return Err(format!(
@@ -32,6 +33,45 @@ pub(super) fn judge(statement: &Statement, grammar: Grammar) -> Result<(), Strin
         ControlFlow::Break(reason) => Err(reason),
         ControlFlow::Continue(()) => Ok(()),
     }
+}
+
+/// What MySQL shows beyond what the parser knows: not its logs, and not what others do.
+pub(super) const SHOWN: &[&str] = &[
+    "character",
+    "charset",
+    "collation",
+    "columns",
+    "count",
+    "create",
+    "databases",
+    "engines",
+    "errors",
+    "events",
+    "fields",
+    "full",
+    "function",
+    "grants",
+    "index",
+    "indexes",
+    "keys",
+    "open",
+    "plugins",
+    "privileges",
+    "procedure",
+    "schemas",
+    "status",
+    "storage",
+    "table",
+    "tables",
+    "triggers",
+    "variables",
+    "warnings",
+];
+
+fn judge_show(words: &[Ident]) -> Result<(), String> {
+    let words: Vec<String> = words.iter().map(|word| word.value.to_lowercase()).collect();
+    let is_shown = words.first().is_some_and(|word| SHOWN.contains(&&**word)) && !words.iter().any(|word| word == "processlist");
+    if is_shown { Ok(()) } else { Err(format!("SHOW {} is not allowed", words.join(" ").to_uppercase())) }
 }
 
 fn analyzes(options: &[UtilityOption]) -> bool {
@@ -73,7 +113,8 @@ struct Tree {
 const KNOWN_OPERATORS: &[&str] = &[
     "<->", "<#>", "<=>", "<+>", "<~>", "<%>", "&<", "&>", "<<|", "|>>", "&<|", "|&>", "~=", "-|-", "@@@", "<%", "%>", "<<%", "%>>", "<->>",
     "<<->", "<<->>", "<->>>", "<<<->", "?-", "?|", "?-|", "?||", "##", "@-@", "!!", "^@", "<^", ">^", "|/", "||/", "!~~", "~~", "~~*",
-    "!~~*", "->", "->>", "#>", "#>>", "@>", "<@", "?", "?&", "#-", "@?", "@@", "&&", "<<", ">>", "&&&", "<<=", ">>=",
+    "!~~*", "->", "->>", "#>", "#>>", "@>", "<@", "?", "?&", "#-", "@?", "@@", "&&", "<<", ">>", "&&&", "<<=", ">>=", "~<~", "~>~", "~<=~",
+    "~>=~",
 ];
 
 impl Visitor for Tree {

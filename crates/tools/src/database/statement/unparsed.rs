@@ -1,6 +1,6 @@
 //! Statements that the parser does not know, judged by their tokens alone, more strictly.
 
-use super::Shape;
+use super::{Shape, tree::SHOWN};
 use sqlparser::{
     keywords::Keyword,
     tokenizer::{Token, TokenWithSpan, Word},
@@ -78,10 +78,13 @@ pub(super) fn judge(tokens: &[TokenWithSpan]) -> Result<Shape, String> {
         return Err("it does not begin as a query does".into());
     };
     let is_show = opener.keyword == Keyword::SHOW;
+    if is_show && !word_at(1).is_some_and(|word| is_word(&word, SHOWN)) {
+        return Err("what it shows is not known".into());
+    }
     for index in 0..tokens.len() {
         let Some(word) = word_at(index).filter(|word| is_word(word, WRITERS)) else { continue };
         let is_called = tokens.get(index + 1).is_some_and(|token| token.token == Token::LParen) && word.keyword != Keyword::INTO;
-        let is_shown = is_show && index == 1 && word.keyword == Keyword::CREATE;
+        let is_shown = is_show && index == 1 && word.keyword == Keyword::CREATE && !names_login(tokens);
         if !is_called && !is_shown {
             return Err(format!("{} may write", word.value.to_uppercase()));
         }
@@ -94,4 +97,9 @@ pub(super) fn judge(tokens: &[TokenWithSpan]) -> Result<Shape, String> {
     }
     let is_query = matches!(opener.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE);
     Ok(if is_query { Shape::Query } else { Shape::Telling })
+}
+
+/// SHOW CREATE USER tells password hashes.
+fn names_login(tokens: &[TokenWithSpan]) -> bool {
+    tokens.get(2).is_some_and(|token| matches!(&token.token, Token::Word(word) if matches!(word.keyword, Keyword::USER | Keyword::ROLE)))
 }
