@@ -2,9 +2,11 @@
 
 use crate::{
     body::{self, ACCEPT_ENCODING, Body},
+    config::{Config, Setup, client},
+    error::{EgressError, explain, reason_of, unresolved},
     pace::Pace,
     policy::{Destination, Policy, Refusal},
-    resolve::{Resolve, System, Unresolved, Vetting},
+    resolve::{Resolve, System, Vetting},
     target::Target,
 };
 use bytes::Bytes;
@@ -12,11 +14,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::Client;
 use std::{
     collections::{HashMap, hash_map::Entry},
-    error::Error,
-    fmt,
     future::Future,
     net::{IpAddr, SocketAddr},
-    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,90 +39,6 @@ const FORBIDDEN: &[&str] = &[
 const FORBIDDEN_PREFIXES: &[&str] = &["proxy-", "metadata-", "x-aws-ec2-metadata-", "x-metadata-"];
 /// Headers that a redirect to another origin keeps. All others may hold secrets.
 const KEPT_ACROSS: &[header::HeaderName] = &[header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT];
-
-/// What bounds every request. Every field has a default.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The rules for what may be reached.
-    pub policy: Policy,
-    /// How long a request may take in all, redirects and body included, unless it says otherwise. Default 30 s.
-    pub timeout: Duration,
-    /// How long connecting may take. Default 10 s.
-    pub connect_timeout: Duration,
-    /// How many redirects are followed. Default 5.
-    pub max_redirects: usize,
-    /// The most bytes of a body that are taken from the wire when it is compressed. Default 5 MiB.
-    pub max_wire_bytes: usize,
-    /// The most bytes of a body, decompressed. Default 10 MiB.
-    pub max_body_bytes: usize,
-    /// The most bytes of headers. Default 32 KiB.
-    pub max_header_bytes: usize,
-    /// Requests a second to one host; more wait. Default 10.
-    pub per_host_per_second: NonZeroU32,
-    /// Certificates to trust beside those of the system, in PEM.
-    pub extra_roots: Vec<u8>,
-    /// The proxy to go through, if any. It then resolves the names of its targets, so that only their text is judged by us.
-    pub proxy: Option<Proxy>,
-}
-
-/// Which proxy to go through.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Proxy {
-    /// For http.
-    pub http: Option<Url>,
-    /// For https.
-    pub https: Option<Url>,
-    /// Hosts that are reached without it, as `NO_PROXY` has them.
-    pub except: String,
-}
-
-impl Proxy {
-    fn hosts(&self) -> impl Iterator<Item = String> {
-        [&self.http, &self.https]
-            .into_iter()
-            .flatten()
-            .filter_map(|url| url.host_str())
-            .map(|host| host.trim_matches(['[', ']']).to_lowercase())
-    }
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Its URLs may hold a password.
-        f.debug_list().entries(self.hosts()).finish()
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            policy: Policy::default(),
-            timeout: Duration::from_secs(30),
-            connect_timeout: Duration::from_secs(10),
-            max_redirects: 5,
-            max_wire_bytes: 5 << 20,
-            max_body_bytes: 10 << 20,
-            max_header_bytes: 32 << 10,
-            per_host_per_second: NonZeroU32::new(10).expect("ten is not zero"),
-            extra_roots: Vec::new(),
-            proxy: None,
-        }
-    }
-}
-
-/// Why there is no way out with these settings.
-#[derive(Debug, thiserror::Error)]
-pub enum Setup {
-    /// The certificates to trust besides are no PEM.
-    #[error("the certificates to trust besides cannot be read: {0}")]
-    Roots(String),
-    /// The proxy's URL is of no use.
-    #[error("the proxy cannot be used: {0}")]
-    Proxy(String),
-    /// TLS or the client cannot be set up.
-    #[error("the HTTP client cannot be set up: {0}")]
-    Client(String),
-}
 
 /// The way out: one for the whole process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -198,95 +113,6 @@ pub struct Fetched {
     pub redirects: usize,
     /// How long it took.
     pub elapsed: Duration,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EgressError {
-    /// A rule refused. Nothing was sent there.
-    #[error("refused: {0}")]
-    Refused(#[from] Refusal),
-    /// A redirect led where a rule refused.
-    #[error("refused: the redirect to {location}: {refusal}")]
-    RefusedRedirect {
-        /// Where it led.
-        location: String,
-        /// Why not there.
-        refusal: Refusal,
-    },
-    /// The caller's header may not be sent.
-    #[error("refused: the header {0:?} is not for callers to set")]
-    ForbiddenHeader(String),
-    /// The name has no address.
-    #[error("{host} cannot be resolved: {reason}")]
-    Dns {
-        /// The name.
-        host: String,
-        /// Why.
-        reason: String,
-    },
-    /// Nothing answers there.
-    #[error("cannot connect to {host}: {reason}")]
-    Connect {
-        /// The host.
-        host: String,
-        /// Why.
-        reason: String,
-    },
-    /// The other side's certificate is not to be trusted, or it does not speak TLS.
-    #[error("no secure connection to {host}: {reason}")]
-    Tls {
-        /// The host.
-        host: String,
-        /// Why.
-        reason: String,
-    },
-    /// It took too long.
-    #[error("no complete answer from {host} within {} s (egress.timeout)", .limit.as_secs_f64())]
-    Timeout {
-        /// The host.
-        host: String,
-        /// How long it might take.
-        limit: Duration,
-    },
-    /// The redirects go on and on.
-    #[error("more than {0} redirects")]
-    TooManyRedirects(usize),
-    /// The headers are too large.
-    #[error("the headers of the answer have {size} bytes, more than the limit of {limit}")]
-    HeadersTooLarge {
-        /// How large they are.
-        size: usize,
-        /// How large they may be.
-        limit: usize,
-    },
-    /// The answer cannot be read.
-    #[error("the answer of {host} cannot be read: {reason}")]
-    BadAnswer {
-        /// The host.
-        host: String,
-        /// Why.
-        reason: String,
-    },
-}
-
-impl EgressError {
-    /// What kind of failure it is, in one word that stays.
-    #[must_use]
-    pub fn class(&self) -> &'static str {
-        match self {
-            Self::Refused(Refusal::Malformed(_) | Refusal::Scheme(_)) => "bad_url",
-            Self::Refused(_) | Self::RefusedRedirect { .. } | Self::ForbiddenHeader(_) => "blocked",
-            Self::Dns { .. } => "dns",
-            Self::Connect { .. } => "connect",
-            Self::Tls { .. } => "tls",
-            Self::Timeout { .. } => "timeout",
-            Self::TooManyRedirects(_) => "redirects",
-            Self::HeadersTooLarge { .. } => "too_large",
-            Self::BadAnswer { .. } => "bad_answer",
-        }
-    }
 }
 
 impl Egress {
@@ -511,73 +337,4 @@ fn shortened(text: &str) -> String {
 
 fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
-
-fn client(config: &Config, mut vetting: Vetting) -> Result<Client, Setup> {
-    let mut builder = Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .tcp_nodelay(true)
-        .connect_timeout(config.connect_timeout)
-        .pool_max_idle_per_host(4)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .user_agent(concat!("toolcrib/", env!("CARGO_PKG_VERSION")));
-    if !config.extra_roots.is_empty() {
-        let roots = reqwest::Certificate::from_pem_bundle(&config.extra_roots).map_err(|error| Setup::Roots(reason_of(&error)))?;
-        if roots.is_empty() {
-            return Err(Setup::Roots("there is none in it".into()));
-        }
-        builder = builder.tls_certs_merge(roots);
-    }
-    if let Some(proxy @ Proxy { http, https, except }) = &config.proxy {
-        vetting.trusted = proxy.hosts().collect();
-        let except = reqwest::NoProxy::from_string(except);
-        let bad = |error: reqwest::Error| Setup::Proxy(reason_of(&error));
-        if let Some(url) = http {
-            builder = builder.proxy(reqwest::Proxy::http(url.clone()).map_err(bad)?.no_proxy(except.clone()));
-        }
-        if let Some(url) = https {
-            builder = builder.proxy(reqwest::Proxy::https(url.clone()).map_err(bad)?.no_proxy(except));
-        }
-    }
-    builder.dns_resolver(Arc::new(vetting)).build().map_err(|error| Setup::Client(reason_of(&error)))
-}
-
-fn explain(host: &str, error: &reqwest::Error) -> EgressError {
-    let host = host.to_owned();
-    for cause in causes(error) {
-        if let Some(unresolved) = cause.downcast_ref::<Unresolved>() {
-            return match unresolved {
-                Unresolved::Refused(refusal) => EgressError::Refused(refusal.clone()),
-                other => EgressError::Dns { host, reason: reason_of(other) },
-            };
-        }
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            return EgressError::Tls { host, reason: tls.to_string() };
-        }
-    }
-    if error.is_connect() || error.is_timeout() {
-        return EgressError::Connect { host, reason: reason_of(error) };
-    }
-    EgressError::BadAnswer { host, reason: reason_of(error) }
-}
-
-fn unresolved(host: &str, error: Unresolved) -> EgressError {
-    match error {
-        Unresolved::Refused(refusal) => EgressError::Refused(refusal),
-        other => EgressError::Dns { host: host.to_owned(), reason: reason_of(&other) },
-    }
-}
-
-/// The innermost cause: what really happened. Outer ones repeat the URL, which may hold secrets.
-fn reason_of(error: &(dyn Error + 'static)) -> String {
-    causes(error).last().unwrap_or(error).to_string()
-}
-
-/// What an error came of, the nearest first. An I/O error passes over the error that it carries; here it is looked into.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| {
-        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        carried.map(|carried| carried as &(dyn Error + 'static)).or_else(move || error.source())
-    })
 }

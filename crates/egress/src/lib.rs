@@ -13,11 +13,14 @@
 //! | [`resolve`] | names to addresses, all of them vetted |
 //! | [`body`] | bytes within bounds, before and after decompression |
 //! | [`fetch`] | requests, redirects, the pace for each host |
+//! | `config`, `error` | bounds and the client within them; why there is no answer |
 //!
 //! This crate deliberately knows no tool, keeps no cookies and never looks at the environment.
 
 pub mod address;
 pub mod body;
+mod config;
+mod error;
 pub mod fetch;
 mod pace;
 pub mod policy;
@@ -26,7 +29,9 @@ pub mod target;
 
 pub use address::Special;
 pub use body::Body;
-pub use fetch::{Config, Egress, EgressError, Fetched, Proxy, Request, Setup};
+pub use config::{Config, Proxy, Setup};
+pub use error::EgressError;
+pub use fetch::{Egress, Fetched, Request};
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 pub use policy::{Destination, Policy, Refusal};
 pub use resolve::{Resolve, System};
