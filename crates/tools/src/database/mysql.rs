@@ -6,7 +6,7 @@ use super::{
     login::Login,
     mask::Mask,
     pool::{Breakable, Pool},
-    statement::{self, Grammar},
+    statement::{self, Grammar, Proviso},
     value,
 };
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
@@ -45,16 +45,16 @@ impl Mysql {
 
     pub(super) async fn query(&self, ask: Ask) -> Result<Table, SqlError> {
         let passed = statement::judge(&ask.sql, Grammar::Mysql, &self.mask).map_err(SqlError::Refused)?;
-        self.run(Ask { sql: passed.sql, ..ask }, &self.mask).await
+        self.run(Ask { sql: passed.sql, ..ask }, passed.proviso.as_ref(), &self.mask).await
     }
 
     pub(super) async fn query_own(&self, ask: Ask) -> Result<Table, SqlError> {
-        self.run(ask, &Mask::default()).await
+        self.run(ask, None, &Mask::default()).await
     }
 
-    async fn run(&self, ask: Ask, mask: &Mask) -> Result<Table, SqlError> {
+    async fn run(&self, ask: Ask, proviso: Option<&Proviso>, mask: &Mask) -> Result<Table, SqlError> {
         let mut session = self.pool.lease().await?;
-        let work = session.run(&ask, mask, self.timeout);
+        let work = session.run(&ask, proviso, mask, self.timeout);
         match tokio::time::timeout(self.timeout + Duration::from_secs(1), work).await {
             Ok(Ok(Done::Whole(table))) => {
                 session.hand_back();
@@ -79,9 +79,14 @@ enum Done {
 }
 
 impl Session {
-    async fn run(&mut self, ask: &Ask, mask: &Mask, timeout: Duration) -> Result<Done, SqlError> {
+    async fn run(&mut self, ask: &Ask, proviso: Option<&Proviso>, mask: &Mask, timeout: Duration) -> Result<Done, SqlError> {
         let failed = |error| explain(error, timeout);
         self.conn.query_drop("START TRANSACTION READ ONLY").await.map_err(failed)?;
+        if let Some(proviso) = proviso
+            && self.names_view(&proviso.relations, mask).await.map_err(failed)?
+        {
+            return Err(SqlError::Refused(proviso.reason.clone()));
+        }
         let prepared = self.conn.prep(ask.sql.as_str()).await.map_err(failed)?;
         if usize::from(prepared.num_params()) != ask.params.len() {
             let message = format!("the statement has {} parameter(s), {} were given", prepared.num_params(), ask.params.len());
@@ -111,6 +116,19 @@ impl Session {
         drop(found);
         self.end().await.map_err(failed)?;
         Ok(Done::Whole(table))
+    }
+
+    /// Whether one of these relations is a view with a column that may be another table's masked one.
+    async fn names_view(&mut self, relations: &[String], mask: &Mask) -> Result<bool, Error> {
+        const COLUMNS: &str = "SELECT c.column_name FROM information_schema.columns c JOIN information_schema.tables t ON t.table_schema = \
+            c.table_schema AND t.table_name = c.table_name WHERE LOWER(t.table_name) = ? AND t.table_type = 'VIEW'";
+        for relation in relations {
+            let columns: Vec<String> = self.conn.exec(COLUMNS, (relation,)).await?;
+            if columns.iter().any(|column| mask.hides_somewhere(column)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Which of the tables that columns come from are views, where that matters.

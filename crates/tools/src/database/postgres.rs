@@ -8,7 +8,7 @@ use super::{
     login::Login,
     mask::Mask,
     pool::{Breakable, Pool},
-    statement::{self, Grammar, Shape},
+    statement::{self, Grammar, Passed, Proviso, Shape},
     value,
 };
 use bytes::{BufMut, BytesMut};
@@ -70,18 +70,18 @@ impl Postgres {
 
     pub(super) async fn query(&self, ask: Ask) -> Result<Table, SqlError> {
         let passed = statement::judge(&ask.sql, Grammar::Postgres, &self.mask).map_err(SqlError::Refused)?;
-        let done = self.run(Ask { sql: passed.sql.clone(), ..ask }, passed.shape, &passed.dotted, &self.mask).await;
+        let done = self.run(Ask { sql: passed.sql.clone(), ..ask }, passed.shape, Some(&passed), &self.mask).await;
         done.map_err(|error| error.placed(|position| passed.original(position)))
     }
 
     pub(super) async fn query_own(&self, ask: Ask) -> Result<Table, SqlError> {
-        self.run(ask, Shape::Query, &[], &Mask::default()).await
+        self.run(ask, Shape::Query, None, &Mask::default()).await
     }
 
-    async fn run(&self, ask: Ask, shape: Shape, dotted: &[String], mask: &Mask) -> Result<Table, SqlError> {
+    async fn run(&self, ask: Ask, shape: Shape, passed: Option<&Passed>, mask: &Mask) -> Result<Table, SqlError> {
         let mut session = self.pool.lease().await?;
         // The server gives up by itself; this is for one that does not.
-        let work = session.run(&ask, shape, dotted, mask, self.timeout);
+        let work = session.run(&ask, shape, passed, mask, self.timeout);
         match tokio::time::timeout(self.timeout + Duration::from_secs(1), work).await {
             Ok(Ok(table)) => {
                 session.hand_back();
@@ -111,7 +111,7 @@ impl Breakable for Session {
 }
 
 impl Session {
-    async fn run(&mut self, ask: &Ask, shape: Shape, dotted: &[String], mask: &Mask, timeout: Duration) -> Result<Table, SqlError> {
+    async fn run(&mut self, ask: &Ask, shape: Shape, passed: Option<&Passed>, mask: &Mask, timeout: Duration) -> Result<Table, SqlError> {
         self.meter.reset();
         let failed = |error| explain(error, timeout);
         let client = &self.client;
@@ -121,10 +121,8 @@ impl Session {
             begin.push_str(&format!("; SET LOCAL ROLE {role}"));
         }
         client.batch_execute(&begin).await.map_err(failed)?;
-        if let Some(function) = self.function_of_rows(dotted).await.map_err(failed)? {
-            return Err(SqlError::Refused(format!(
-                "{function:?} after a dot can be a function of the whole row, which may hold masked columns"
-            )));
+        if let Some(refusal) = self.refusal_of(passed, mask).await.map_err(failed)? {
+            return Err(SqlError::Refused(refusal));
         }
         let prepared = client.prepare(&ask.sql).await.map_err(failed)?;
         if prepared.params().len() != ask.params.len() {
@@ -187,13 +185,31 @@ impl Session {
         }
     }
 
-    /// The first of these names that is a function which takes a row.
+    /// What only the server knows of a statement at a database with masked columns.
+    async fn refusal_of(&self, passed: Option<&Passed>, mask: &Mask) -> Result<Option<String>, tokio_postgres::Error> {
+        let Some(passed) = passed.filter(|_| !mask.is_empty()) else { return Ok(None) };
+        if let Some(function) = self.function_of_rows(&passed.dotted).await? {
+            return Ok(Some(format!("{function:?} after a dot can be a function of the whole row, which may hold masked columns")));
+        }
+        let Some(Proviso { relations, reason }) = &passed.proviso else { return Ok(None) };
+        const SHOWS_OTHERS: &str = "SELECT a.attname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE \
+                                    pg_catalog.lower(c.relname) = ANY($1) AND a.attnum > 0 AND (c.relkind NOT IN ('r', 'p') OR EXISTS (SELECT FROM \
+                                    pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid))";
+        let columns = self.client.query(SHOWS_OTHERS, &[relations]).await?;
+        let shows_masked = columns.iter().any(|row| mask.hides_somewhere(row.get(0)));
+        Ok(shows_masked.then(|| reason.clone()))
+    }
+
+    /// The first of these names that is a function which takes a row and tells what is in it.
     async fn function_of_rows(&self, names: &[String]) -> Result<Option<String>, tokio_postgres::Error> {
         if names.is_empty() {
             return Ok(None);
         }
         const TAKES_ROW: &str = "SELECT p.proname::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0] WHERE \
-                                 p.proname = ANY($1) AND p.pronargs >= 1 AND p.pronargs - p.pronargdefaults <= 1 AND t.typtype IN ('c', 'p') LIMIT 1";
+                                 p.proname = ANY($1) AND p.proname <> 'count' AND p.pronargs >= 1 AND p.pronargs - p.pronargdefaults <= 1 AND p.prokind \
+                                 IN ('f', 'a') AND NOT EXISTS (SELECT FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = p.oid AND g.aggkind <> 'n') AND \
+                                 (t.typtype = 'c' OR t.typname IN ('record', 'any', 'anyelement', 'anynonarray', 'anycompatible', \
+                                 'anycompatiblenonarray')) LIMIT 1";
         Ok(self.client.query_opt(TAKES_ROW, &[&names]).await?.map(|row| row.get(0)))
     }
 

@@ -17,6 +17,7 @@ mod unparsed;
 
 use super::mask::Mask;
 use lexical::Spoken;
+pub(super) use masked::Proviso;
 use sqlparser::{
     ast::Statement,
     dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
@@ -52,6 +53,8 @@ pub(super) struct Passed {
     pub(super) shape: Shape,
     /// Names that stand after a dot, where columns are masked: to PostgreSQL, `x.f` can be `f(x)`.
     pub(super) dotted: Vec<String>,
+    /// What holds only if the server says that it may.
+    pub(super) proviso: Option<Proviso>,
     places: Vec<(usize, usize)>,
 }
 
@@ -67,9 +70,9 @@ impl Passed {
 /// Lets a statement pass, or says why not.
 pub(super) fn judge(sql: &str, grammar: Grammar, mask: &Mask) -> Result<Passed, String> {
     let Spoken { tokens, sql, places } = lexical::read(sql, grammar)?;
-    let shape = judge_spoken(&tokens, grammar, mask)?;
+    let (shape, proviso) = judge_spoken(&tokens, grammar, mask)?;
     let dotted = if mask.is_empty() { Vec::new() } else { dotted(&tokens) };
-    Ok(Passed { sql, shape, dotted, places })
+    Ok(Passed { sql, shape, dotted, proviso, places })
 }
 
 fn dotted(tokens: &[TokenWithSpan]) -> Vec<String> {
@@ -91,19 +94,21 @@ pub(super) fn refuse_joins_by_name(sql: &str) -> Result<(), String> {
     if tokens.iter().any(joins) { Err("with masked columns, tables are joined with ON, not with NATURAL or USING".into()) } else { Ok(()) }
 }
 
-fn judge_spoken(tokens: &[TokenWithSpan], grammar: Grammar, mask: &Mask) -> Result<Shape, String> {
+fn judge_spoken(tokens: &[TokenWithSpan], grammar: Grammar, mask: &Mask) -> Result<(Shape, Option<Proviso>), String> {
     names::judge(tokens, grammar, mask)?;
     match parse(tokens, grammar) {
         Parsed::One(statement) => {
             tree::judge(&statement, grammar)?;
-            masked::judge(&statement, tokens, mask)?;
-            Ok(shape_of(&statement))
+            Ok((shape_of(&statement), masked::judge(&statement, tokens, mask)?))
         }
         Parsed::Many => Err("more than one statement".into()),
         Parsed::Nothing => Err("there is no statement".into()),
         Parsed::TooDeep => Err(format!("the statement is nested deeper than {MAX_NESTING} levels")),
         Parsed::Unknown(reason) if !mask.is_empty() => Err(format!("this syntax is not understood: {reason}")),
-        Parsed::Unknown(reason) => unparsed::judge(tokens).map_err(|word| format!("this syntax is not understood ({reason}), and {word}")),
+        Parsed::Unknown(reason) => {
+            let shape = unparsed::judge(tokens).map_err(|word| format!("this syntax is not understood ({reason}), and {word}"))?;
+            Ok((shape, None))
+        }
     }
 }
 

@@ -314,8 +314,18 @@ async fn postgres_shows_nothing_masked() {
     );
     let mask = vec!["users.email".to_owned(), "onecol.email".to_owned()];
     let databases = databases(DatabaseSettings { mask, ..postgres(&server) });
-    all_answer(&databases, &["SELECT u.id, u.name, u.email FROM users u", "SELECT o.* FROM orders o", "SELECT id FROM users WHERE id>-1"])
-        .await;
+    all_answer(
+        &databases,
+        &[
+            "SELECT u.id, u.name, u.email FROM users u",
+            "SELECT o.* FROM orders o",
+            "SELECT id FROM users WHERE id>-1",
+            "SELECT o.min, o.count FROM (SELECT min(id) AS min, count(*) AS count FROM orders) o",
+            "SELECT q.* FROM (SELECT * FROM v1) q",
+            "SELECT id FROM users ORDER BY id FETCH FIRST 1 ROW ONLY",
+        ],
+    )
+    .await;
     assert_eq!(row(&databases, "SELECT id, email FROM customers").await, r#"1 "not masked""#);
     nothing_leaks(
         &databases,
@@ -340,6 +350,15 @@ async fn postgres_shows_nothing_masked() {
             "SELECT * FROM seen",
             "SELECT * FROM heirs",
             "SELECT s.to_jsonb FROM seen s",
+            "SELECT row_to_json(users) FROM ONLY users",
+            "SELECT users::text FROM ONLY users",
+            "SELECT row_to_json(u) FROM ONLY (users) u",
+            "SELECT d FROM ONLY (users) AS u(a,b,d)",
+            "SELECT row_to_json(s) FROM seen s",
+            "SELECT s::text FROM seen s",
+            "SELECT lower(b) AS z FROM seen AS s(a,b)",
+            "SELECT row_to_json(h) FROM heirs h",
+            "SELECT 1 AS a, 'x' AS b UNION ALL SELECT * FROM seen",
         ],
     )
     .await;
@@ -362,6 +381,12 @@ async fn mariadb_shows_nothing_masked() {
             "SELECT id, email FROM seen",
             "SELECT * FROM seen",
             "SELECT LOWER(ema\u{130}l) FROM seen",
+            "SELECT 1 AS a, 'x' AS b UNION ALL SELECT * FROM seen",
+            "VALUES (1, 'x') UNION ALL SELECT * FROM seen",
+            "WITH q(a, b) AS (SELECT * FROM seen) SELECT b FROM q",
+            "SELECT email AS ' x', (SELECT LOWER(x)) AS y FROM users",
+            "SELECT email AS '\tx', (SELECT LOWER(x)) AS y FROM users",
+            "SELECT info FROM information_schema.processlist",
             "SHOW BINLOG EVENTS",
             "SHOW ENGINE INNODB STATUS",
             "SHOW FULL PROCESSLIST",

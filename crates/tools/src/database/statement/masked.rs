@@ -14,13 +14,22 @@ use sqlparser::{
 };
 use std::{collections::BTreeSet, ops::ControlFlow};
 
-/// Lets a statement pass if no masked column can leak through it.
-pub(super) fn judge(statement: &Statement, tokens: &[TokenWithSpan], mask: &Mask) -> Result<(), String> {
+/// What is allowed only as long as none of the relations shows masked columns of another: no view, partition or heir.
+#[derive(Debug, Clone)]
+pub(in crate::database) struct Proviso {
+    /// Their names, in lower case, without their schemas.
+    pub(in crate::database) relations: Vec<String>,
+    /// What is wrong if one does.
+    pub(in crate::database) reason: String,
+}
+
+/// Lets a statement pass if no masked column can leak through it, as far as its text tells.
+pub(super) fn judge(statement: &Statement, tokens: &[TokenWithSpan], mask: &Mask) -> Result<Option<Proviso>, String> {
     if mask.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     if names_table(tokens) {
-        return Err("with masked columns, tables are read by SELECT, not by TABLE".into());
+        return Err("with masked columns, tables are read by SELECT, not by TABLE, and not by ONLY".into());
     }
     if matches!(statement, Statement::ShowProcessList { .. }) {
         return Err("with masked columns, the statements of others are not shown".into());
@@ -30,6 +39,7 @@ pub(super) fn judge(statement: &Statement, tokens: &[TokenWithSpan], mask: &Mask
         mentions: 0,
         is_row_named: None,
         is_renamed: false,
+        is_disguised: false,
         is_ordered_by_place: false,
         aliases: Vec::new(),
         inner_wildcards: 0,
@@ -43,33 +53,27 @@ pub(super) fn judge(statement: &Statement, tokens: &[TokenWithSpan], mask: &Mask
     if sight.mentions > plain {
         return Err("a masked column may be selected as it is, in the outermost list, and be used nowhere else".into());
     }
-    if !sight.relations.iter().any(|relation| mask.touches(relation)) {
-        return Ok(());
+    if sight.is_disguised {
+        return Err("with masked columns, names begin and end with letters, digits and signs that are read in one way".into());
     }
-    let own_wildcards = outermost.map_or(0, wildcards);
-    if sight.inner_wildcards > own_wildcards || holds_inner_row(tokens) {
-        return Err("a table with masked columns allows * in the outermost list only; name the columns".into());
+    let touches = sight.relations.iter().any(|relation| mask.touches(relation));
+    match sight.judge_rows(outermost, tokens, plain) {
+        Err(reason) if !touches => Ok(Some(Proviso { relations: sight.relations.into_iter().collect(), reason })),
+        judged => judged.map(|()| None),
     }
-    if sight.is_renamed {
-        return Err("a table with masked columns allows no other names for its columns, and no NATURAL join".into());
-    }
-    if let Some(name) = sight.plain.iter().find(|name| sight.names.contains(*name)).or(sight.is_row_named.as_ref()) {
-        return Err(format!("the whole row {name:?} may hold masked columns; name the columns"));
-    }
-    let shows_masked = plain > 0 || own_wildcards > 0;
-    let given = outermost.map(|select| masked_aliases(select, mask)).unwrap_or_default();
-    let is_used_by_alias = given.iter().any(|alias| sight.aliases.iter().filter(|name| *name == alias).count() > 1);
-    let compares = outermost.is_some_and(|select| select.distinct.is_some());
-    if shows_masked && (sight.is_ordered_by_place || is_used_by_alias || compares) {
-        return Err("a masked column can be shown, but not be used to sort, group or compare".into());
-    }
-    Ok(())
 }
 
-/// Whether TABLE stands for rows, at any depth. The parser takes it for other things, too.
+/// Letters that MySQL takes for ASCII ones.
+const FOLDED: [char; 3] = ['\u{130}', '\u{131}', '\u{212a}'];
+
+/// Whether TABLE or ONLY stands before rows, at any depth. The parser takes them for other things, too.
 fn names_table(tokens: &[TokenWithSpan]) -> bool {
     let is = |token: &TokenWithSpan, wanted: Keyword| matches!(&token.token, Token::Word(word) if word.keyword == wanted);
-    !tokens.first().is_some_and(|first| is(first, Keyword::SHOW)) && tokens.iter().any(|token| is(token, Keyword::TABLE))
+    // FETCH FIRST 1 ROW ONLY has nothing after it that could be a table.
+    let is_only =
+        |pair: (&TokenWithSpan, &TokenWithSpan)| is(pair.0, Keyword::ONLY) && matches!(pair.1.token, Token::Word(_) | Token::LParen);
+    let is_shown = tokens.first().is_some_and(|first| is(first, Keyword::SHOW));
+    (!is_shown && tokens.iter().any(|token| is(token, Keyword::TABLE))) || tokens.iter().zip(tokens.iter().skip(1)).any(is_only)
 }
 
 /// Whether `x.*` stands within parentheses: as what a function is given, or a subquery gives.
@@ -158,10 +162,36 @@ struct Sight<'a> {
     plain: Vec<String>,
     /// Whether columns get other names in FROM, or are matched by their names.
     is_renamed: bool,
+    /// Whether a name is one that a server takes for another: it drops blanks around it, or folds its letters to ASCII.
+    is_disguised: bool,
     /// Whether something is sorted or grouped by the place of a column.
     is_ordered_by_place: bool,
     /// All names that occur.
     aliases: Vec<String>,
+}
+
+impl Sight<'_> {
+    /// Whether rows, or the columns in them, can be had by other names, or compared.
+    fn judge_rows(&self, outermost: Option<&Select>, tokens: &[TokenWithSpan], plain: usize) -> Result<(), String> {
+        let own_wildcards = outermost.map_or(0, wildcards);
+        if self.inner_wildcards > own_wildcards || holds_inner_row(tokens) {
+            return Err("a table with masked columns allows * in the outermost list only; name the columns".into());
+        }
+        if self.is_renamed {
+            return Err("a table with masked columns allows no other names for its columns, and no NATURAL join".into());
+        }
+        if let Some(name) = self.plain.iter().find(|name| self.names.contains(*name)).or(self.is_row_named.as_ref()) {
+            return Err(format!("the whole row {name:?} may hold masked columns; name the columns"));
+        }
+        let shows_masked = plain > 0 || own_wildcards > 0;
+        let given = outermost.map(|select| masked_aliases(select, self.mask)).unwrap_or_default();
+        let is_used_by_alias = given.iter().any(|alias| self.aliases.iter().filter(|name| *name == alias).count() > 1);
+        let compares = outermost.is_some_and(|select| select.distinct.is_some());
+        if shows_masked && (self.is_ordered_by_place || is_used_by_alias || compares) {
+            return Err("a masked column can be shown, but not be used to sort, group or compare".into());
+        }
+        Ok(())
+    }
 }
 
 impl Visitor for Sight<'_> {
@@ -169,6 +199,7 @@ impl Visitor for Sight<'_> {
 
     fn pre_visit_ident(&mut self, name: &Ident) -> ControlFlow<()> {
         self.mentions += hides(self.mask, name);
+        self.is_disguised |= name.value.trim() != name.value || name.value.contains(FOLDED);
         self.aliases.push(name.value.to_lowercase());
         ControlFlow::Continue(())
     }
@@ -305,6 +336,10 @@ mod tests {
             "SELECT x FROM users u, LATERAL to_jsonb(u.*) x",
             "SELECT json_populate_record(base => u.*, from_json => '{}') FROM users u",
             "SHOW PROCESSLIST",
+            "SELECT row_to_json(users) FROM ONLY users",
+            "SELECT d FROM ONLY (users) AS u(a,b,c,d)",
+            "SELECT email AS ' x', (SELECT UPPER(x)) AS y FROM users",
+            "SELECT email AS \"\tx\" FROM users ORDER BY x",
         ] {
             check(sql, false);
         }

@@ -135,8 +135,22 @@ const POSTGRES_RELATIONS: &[&str] = &[
     "pg_backend_memory_contexts",
 ];
 /// What servers remember of the values of columns, or keep apart from their tables: denied where some are masked.
-const COPIES_OF_VALUES: &[&str] =
-    &["pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_statistic_ext_data", "pg_toast*", "column_statistics", "performance_schema"];
+const COPIES_OF_VALUES: &[&str] = &[
+    "pg_stats",
+    "pg_stats_ext",
+    "pg_stats_ext_exprs",
+    "pg_statistic_ext_data",
+    "pg_toast*",
+    "column_statistics",
+    "performance_schema",
+    "processlist",
+    "innodb_trx",
+    "innodb_locks",
+    "innodb_ft_*",
+    "pg_stat_activity",
+    "pg_stat_get_activity",
+    "pg_stat_statements",
+];
 /// Patterns of functions that are common words, too: after a dot they name columns.
 const COMMON_WORDS: &[&str] = &["http*", "page_*", "plpy*", "plperl*", "amcheck*", "get_raw_page*", "connectby*", "crosstab*"];
 const MYSQL_FUNCTIONS: &[&str] = &[
