@@ -1,7 +1,7 @@
 //! The ways in which a call ends without an output.
 
 use crate::{call::Kind, context::Question};
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 use toolcrib_json::{Json, Members};
 
 /// Why a call gave no output: one variant for each thing that can be done about it.
@@ -112,4 +112,18 @@ impl CallError {
     pub fn failed(reason: impl std::fmt::Display) -> Self {
         Self::Failed(reason.to_string())
     }
+}
+
+/// An error and what it came of, the nearest first. An I/O error passes over the error that it carries; here it is looked into.
+///
+/// ```
+/// let inner = std::io::Error::other("the disk is full");
+/// let outer = std::io::Error::other(inner);
+/// assert_eq!(toolcrib_contract::causes(&outer).last().unwrap().to_string(), "the disk is full");
+/// ```
+pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        carried.map(|carried| carried as &(dyn Error + 'static)).or_else(move || error.source())
+    })
 }

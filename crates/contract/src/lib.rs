@@ -25,7 +25,7 @@ pub mod tool;
 pub use audit::{AuditLog, Outcome, Record};
 pub use call::{Call, CallerId, Kind};
 pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, LogLevel, Progress, Question, Session};
-pub use error::CallError;
+pub use error::{CallError, causes};
 pub use glob::Globs;
 pub use output::{Content, Output, ToolOutput};
 pub use spec::{Annotations, Category, PromptArgument, PromptSpec, Reach, ResourceSpec, Spec, TemplateSpec};

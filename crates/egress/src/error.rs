@@ -2,6 +2,7 @@
 
 use crate::{policy::Refusal, resolve::Unresolved};
 use std::{error::Error, time::Duration};
+use toolcrib_contract::causes;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -122,12 +123,4 @@ pub(crate) fn unresolved(host: &str, error: Unresolved) -> EgressError {
 /// The innermost cause: what really happened. Outer ones repeat the URL, which may hold secrets.
 pub(crate) fn reason_of(error: &(dyn Error + 'static)) -> String {
     causes(error).last().unwrap_or(error).to_string()
-}
-
-/// What an error came of, the nearest first. An I/O error passes over the error that it carries; here it is looked into.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| {
-        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        carried.map(|carried| carried as &(dyn Error + 'static)).or_else(move || error.source())
-    })
 }

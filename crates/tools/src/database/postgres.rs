@@ -37,6 +37,7 @@ use tokio_postgres::{
     types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
+use toolcrib_contract::causes;
 use toolcrib_egress::Egress;
 
 /// What one statement may bring over the wire, whatever it is: beyond it the connection is cut.
@@ -220,21 +221,23 @@ impl Session {
             return Ok(hidden);
         }
         // A view, a partition or an heir shows the columns of another table.
-        const ORIGIN: &str = "SELECT c.relname::text, a.attname::text, c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i \
-                              WHERE i.inhrelid = c.oid) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE \
-                              a.attrelid = $1 AND a.attnum = $2";
-        for (column, hidden) in columns.iter().zip(&mut hidden) {
-            if let (Some(table), Some(number)) = (column.table_oid(), column.column_id()) {
-                let origin = self.client.query_opt(ORIGIN, &[&table, &number]).await?;
-                let origin: Option<(String, String, bool)> = origin.map(|row| (row.get(0), row.get(1), row.get(2)));
-                let hides =
-                    |table: &str, column: &str, is_own: bool| mask.hides(table, column) || (!is_own && mask.hides_somewhere(column));
-                *hidden = origin
-                    .filter(|(table, column, is_own)| hides(table, column, *is_own))
-                    .map(|(table, column, _)| format!("{table}.{column}"));
+        const ORIGINS: &str = "SELECT o.place, c.relname::text, a.attname::text, c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM \
+                               pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) FROM unnest($1::oid[], $2::int2[]) WITH ORDINALITY AS o(rel, num, \
+                               place) JOIN pg_catalog.pg_attribute a ON a.attrelid = o.rel AND a.attnum = o.num JOIN pg_catalog.pg_class c ON c.oid = \
+                               a.attrelid";
+        // What cannot be traced has the place of no relation, and is judged by its name.
+        let (tables, numbers): (Vec<u32>, Vec<i16>) =
+            columns.iter().map(|column| column.table_oid().zip(column.column_id()).unwrap_or_default()).unzip();
+        for row in self.client.query(ORIGINS, &[&tables, &numbers]).await? {
+            let (place, table, column, is_own): (i64, String, String, bool) = (row.get(0), row.get(1), row.get(2), row.get(3));
+            let is_hidden = mask.hides(&table, &column) || (!is_own && mask.hides_somewhere(&column));
+            let hidden = usize::try_from(place - 1).ok().and_then(|place| hidden.get_mut(place));
+            if let Some(hidden) = hidden.filter(|_| is_hidden) {
+                *hidden = Some(format!("{table}.{column}"));
             }
-            // What cannot be traced is judged by its name.
-            if hidden.is_none() && mask.hides_somewhere(column.name()) && column.table_oid().is_none() {
+        }
+        for (column, hidden) in columns.iter().zip(&mut hidden) {
+            if column.table_oid().is_none() && mask.hides_somewhere(column.name()) {
                 *hidden = Some(column.name().to_owned());
             }
         }
@@ -348,13 +351,6 @@ fn explain(error: tokio_postgres::Error, timeout: Duration) -> SqlError {
         hint: told.hint().map(ToOwned::to_owned).or_else(own_hint),
         code: Some(told.code().code().to_owned()),
     }
-}
-
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| {
-        let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        carried.map(|carried| carried as &(dyn Error + 'static)).or_else(move || error.source())
-    })
 }
 
 // ---- connections -----------------------------------------------------------------------------------------------------

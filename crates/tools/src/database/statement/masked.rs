@@ -4,11 +4,11 @@
 //! (conditions, functions, subqueries, whole rows) it could leak in another form, and the statement is refused.
 
 use crate::database::mask::Mask;
-use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
-    OrderByExpr, Query, Select, SelectItem, SetExpr, Statement, TableFactor, Visit, Visitor,
-};
 use sqlparser::{
+    ast::{
+        Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, OrderByExpr, Select, SelectItem, SetExpr, Statement,
+        TableFactor, Visit, Visitor,
+    },
     keywords::Keyword,
     tokenizer::{Token, TokenWithSpan},
 };
@@ -153,7 +153,7 @@ struct Sight<'a> {
     mask: &'a Mask,
     mentions: usize,
     inner_wildcards: usize,
-    /// A row as a whole, given to a function.
+    /// A row as a whole, outside of the lists of queries.
     is_row_named: Option<String>,
     relations: BTreeSet<String>,
     /// Names by which rows could be meant: of tables and their aliases.
@@ -204,14 +204,6 @@ impl Visitor for Sight<'_> {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        if let SetExpr::Table(table) = &*query.body {
-            self.inner_wildcards += 1;
-            self.relations.extend(table.table_name.as_ref().map(|name| name.to_lowercase()));
-        }
-        ControlFlow::Continue(())
-    }
-
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
         self.inner_wildcards += wildcards(select);
         let joins = select.from.iter().flat_map(|from| &from.joins);
@@ -255,7 +247,6 @@ impl Visitor for Sight<'_> {
             Expr::Identifier(name) => self.plain.push(name.value.to_lowercase()),
             Expr::CompoundIdentifier(path) => self.plain.extend(path.last().map(|name| name.value.to_lowercase())),
             Expr::QualifiedWildcard(name, _) => self.is_row_named = Some(name.to_string()),
-            Expr::Function(function) => self.is_row_named = self.is_row_named.take().or_else(|| row_in(function)),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -270,14 +261,6 @@ fn is_natural(join: &Join) -> bool {
         _ => return false,
     };
     matches!(constraint, JoinConstraint::Natural)
-}
-
-fn row_in(function: &Function) -> Option<String> {
-    let FunctionArguments::List(list) = &function.args else { return None };
-    list.args.iter().find_map(|argument| match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) => Some(name.to_string()),
-        _ => None,
-    })
 }
 
 #[cfg(test)]
