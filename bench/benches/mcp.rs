@@ -20,7 +20,7 @@ use std::{
 use tokio::{net::TcpListener, sync::watch};
 use toolcrib_contract::{Json, Spec, callable};
 use toolcrib_edge::{
-    http::{Access, Bounds, Door, Profiles, serve},
+    http::{Hosts, Bounds, Door, Profiles, serve},
     mcp::Identity,
 };
 use toolcrib_gate::{Config, Gate, Source};
@@ -41,7 +41,7 @@ fn door(shutdown: watch::Receiver<bool>) -> Arc<Door> {
     let gate = Arc::new(Gate::new(Config::default(), Arc::new(Recent::new(1000))));
     gate.publish(source);
     let identity = Identity { name: "bench".into(), title: None, version: "1".into(), instructions: None };
-    Arc::new(Door::new(gate, &identity, &Limits::default(), Access::default(), &Profiles::new(), &shutdown))
+    Arc::new(Door::new(gate, &identity, &Limits::default(), Hosts::default(), &Profiles::new(), &shutdown))
 }
 
 /// Parses the envelope as far as it must, and formats an answer: the floor.

@@ -1,21 +1,28 @@
 //! The record of a call, and who keeps it.
 
-use crate::call::{CallerId, Kind};
+use crate::{
+    call::{CallerId, Kind},
+    tool::BoxFuture,
+};
 use std::{
     fmt,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
+use toolcrib_json::Json;
 
-/// What is kept of one call. Arguments and outputs are not in it, only their sizes.
+/// What is kept of one call.
 #[derive(Debug, Clone)]
 pub struct Record {
+    /// The name of the call, unique among all calls and sortable by time (RFC 9562, version 7).
+    pub id: Box<str>,
     /// When the call arrived.
     pub at: SystemTime,
     /// Who asked.
     pub caller: CallerId,
-    /// Through which door.
-    pub door: &'static str,
+    /// Where the call came from.
+    pub origin: Origin,
     /// What kind of thing was called.
     pub kind: Kind,
     /// Which one.
@@ -24,8 +31,29 @@ pub struct Record {
     pub outcome: Outcome,
     /// How long it took.
     pub duration: Duration,
-    /// The size of the arguments.
-    pub argument_bytes: usize,
+    /// The arguments as they came. How much of them is kept decides the log.
+    pub arguments: Json,
+}
+
+/// Where a call came from, as far as its door knows.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The name of the door: `http`, `stdio`, `cli`, `rest`.
+    pub door: &'static str,
+    /// The address of the client, or of the proxy in front of it.
+    pub address: Option<IpAddr>,
+    /// What the client calls itself: its name and version.
+    pub client: Option<Arc<str>>,
+    /// The trace that the call belongs to (W3C Trace Context, `trace-id`: 32 hexadecimal digits).
+    pub trace: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// A door, and nothing else that is known.
+    #[must_use]
+    pub fn door(door: &'static str) -> Self {
+        Self { door, ..Self::default() }
+    }
 }
 
 /// How a call ended.
@@ -44,8 +72,24 @@ pub enum Outcome {
     Abandoned,
 }
 
+/// A record cannot be kept, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the audit log cannot be written: {0}")]
+pub struct Unrecorded(pub Arc<str>);
+
+/// The wait until a record is safe, if its log makes anybody wait.
+pub type Kept = Option<BoxFuture<'static, Result<(), Unrecorded>>>;
+
 /// Keeps records. The gate hands over one for every call, on every way out.
 pub trait AuditLog: Send + Sync + fmt::Debug {
-    /// Keeps a record. Called from `Drop`, so it must not block.
-    fn keep(&self, record: Record);
+    /// Whether a record could be kept now. Asked before a call is let pass: what cannot be recorded is not done.
+    ///
+    /// # Errors
+    /// [`Unrecorded`] while the log cannot be written.
+    fn admits(&self) -> Result<(), Unrecorded> {
+        Ok(())
+    }
+
+    /// Takes a record. Called from `Drop` too, so it must not block; the answer to the call waits for what this gives.
+    fn keep(&self, record: Record) -> Kept;
 }

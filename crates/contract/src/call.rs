@@ -59,8 +59,49 @@ impl Call {
 /// Who asked, as tools and records may know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerId {
-    /// The subject: a stable name, unique among all callers.
+    /// What vouched for the caller: the name of the issuer of its token, `key` for an API key, `local`, `anonymous`.
+    pub authority: Arc<str>,
+    /// Whom that named.
     pub subject: Arc<str>,
     /// The roles, sorted.
     pub roles: Arc<[Box<str>]>,
+    principal: Arc<str>,
+}
+
+impl CallerId {
+    /// A caller for whom an authority vouched.
+    ///
+    /// ```
+    /// use toolcrib_contract::CallerId;
+    ///
+    /// let ann = CallerId::new("login", "ann", ["user", "admin", "user"]);
+    /// assert_eq!(ann.principal().as_ref(), "login:ann");
+    /// assert_eq!(ann.roles.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["admin", "user"]);
+    /// ```
+    #[must_use]
+    pub fn new<R: Into<Box<str>>>(authority: &str, subject: &str, roles: impl IntoIterator<Item = R>) -> Self {
+        let mut roles: Vec<Box<str>> = roles.into_iter().map(Into::into).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        let principal = format!("{authority}:{subject}").into();
+        Self { authority: authority.into(), subject: subject.into(), roles: roles.into(), principal }
+    }
+
+    /// Whoever shows nothing.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::new("anonymous", "anonymous", [""; 0])
+    }
+
+    /// One name for authority and subject, unique among all callers: what belongs to a caller is kept under it.
+    #[must_use]
+    pub fn principal(&self) -> &Arc<str> {
+        &self.principal
+    }
+
+    /// Whether the caller has the role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.binary_search_by(|own| (**own).cmp(role)).is_ok()
+    }
 }

@@ -10,7 +10,7 @@ use toolcrib_json::{Json, Members};
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// Nothing by that name, or nothing that this caller may call: the two are answered alike.
+    /// Nothing by that name, or nothing that the endpoint shows: what a caller may not have is answered alike.
     #[error("unknown {kind}: {name}")]
     NotFound {
         /// What was looked for.
@@ -18,8 +18,34 @@ pub enum CallError {
         /// By which name.
         name: Box<str>,
     },
+    /// There is such a thing, but not for this caller. Only the record tells the difference from [`CallError::NotFound`].
+    #[error("unknown {kind}: {name}")]
+    Forbidden {
+        /// What was looked for.
+        kind: Kind,
+        /// By which name.
+        name: Box<str>,
+        /// The scopes that would be enough, where a client can be told to ask its authorization server for them.
+        scopes: Box<[Box<str>]>,
+    },
+    /// The caller has used up what a limit gives it. Nothing was started.
+    #[error("limit reached: {limit} calls per {window}; nothing was started, try again in {} s", .retry_after.as_secs().max(1))]
+    LimitReached {
+        /// How many calls there may be.
+        limit: u64,
+        /// In which time: `minute`, `day`.
+        window: &'static str,
+        /// When the next call may be made.
+        retry_after: Duration,
+    },
+    /// The audit log cannot be written, and what cannot be recorded is not done.
+    #[error("calls are refused while the audit log cannot be written; nothing was started")]
+    NotRecordable,
+    /// The call was made, but its record could not be kept, so that its answer is withheld.
+    #[error("the call was made, but its record could not be written, so its answer is withheld: do not repeat it blindly")]
+    NotRecorded,
     /// The arguments do not fit. The model can correct them.
-    #[error("invalid arguments: {0}")]
+    #[error("Invalid tool input: {0}")]
     InvalidArguments(String),
     /// The call took too long. What it did until then is done.
     #[error("no answer within the deadline of {} s", .0.as_secs_f64())]
@@ -93,6 +119,10 @@ impl CallError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "not_found",
+            Self::Forbidden { .. } => "forbidden",
+            Self::LimitReached { .. } => "limit_reached",
+            Self::NotRecordable => "not_recordable",
+            Self::NotRecorded => "not_recorded",
             Self::InvalidArguments(_) => "invalid_arguments",
             Self::DeadlineExceeded(_) => "deadline_exceeded",
             Self::Overloaded { .. } => "overloaded",

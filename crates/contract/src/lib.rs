@@ -11,6 +11,7 @@
 //! | [`output`] | what comes of a call |
 //! | [`error`] | [`CallError`]: one variant for each way to end without an output |
 //! | [`glob`] | [`Globs`]: names by pattern |
+//! | [`keys`] | [`KeyDirectory`]: whom API keys belong to |
 //! | [`audit`] | the [`Record`] of a call, and who keeps it |
 
 pub mod audit;
@@ -18,15 +19,17 @@ pub mod call;
 pub mod context;
 pub mod error;
 pub mod glob;
+pub mod keys;
 pub mod output;
 pub mod spec;
 pub mod tool;
 
-pub use audit::{AuditLog, Outcome, Record};
+pub use audit::{AuditLog, Kept, Origin, Outcome, Record, Unrecorded};
 pub use call::{Call, CallerId, Kind};
 pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, LogLevel, Progress, Question, Session};
 pub use error::{CallError, causes};
 pub use glob::Globs;
+pub use keys::KeyDirectory;
 pub use output::{Content, Output, ToolOutput};
 pub use spec::{Annotations, Category, PromptArgument, PromptSpec, Reach, ResourceSpec, Spec, TemplateSpec};
 pub use tool::{BoxFuture, Callable, Input, Tool, Watch, callable, typed};

@@ -158,7 +158,7 @@ fn foreign(result: &Members, kind: Kind, era: Era) -> Json {
 
 fn is_for_the_model(error: &CallError, era: Era) -> bool {
     match error {
-        CallError::NotFound { .. } | CallError::Refused { .. } | CallError::NeedsInput(_) | CallError::NeedsRound(_) => false,
+        CallError::NotFound { .. } | CallError::Forbidden { .. } | CallError::Refused { .. } | CallError::NeedsInput(_) | CallError::NeedsRound(_) => false,
         CallError::CannotAsk { .. } => era == Era::Legacy,
         _ => true,
     }
@@ -166,6 +166,11 @@ fn is_for_the_model(error: &CallError, era: Era) -> bool {
 
 fn error_object(error: &CallError, era: Era) -> ErrorObject {
     let message = error.to_string();
+    if let CallError::Forbidden { kind, name, scopes } = error {
+        // What is not for this caller is answered as if it were not there.
+        let as_missing = error_object(&CallError::NotFound { kind: *kind, name: name.clone() }, era);
+        return if scopes.is_empty() { as_missing } else { as_missing.with_missing_scope(scopes.join(" ")) };
+    }
     match error {
         CallError::NotFound { kind: Kind::Resource, name } => {
             let code = if era == Era::Legacy { code::LEGACY_RESOURCE_NOT_FOUND } else { code::INVALID_PARAMS };
@@ -176,7 +181,7 @@ fn error_object(error: &CallError, era: Era) -> ErrorObject {
             let required = Json::object().with(capability, &Json::empty_object()).finish();
             ErrorObject::new(code::MISSING_CAPABILITY, message).with_data(Json::object().with("requiredCapabilities", &required).finish())
         }
-        CallError::Refused { code, data, .. } if !is_reserved(*code) => ErrorObject { code: *code, message, data: data.clone() },
+        CallError::Refused { code, data, .. } if !is_reserved(*code) => ErrorObject { code: *code, message, data: data.clone(), missing_scope: None },
         _ => ErrorObject::new(code::INTERNAL_ERROR, message),
     }
 }
@@ -202,7 +207,7 @@ mod tests {
         let text = |error: CallError| answers().error(&error, Kind::Tool, Era::Legacy).unwrap().as_str().to_owned();
         assert_eq!(
             text(CallError::InvalidArguments("/n: it is no number".into())),
-            r#"{"content":[{"type":"text","text":"invalid arguments: /n: it is no number"}],"isError":true}"#
+            r#"{"content":[{"type":"text","text":"Invalid tool input: /n: it is no number"}],"isError":true}"#
         );
         assert!(text(CallError::DeadlineExceeded(Duration::from_secs(30))).contains("no answer within the deadline of 30 s"));
         assert!(

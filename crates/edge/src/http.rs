@@ -1,8 +1,10 @@
 //! The HTTP door: accept loop, guards and routes, in the order in which a request meets them.
 
+mod bearer;
 mod guard;
 mod listener;
 
+pub use bearer::ProtectedResource;
 pub use listener::{Bounds, serve};
 
 use crate::{
@@ -17,19 +19,30 @@ use axum::{
     routing::{any, get},
 };
 use guard::Guard;
-use http::{StatusCode, header};
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use http::{HeaderMap, StatusCode, Uri, header};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::watch, task::JoinSet};
-use toolcrib_contract::Json;
-use toolcrib_gate::{Credential, Gate, Profile};
-use toolcrib_wire::server::{Limits, http::HttpServer};
+use toolcrib_contract::{CallerId, Json, Origin};
+use toolcrib_gate::{Caller, Credential, Gate, Names};
+use toolcrib_wire::{
+    meta::TRACEPARENT,
+    server::{
+        Limits,
+        http::{HttpServer, MissingScope},
+    },
+};
 
 /// How often sessions that nobody uses any more are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// Who may reach the door by name.
 #[derive(Debug, Clone, Default)]
-pub struct Access {
+pub struct Hosts {
     /// Host names besides those of loopback that a request may be addressed to.
     pub allowed_hosts: Vec<String>,
     /// Origins besides those of loopback from which a browser may call.
@@ -37,7 +50,11 @@ pub struct Access {
 }
 
 /// Parts of the catalogue that have an endpoint of their own, by name.
-pub type Profiles = BTreeMap<String, Arc<Profile>>;
+pub type Profiles = BTreeMap<String, Arc<Names>>;
+
+/// The address that a request came from, as the listener knows it.
+#[derive(Debug, Clone, Copy)]
+struct Peer(IpAddr);
 
 /// The HTTP door, ready to be served.
 #[derive(Debug)]
@@ -50,6 +67,7 @@ pub struct Door {
 #[derive(Debug)]
 struct Endpoints {
     gate: Arc<Gate>,
+    resource: Option<ProtectedResource>,
     whole: Arc<Endpoint>,
     profiles: BTreeMap<String, Arc<Endpoint>>,
 }
@@ -88,20 +106,23 @@ impl Door {
         gate: Arc<Gate>,
         identity: &Identity,
         limits: &Limits,
-        access: Access,
+        access: Hosts,
         profiles: &Profiles,
+        resource: Option<ProtectedResource>,
         shutdown: &watch::Receiver<bool>,
     ) -> Self {
-        let endpoint = |profile: Option<&Arc<Profile>>| {
+        let endpoint = |profile: Option<&Arc<Names>>| {
             let mcp = Arc::new(Mcp::new(Arc::clone(&gate), "http", identity, profile.cloned(), shutdown.clone()));
             Arc::new(Endpoint { server: HttpServer::new(Arc::clone(&mcp), limits.clone()), mcp })
         };
         let (whole, profiles) = (endpoint(None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(Some(profile)))).collect());
-        let endpoints = Arc::new(Endpoints { gate, whole, profiles });
+        let endpoints = Arc::new(Endpoints { gate, resource, whole, profiles });
         let guard = Arc::new(Guard::new(access));
         let router = Router::new()
             .route("/mcp", any(everything))
             .route("/mcp/{profile}", any(one_profile))
+            .route(bearer::WELL_KNOWN, get(metadata))
+            .route(&format!("{}/mcp", bearer::WELL_KNOWN), get(metadata))
             .route("/healthz", get(|| async { "ok\n" }))
             .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp\n") })
             // A browser asks before it calls; what it is told rests on the same list of origins as the guard.
@@ -137,9 +158,50 @@ async fn one_profile(State(endpoints): State<Arc<Endpoints>>, Path(name): Path<S
 }
 
 async fn answer(endpoints: &Endpoints, endpoint: &Endpoint, request: Request) -> Response {
-    match endpoints.gate.authenticate(&Credential::None) {
-        Ok(caller) => endpoint.server.handle(request, WireCaller(caller)).await.map(Body::new),
-        Err(error) => (StatusCode::UNAUTHORIZED, error.to_string()).into_response(),
+    let caller = match authenticate(endpoints, request.headers(), request.uri()).await {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal,
+    };
+    let is_anonymous = caller.id() == &CallerId::anonymous();
+    let caller = WireCaller { caller, origin: origin(&request) };
+    let response = endpoint.server.handle(request, caller).await.map(Body::new);
+    match response.extensions().get::<MissingScope>().cloned() {
+        Some(MissingScope(scope)) => bearer::demand_scope(response, &scope, is_anonymous, endpoints.resource.as_ref()),
+        None => response,
+    }
+}
+
+async fn authenticate(endpoints: &Endpoints, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Response> {
+    let credential = bearer::credential(headers, uri);
+    let identified = match credential {
+        Ok(credential) => endpoints.gate.authenticate(credential).await,
+        Err(_) if !endpoints.gate.authenticates() => endpoints.gate.authenticate(Credential::None).await,
+        Err(error) => Err(error),
+    };
+    identified.map_err(|error| {
+        tracing::debug!(reason = %error.reason, "a credential is not taken");
+        bearer::unauthorized(&error, endpoints.resource.as_ref())
+    })
+}
+
+/// Where a request came from.
+fn origin(request: &Request) -> Origin {
+    let trace = request.headers().get(TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?)).map(Into::into);
+    Origin { door: "http", address: request.extensions().get::<Peer>().map(|Peer(address)| *address), client: None, trace }
+}
+
+/// The part of `traceparent` that names the trace (W3C Trace Context, section 3.2).
+pub(crate) fn trace_id(traceparent: &str) -> Option<&str> {
+    let mut parts = traceparent.split('-');
+    let id = parts.nth(1)?;
+    let is_id = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && id.bytes().any(|byte| byte != b'0');
+    (is_id && parts.next().is_some_and(|parent| parent.len() == 16)).then_some(id)
+}
+
+async fn metadata(State(endpoints): State<Arc<Endpoints>>) -> Response {
+    match &endpoints.resource {
+        Some(resource) => bearer::metadata(resource),
+        None => refuse(StatusCode::NOT_FOUND, "no authorization server is configured (auth.oauth)"),
     }
 }
 

@@ -7,7 +7,10 @@ mod questions;
 mod rounds;
 mod state;
 
-use crate::answer::{Answer, Answers, cacheable};
+use crate::{
+    answer::{Answer, Answers, cacheable},
+    http::trace_id,
+};
 use back::Back;
 use lists::Lists;
 use rounds::Parked;
@@ -15,8 +18,8 @@ use state::{Answered, StateSeal};
 use std::sync::Arc;
 use tokio::sync::{broadcast::error::RecvError, watch};
 use toolcrib_contract as contract;
-use toolcrib_contract::{Call, Change, Json, Kind, LogLevel, Members};
-use toolcrib_gate::{Arrived, Caller, Event, Gate, Profile, Visible};
+use toolcrib_contract::{Call, Change, Json, Kind, LogLevel, Members, Origin};
+use toolcrib_gate::{Arrived, Caller, Event, Gate, Names, Visible};
 use toolcrib_wire::{
     Era, ErrorObject, Notification, Revision,
     headers::HeaderParam,
@@ -39,12 +42,23 @@ pub struct Identity {
 
 /// The caller as the wire knows it.
 #[derive(Debug, Clone)]
-pub struct WireCaller(pub(crate) Caller);
+pub struct WireCaller {
+    pub(crate) caller: Caller,
+    /// Where its requests come from, as far as the transport knows.
+    pub(crate) origin: Origin,
+}
 
 impl server::Caller for WireCaller {
     fn principal(&self) -> &str {
-        &self.0.id().subject
+        self.caller.id().principal()
     }
+}
+
+/// What is kept with a legacy session: who opened it, and what its client calls itself.
+#[derive(Debug)]
+struct Opened {
+    caller: WireCaller,
+    client: Option<Arc<str>>,
 }
 
 /// Answers MCP requests by way of the gate.
@@ -53,7 +67,7 @@ pub struct Mcp {
     gate: Arc<Gate>,
     door: &'static str,
     /// What is shown of the catalogue, if not all of it.
-    profile: Option<Arc<Profile>>,
+    profile: Option<Arc<Names>>,
     /// The connection of the one client that this is for, if it is for one.
     pipe: Option<contract::Session>,
     server_info: Json,
@@ -72,7 +86,7 @@ impl Mcp {
         gate: Arc<Gate>,
         door: &'static str,
         identity: &Identity,
-        profile: Option<Arc<Profile>>,
+        profile: Option<Arc<Names>>,
         shutdown: watch::Receiver<bool>,
     ) -> Self {
         let title = identity.title.as_deref().map(Json::string);
@@ -107,7 +121,7 @@ impl Mcp {
 
     /// What this caller may call at this door.
     fn visible_to(&self, caller: &WireCaller) -> Visible {
-        self.gate.visible_to(&caller.0, self.profile.clone())
+        self.gate.visible_to(&caller.caller, &caller.origin, self.profile.clone())
     }
 
     /// Tells legacy sessions of what is different, each of what concerns it, for as long as this is polled.
@@ -129,7 +143,7 @@ impl Mcp {
     }
 
     fn tell(&self, session: &Session, event: &Event) {
-        let is_visible = session.attached::<WireCaller>().is_some_and(|caller| self.visible_to(caller).concerns(event));
+        let is_visible = session.attached::<Opened>().is_some_and(|opened| self.visible_to(&opened.caller).concerns(event));
         let is_wanted = !matches!(&event.change, Change::Resource(uri) if !session.is_subscribed(uri));
         if is_visible && is_wanted {
             let (method, params) = listen::notification(&event.change);
@@ -137,8 +151,18 @@ impl Mcp {
         }
     }
 
-    fn initialize(&self, session: &Session, caller: &WireCaller) -> Answer {
-        session.attach(caller.clone());
+    /// Where a call came from: what the transport knows, and what the client says of itself.
+    fn origin_of(&self, exchange: &Exchange<WireCaller>) -> Origin {
+        let opened = exchange.session.as_ref().and_then(|session| session.attached::<Opened>()?.client.clone());
+        let client = opened.or_else(|| client_name(exchange.meta.client_info.as_ref()));
+        let trace = exchange.meta.traceparent.as_deref().and_then(trace_id).map(Into::into);
+        let origin = exchange.caller.origin.clone();
+        Origin { door: self.door, client, trace: trace.or(origin.trace), ..origin }
+    }
+
+    fn initialize(&self, session: &Session, exchange: &Exchange<WireCaller>) -> Answer {
+        let client = client_name(exchange.params.as_ref().and_then(|params| params.get("clientInfo")).as_ref());
+        session.attach(Opened { caller: exchange.caller.clone(), client });
         Ok(Json::object()
             .with_str("protocolVersion", session.revision().date())
             .with("capabilities", &capabilities())
@@ -160,7 +184,8 @@ impl Mcp {
         }
         let kind = call.kind;
         let back = Arc::new(Back::new(Arc::clone(&self.gate), &exchange, self.pipe.as_ref(), Answered::new()));
-        let arrived = Arrived { caller: exchange.caller.0, profile: self.profile.clone(), call, door: self.door, back };
+        let origin = self.origin_of(&exchange);
+        let arrived = Arrived { caller: exchange.caller.caller, profile: self.profile.clone(), call, origin, back };
         match self.gate.call(arrived).await {
             Ok(reply) => self.answers.reply(reply, kind, Era::Legacy),
             Err(error) => self.answers.error(&error, kind, Era::Legacy),
@@ -219,7 +244,7 @@ impl Service for Mcp {
             (method::DISCOVER, Era::Modern) => self.discover(),
             (method::LISTEN, Era::Modern) => self.listen(&exchange).await,
             (method::INITIALIZE, Era::Legacy) => match &exchange.session {
-                Some(session) => self.initialize(session, &exchange.caller),
+                Some(session) => self.initialize(session, &exchange),
                 None => Err(ErrorObject::method_not_found(method::INITIALIZE)),
             },
             (method::PING, Era::Legacy) => Ok(Json::empty_object()),
@@ -237,6 +262,14 @@ impl Service for Mcp {
     fn header_params(&self, tool: &str, caller: &WireCaller) -> Option<Arc<[HeaderParam]>> {
         self.lists.header_params(&self.visible_to(caller), tool)
     }
+}
+
+/// What a client calls itself, in a few words: its name and version.
+fn client_name(info: Option<&Json>) -> Option<Arc<str>> {
+    const MAX_BYTES: usize = 128;
+    let members = info?.members().ok()?;
+    let name = [members.string("name")?, members.string("version").unwrap_or_default()].join(" ");
+    Some(name.trim()[..name.trim().floor_char_boundary(MAX_BYTES)].into())
 }
 
 fn capabilities() -> Json {

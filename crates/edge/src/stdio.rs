@@ -12,7 +12,8 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
 };
-use toolcrib_gate::{Caller, Gate, Profile};
+use toolcrib_contract::Origin;
+use toolcrib_gate::{Caller, Gate, Names};
 use toolcrib_wire::server::{Limits, Session, stdio};
 
 /// A door on a pipe, for one client.
@@ -25,7 +26,7 @@ pub struct Door {
     /// Who is at the other end.
     pub caller: Caller,
     /// What it is shown of the catalogue, if not all of it.
-    pub profile: Option<Arc<Profile>>,
+    pub profile: Option<Arc<Names>>,
     /// Bounds on messages.
     pub limits: Limits,
     /// The name of the door, for the record.
@@ -57,7 +58,7 @@ impl Door {
         });
         let mut over = shutdown;
         let until = async move { raised(&mut over).await };
-        let served = stdio::serve(mcp, WireCaller(caller), input, output, limits, remember, until);
+        let served = stdio::serve(mcp, WireCaller { caller, origin: Origin::door(name) }, input, output, limits, remember, until);
         tokio::select! {
             ended = served => ended,
             () = tell => Ok(()),

@@ -1,27 +1,83 @@
 //! [`Credential`] → [`Caller`]: who calls.
+//!
+//! A credential that proves nothing is refused, never taken for the anonymous caller's.
 
-use std::sync::Arc;
-use toolcrib_contract::CallerId;
+mod claims;
+mod keys;
+mod token;
+
+pub use claims::Demands;
+pub use keys::{Algorithm, KeyFault, KeySet, KeySource, PublicKey, WeakSecret};
+pub use token::{Issuer, Keys, mint};
+
+use serde_json::{Map, Value};
+use std::{fmt, sync::Arc, time::SystemTime};
+use toolcrib_contract::{CallerId, KeyDirectory};
 
 /// What a client shows to prove who it is.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
+#[derive(Clone, Default)]
 pub enum Credential {
-    /// Nothing. Whoever reaches a loopback port or starts us as a child is taken as the anonymous caller.
+    /// Nothing.
     #[default]
     None,
+    /// A token or an API key, as it stands in `Authorization: Bearer …` or in the variable that a local client sets.
+    Bearer(Arc<str>),
+    /// Nothing, but the operator has said in the config who this is.
+    Local(CallerId),
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Bearer(_) => "Bearer(…)",
+            Self::Local(_) => "Local",
+        })
+    }
 }
 
 /// Who calls, once that is proved. Only the gate makes one.
 #[derive(Debug, Clone)]
 pub struct Caller {
     id: CallerId,
+    claims: Arc<Map<String, Value>>,
 }
 
-/// The credential proves nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("invalid credential")]
-pub struct Unauthenticated;
+/// The credential proves nothing. What exactly is wrong with it is for the operator's log, never for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid authentication token")]
+pub struct Unauthenticated {
+    /// Why, in words that name no secret.
+    pub reason: Reason,
+}
+
+/// Why a credential is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// There is none, and callers without one are not admitted.
+    #[error("no token, and none without one is admitted")]
+    Missing,
+    /// There is one, and it proves nothing.
+    #[error("{0}")]
+    Invalid(&'static str),
+}
+
+impl From<&'static str> for Unauthenticated {
+    fn from(reason: &'static str) -> Self {
+        Self { reason: Reason::Invalid(reason) }
+    }
+}
+
+/// What callers are asked to prove. By default nothing: everybody is the anonymous caller.
+#[derive(Debug, Clone, Default)]
+pub struct Authentication {
+    /// Whose tokens are taken.
+    pub issuers: Vec<Arc<Issuer>>,
+    /// Who holds API keys, if there are such.
+    pub keys: Option<Arc<dyn KeyDirectory>>,
+    /// Whether callers without a credential are refused.
+    pub is_required: bool,
+}
 
 impl Caller {
     /// The name and roles.
@@ -29,10 +85,50 @@ impl Caller {
     pub fn id(&self) -> &CallerId {
         &self.id
     }
+
+    /// What the caller's token says about it; nothing for a caller without one.
+    pub(crate) fn claims(&self) -> &Arc<Map<String, Value>> {
+        &self.claims
+    }
+
+    fn without_claims(id: CallerId) -> Self {
+        Self { id, claims: Arc::default() }
+    }
+
+    /// A caller as the operator assumes it to be, to ask what would be decided.
+    #[must_use]
+    pub fn assumed(id: CallerId, claims: Map<String, Value>) -> Assumed {
+        Assumed(Self { id, claims: Arc::new(claims) })
+    }
 }
 
-pub(crate) fn identify(credential: &Credential) -> Result<Caller, Unauthenticated> {
-    match credential {
-        Credential::None => Ok(Caller { id: CallerId { subject: Arc::from("anonymous"), roles: Arc::default() } }),
+/// A caller that proved nothing: decisions can be explained for it, but no call made.
+#[derive(Debug, Clone)]
+pub struct Assumed(pub(crate) Caller);
+
+impl Authentication {
+    /// Whether anybody is asked to prove anything.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        self.is_required || self.keys.is_some() || !self.issuers.is_empty()
+    }
+
+    pub(crate) async fn identify(&self, credential: Credential) -> Result<Caller, Unauthenticated> {
+        if !self.is_configured() {
+            let id = if let Credential::Local(id) = credential { id } else { CallerId::anonymous() };
+            return Ok(Caller::without_claims(id));
+        }
+        let bearer = match credential {
+            Credential::None if self.is_required => return Err(Unauthenticated { reason: Reason::Missing }),
+            Credential::None => return Ok(Caller::without_claims(CallerId::anonymous())),
+            Credential::Local(id) => return Ok(Caller::without_claims(id)),
+            Credential::Bearer(bearer) => bearer,
+        };
+        if let Some(keys) = &self.keys
+            && keys.is_key(&bearer)
+        {
+            return keys.holder(&bearer).map(Caller::without_claims).ok_or_else(|| "an API key that is unknown, expired or revoked".into());
+        }
+        token::identify(&self.issuers, &bearer, SystemTime::now()).await
     }
 }

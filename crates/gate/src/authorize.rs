@@ -1,13 +1,25 @@
 //! `Arrived` → [`Permitted`]: is there such a thing, and may this caller call it?
 //!
-//! The two are answered alike, so that nobody learns names by asking. Without access rules everything is permitted that the profile holds.
+//! The two are answered alike, so that nobody learns names by asking. Without rules everything is permitted that the
+//! profile holds. What a rule says of arguments is judged once these have been checked, on what the tool will get.
+
+mod condition;
+mod limits;
+mod rules;
+
+pub use condition::Condition;
+pub use limits::Limit;
+pub(crate) use limits::Limits;
+pub use rules::{Access, Decision, EVERYONE, Names, Rule};
 
 use crate::{
     Arrived, Caller, Event,
     catalogue::{Catalogue, Entry, ToolEntry},
+    validate::Checked,
 };
+use condition::Facts;
 use std::sync::Arc;
-use toolcrib_contract::{BackChannel, Call, CallError, Change, Globs, Kind, PromptSpec, ResourceSpec, Spec, TemplateSpec};
+use toolcrib_contract::{BackChannel, Call, CallError, Change, Kind, Origin, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 
 /// A call that its caller may make, with the entry of the catalogue that it keeps even if a reload swaps the catalogue.
 #[derive(Debug)]
@@ -15,35 +27,18 @@ pub struct Permitted {
     pub(crate) call: Call,
     pub(crate) entry: Arc<Entry>,
     pub(crate) caller: Caller,
+    pub(crate) origin: Origin,
     pub(crate) back: Arc<dyn BackChannel>,
-}
-
-/// A part of the catalogue by name, for those who need no more. What no pattern names is not in it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Profile {
-    /// The tools.
-    pub tools: Globs,
-    /// The resources, by URI, and the templates, by URI template.
-    pub resources: Globs,
-    /// The prompts.
-    pub prompts: Globs,
-}
-
-impl Profile {
-    fn includes(&self, kind: Kind, name: &str) -> bool {
-        match kind {
-            Kind::Tool => self.tools.include(name),
-            Kind::Resource | Kind::TemplateCompletion => self.resources.include(name),
-            Kind::Prompt | Kind::PromptCompletion => self.prompts.include(name),
-        }
-    }
 }
 
 /// The part of the catalogue that one caller may call: in a list stands what a call finds, and nothing else.
 #[derive(Debug, Clone)]
 pub struct Visible {
     catalogue: Arc<Catalogue>,
-    profile: Option<Arc<Profile>>,
+    profile: Option<Arc<Names>>,
+    access: Option<Arc<Access>>,
+    caller: Caller,
+    origin: Origin,
 }
 
 impl Visible {
@@ -56,6 +51,12 @@ impl Visible {
     /// The tools, by name.
     pub fn tools(&self) -> impl Iterator<Item = &Spec> {
         self.catalogue.tools().map(ToolEntry::spec).filter(|spec| self.includes(Kind::Tool, &spec.name))
+    }
+
+    /// The tool of this name.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> Option<&Spec> {
+        self.catalogue.tool(name).map(ToolEntry::spec).filter(|spec| self.includes(Kind::Tool, &spec.name))
     }
 
     /// The resources, by URI.
@@ -85,17 +86,31 @@ impl Visible {
         }
     }
 
+    /// Whether everything is visible that there is, to everybody.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.access.is_none()
+    }
+
     fn includes(&self, kind: Kind, name: &str) -> bool {
-        self.profile.as_ref().is_none_or(|profile| profile.includes(kind, name))
+        self.profile.as_ref().is_none_or(|profile| profile.include(kind, name)) && self.may_have(kind, name)
+    }
+
+    fn may_have(&self, kind: Kind, name: &str) -> bool {
+        self.access.as_ref().is_none_or(|access| access.decide(kind, facts(&self.caller, &self.origin, name), None).is_allowed())
     }
 
     /// What a call of this name would run.
     pub(crate) fn find(&self, kind: Kind, name: &str) -> Result<Arc<Entry>, CallError> {
         let missing = || CallError::NotFound { kind, name: name.into() };
-        if !self.includes(kind, name) {
+        if !self.profile.as_ref().is_none_or(|profile| profile.include(kind, name)) {
             return Err(missing());
         }
-        self.catalogue.find(kind, name).ok_or_else(|| match self.catalogue.awaited(name) {
+        let found = self.catalogue.find(kind, name);
+        if !self.may_have(kind, name) {
+            return Err(if found.is_some() { forbidden(self.access.as_deref(), kind, facts(&self.caller, &self.origin, name)) } else { missing() });
+        }
+        found.ok_or_else(|| match self.catalogue.awaited(name) {
             Some(server) => CallError::Unavailable {
                 server: Arc::clone(server),
                 reason: "it has not connected yet, so its tools are not known; the log of Toolcrib says why".into(),
@@ -105,11 +120,43 @@ impl Visible {
     }
 }
 
-pub(crate) fn permit(catalogue: Arc<Catalogue>, Arrived { caller, profile, call, back, .. }: Arrived) -> Result<Permitted, CallError> {
-    let entry = visible(catalogue, &caller, profile).find(call.kind, &call.name)?;
-    Ok(Permitted { call, entry, caller, back })
+fn forbidden(access: Option<&Access>, kind: Kind, facts: Facts<'_>) -> CallError {
+    let scopes = access.map(|access| access.scopes_for(kind, facts)).unwrap_or_default();
+    CallError::Forbidden { kind, name: facts.name.into(), scopes }
 }
 
-pub(crate) fn visible(catalogue: Arc<Catalogue>, _caller: &Caller, profile: Option<Arc<Profile>>) -> Visible {
-    Visible { catalogue, profile }
+pub(crate) fn facts<'a>(caller: &'a Caller, origin: &'a Origin, name: &'a str) -> Facts<'a> {
+    Facts { claims: caller.claims(), caller: caller.id(), name, door: origin.door, address: origin.address }
+}
+
+pub(crate) fn permit(
+    access: Option<&Arc<Access>>,
+    catalogue: Arc<Catalogue>,
+    Arrived { caller, profile, call, origin, back }: Arrived,
+) -> Result<Permitted, CallError> {
+    let visible = Visible { catalogue, profile, access: access.cloned(), caller, origin };
+    let entry = visible.find(call.kind, &call.name)?;
+    Ok(Permitted { call, entry, caller: visible.caller, origin: visible.origin, back })
+}
+
+/// Judges what the rules say of the arguments, now that these are what the tool will get.
+pub(crate) fn agree(access: Option<&Arc<Access>>, checked: &Checked) -> Result<(), CallError> {
+    let Permitted { call, caller, origin, .. } = &checked.permitted;
+    let Some(access) = access.filter(|access| access.looks_at_arguments(call.kind, caller.id(), &call.name)) else { return Ok(()) };
+    let arguments = call.arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
+    let facts = facts(caller, origin, &call.name);
+    if access.decide(call.kind, facts, Some(&arguments)).is_allowed() {
+        return Ok(());
+    }
+    Err(CallError::Forbidden { kind: call.kind, name: call.name.clone(), scopes: Box::default() })
+}
+
+pub(crate) fn visible(
+    access: Option<&Arc<Access>>,
+    catalogue: Arc<Catalogue>,
+    caller: &Caller,
+    origin: &Origin,
+    profile: Option<Arc<Names>>,
+) -> Visible {
+    Visible { catalogue, profile, access: access.cloned(), caller: caller.clone(), origin: origin.clone() }
 }

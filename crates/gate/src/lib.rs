@@ -18,8 +18,11 @@ mod telemetry;
 
 pub mod catalogue;
 
-pub use authenticate::{Caller, Credential, Unauthenticated};
-pub use authorize::{Permitted, Profile, Visible};
+pub use authenticate::{
+    Algorithm, Assumed, Authentication, Caller, Credential, Demands, Issuer, KeyFault, KeySet, KeySource, Keys, PublicKey, Reason,
+    Unauthenticated, WeakSecret, mint,
+};
+pub use authorize::{Access, Condition, Decision, EVERYONE, Limit, Names, Permitted, Rule, Visible};
 pub use catalogue::{Catalogue, Clash, Entry, Event, Prompt, Resource, Source, Template, ToolEntry};
 pub use compose::Reply;
 pub use validate::{Checked, SchemaFault};
@@ -28,10 +31,10 @@ use arc_swap::ArcSwap;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::sync::broadcast;
-use toolcrib_contract::{AuditLog, BackChannel, Call, CallError, Change, Kind, Watch};
+use toolcrib_contract::{AuditLog, BackChannel, Call, CallError, CallerId, Change, Kind, Origin, Watch};
 
 /// How many changes a slow listener may fall behind before it misses some and lists everything anew.
 const CHANGES_KEPT: usize = 256;
@@ -74,11 +77,11 @@ pub struct Arrived {
     /// Who asks.
     pub caller: Caller,
     /// The part of the catalogue that the door shows, if not all of it.
-    pub profile: Option<Arc<Profile>>,
+    pub profile: Option<Arc<Names>>,
     /// What is asked.
     pub call: Call,
-    /// The door it came through, for the record.
-    pub door: &'static str,
+    /// Where it came from.
+    pub origin: Origin,
     /// The way back to the client in mid-call.
     pub back: Arc<dyn BackChannel>,
 }
@@ -87,6 +90,10 @@ pub struct Arrived {
 #[derive(Debug)]
 pub struct Gate {
     config: Config,
+    authentication: Authentication,
+    /// The rules; where there are none, everybody may have everything.
+    access: Option<Arc<Access>>,
+    limits: authorize::Limits,
     catalogue: ArcSwap<Catalogue>,
     sources: Mutex<Sources>,
     changes: broadcast::Sender<Event>,
@@ -105,18 +112,51 @@ impl Gate {
     #[must_use]
     pub fn new(config: Config, audit: Arc<dyn AuditLog>) -> Self {
         let changes = broadcast::Sender::new(CHANGES_KEPT);
-        Self { config, catalogue: ArcSwap::default(), sources: Mutex::default(), changes, audit }
+        Self {
+            config,
+            authentication: Authentication::default(),
+            access: None,
+            limits: authorize::Limits::default(),
+            catalogue: ArcSwap::default(),
+            sources: Mutex::default(),
+            changes,
+            audit,
+        }
+    }
+
+    /// Asks callers to prove who they are. From then on nothing is allowed that no rule allows.
+    #[must_use]
+    pub fn authenticating(mut self, authentication: Authentication) -> Self {
+        if authentication.is_configured() {
+            self.access.get_or_insert_default();
+        }
+        self.authentication = authentication;
+        self
+    }
+
+    /// Sets the rules of access, and how much callers may have.
+    #[must_use]
+    pub fn ruled_by(mut self, access: Access, limits: Vec<Limit>) -> Self {
+        self.access = Some(Arc::new(access));
+        self.limits = authorize::Limits::new(limits);
+        self
     }
 
     /// Finds out who calls.
     ///
     /// # Errors
     /// [`Unauthenticated`], never a silent fall back to anonymous.
-    pub fn authenticate(&self, credential: &Credential) -> Result<Caller, Unauthenticated> {
-        authenticate::identify(credential)
+    pub async fn authenticate(&self, credential: Credential) -> Result<Caller, Unauthenticated> {
+        self.authentication.identify(credential).await
     }
 
-    /// Lets a call pass, or says why not. Whatever happens, one record is kept.
+    /// Whether callers are asked to prove who they are.
+    #[must_use]
+    pub fn authenticates(&self) -> bool {
+        self.authentication.is_configured()
+    }
+
+    /// Lets a call pass, or says why not. Whatever happens, one record is kept, and the answer leaves once it is safe.
     ///
     /// # Errors
     /// [`CallError`].
@@ -124,15 +164,16 @@ impl Gate {
     /// # Cancellation
     /// Dropping the future abandons the call; it is recorded as such.
     pub async fn call(&self, arrived: Arrived) -> Result<Reply, CallError> {
-        let record = telemetry::open(Arc::clone(&self.audit), &arrived);
+        let record = telemetry::open(&self.audit, &arrived)?;
         let result = self.walk(arrived).await;
-        record.close(&result);
-        result
+        record.close(result).await
     }
 
     async fn walk(&self, arrived: Arrived) -> Result<Reply, CallError> {
-        let permitted = authorize::permit(self.catalogue.load_full(), arrived)?;
+        let permitted = authorize::permit(self.access.as_ref(), self.catalogue.load_full(), arrived)?;
         let checked = validate::check(permitted, self.config.max_argument_bytes)?;
+        authorize::agree(self.access.as_ref(), &checked)?;
+        self.limits.admit(&checked)?;
         let bounds = resilience::Bounds::for_call(&checked, &self.config);
         let output = bounds
             .hold(async {
@@ -143,6 +184,17 @@ impl Gate {
         compose::reply(output, self.config.max_output_bytes)
     }
 
+    /// Counts calls that were made before this process began, so that limits outlast it.
+    pub fn recount(&self, caller: &CallerId, kind: Kind, name: &str, at: SystemTime, calls: u64) {
+        self.limits.recount(caller, kind, name, at, calls);
+    }
+
+    /// Whether limits are set, so that what was called before is of interest.
+    #[must_use]
+    pub fn has_limits(&self) -> bool {
+        !self.limits.is_empty()
+    }
+
     /// What may be called now. The snapshot stays as it is while it is held.
     #[must_use]
     pub fn catalogue(&self) -> Arc<Catalogue> {
@@ -151,8 +203,8 @@ impl Gate {
 
     /// What this caller may call: the same decision as for a call.
     #[must_use]
-    pub fn visible_to(&self, caller: &Caller, profile: Option<Arc<Profile>>) -> Visible {
-        authorize::visible(self.catalogue(), caller, profile)
+    pub fn visible_to(&self, caller: &Caller, origin: &Origin, profile: Option<Arc<Names>>) -> Visible {
+        authorize::visible(self.access.as_ref(), self.catalogue(), caller, origin, profile)
     }
 
     /// Sees to it that changes of a resource are announced, for a caller who may read it, as long as the watch is held.

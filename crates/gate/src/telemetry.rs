@@ -3,9 +3,9 @@
 use crate::{Arrived, Reply};
 use std::{
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use toolcrib_contract::{AuditLog, CallError, Outcome, Output, Record};
+use toolcrib_contract::{AuditLog, CallError, Kept, Outcome, Output, Record};
 
 /// A record that is being made. Dropped before it is closed, it tells that the call was abandoned.
 pub(crate) struct Open {
@@ -14,19 +14,38 @@ pub(crate) struct Open {
     started: Instant,
 }
 
-pub(crate) fn open(audit: Arc<dyn AuditLog>, arrived: &Arrived) -> Open {
-    let Arrived { caller, call, door, .. } = arrived;
+/// Opens the record of a call, unless none could be kept.
+pub(crate) fn open(audit: &Arc<dyn AuditLog>, arrived: &Arrived) -> Result<Open, CallError> {
+    audit.admits().map_err(|_| CallError::NotRecordable)?;
+    let Arrived { caller, call, origin, .. } = arrived;
+    let at = SystemTime::now();
     let record = Record {
-        at: SystemTime::now(),
+        id: call_id(at),
+        at,
         caller: caller.id().clone(),
-        door,
+        origin: origin.clone(),
         kind: call.kind,
         name: shortened(&call.name).into(),
         outcome: Outcome::Abandoned,
-        duration: std::time::Duration::ZERO,
-        argument_bytes: call.arguments.size_bytes(),
+        duration: Duration::ZERO,
+        arguments: call.arguments.clone(),
     };
-    Open { audit, record: Some(record), started: Instant::now() }
+    Ok(Open { audit: Arc::clone(audit), record: Some(record), started: Instant::now() })
+}
+
+/// A UUID of version 7: it begins with the time, so that names sort as calls came (RFC 9562, section 5.7).
+fn call_id(at: SystemTime) -> Box<str> {
+    let millis = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    let (a, b) = (fastrand::u64(..), fastrand::u64(..));
+    format!(
+        "{:08x}-{:04x}-7{:03x}-{:04x}-{:012x}",
+        (millis >> 16) as u32,
+        millis & 0xffff,
+        a & 0xfff,
+        0x8000 | ((a >> 12) & 0x3fff),
+        b & 0xffff_ffff_ffff
+    )
+    .into()
 }
 
 /// A record must not grow with what a client chose to call.
@@ -36,23 +55,46 @@ fn shortened(name: &str) -> &str {
 }
 
 impl Open {
-    pub(crate) fn close(mut self, result: &Result<Reply, CallError>) {
+    /// Keeps the record of how the call ended, and lets the result go once that is safe.
+    pub(crate) async fn close(mut self, result: Result<Reply, CallError>) -> Result<Reply, CallError> {
         if let Some(record) = &mut self.record {
-            record.outcome = match result {
+            record.outcome = match &result {
                 Ok(reply) => Outcome::Answered { output_bytes: reply.size_bytes, is_error: tells_of_failure(&reply.output) },
                 Err(error) => Outcome::Refused(error.code()),
             };
         }
+        let Some(kept) = self.keep() else { return result };
+        match kept.await {
+            Ok(()) => result,
+            Err(_) if was_started(&result) => Err(CallError::NotRecorded),
+            Err(_) => Err(CallError::NotRecordable),
+        }
+    }
+
+    fn keep(&mut self) -> Kept {
+        let mut record = self.record.take()?;
+        record.duration = self.started.elapsed();
+        self.audit.keep(record)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Some(mut record) = self.record.take() {
-            record.duration = self.started.elapsed();
-            self.audit.keep(record);
-        }
+        // Nobody waits for the record of an abandoned call; the log sees to it all the same.
+        drop(self.keep());
     }
+}
+
+fn was_started(result: &Result<Reply, CallError>) -> bool {
+    !matches!(
+        result,
+        Err(CallError::NotFound { .. }
+            | CallError::Forbidden { .. }
+            | CallError::InvalidArguments(_)
+            | CallError::LimitReached { .. }
+            | CallError::Overloaded { .. }
+            | CallError::Unavailable { .. })
+    )
 }
 
 fn tells_of_failure(output: &Output) -> bool {

@@ -121,22 +121,22 @@ mod tests {
         assert_eq!(check(&schema, r#"{"n": 1}"#), Ok(()));
         assert_eq!(
             check(&schema, r#"{"n": "one"}"#).unwrap_err(),
-            r#"invalid arguments: /n: it is not of type "integer" (found a string)"#
+            r#"Invalid tool input: /n: it is not of type "integer" (found a string)"#
         );
-        assert_eq!(check(&schema, "{}").unwrap_err(), r#"invalid arguments: the arguments: "n" is a required property"#);
+        assert_eq!(check(&schema, "{}").unwrap_err(), r#"Invalid tool input: the arguments: "n" is a required property"#);
         assert_eq!(
             check(&schema, r#"{"n": 1, "tags": ["a", "c"]}"#).unwrap_err(),
-            r#"invalid arguments: /tags/1: expected one of "a", "b" (found a string)"#
+            r#"Invalid tool input: /tags/1: expected one of "a", "b" (found a string)"#
         );
         let documented = json!({"type": "object", "additionalProperties": false, "properties": {"unit": {"$ref": "#/$defs/Unit"}},
             "$defs": {"Unit": {"oneOf": [{"const": "metric", "description": "m"}, {"const": "imperial"}]}}});
         assert_eq!(
             check(&documented, r#"{"unit": "kelvin"}"#).unwrap_err(),
-            r#"invalid arguments: /unit: expected one of "metric", "imperial" (found a string)"#
+            r#"Invalid tool input: /unit: expected one of "metric", "imperial" (found a string)"#
         );
         assert_eq!(
             check(&documented, r#"{"units": "metric"}"#).unwrap_err(),
-            r#"invalid arguments: there is no argument "units"; known are "unit""#
+            r#"Invalid tool input: there is no argument "units"; known are "unit""#
         );
         assert_eq!(check(&schema, r#"{"n": 1, "tags": null}"#), Ok(()), "null means that there is none");
         assert!(check(&schema, r#"{"n": null}"#).is_err());

@@ -2,7 +2,7 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 use tokio::sync::{Notify, Semaphore};
-use toolcrib_contract::{Call, CallContext, CallError, Json, Outcome, Output, ResourceSpec, Spec, callable};
+use toolcrib_contract::{Call, CallContext, CallError, Json, Origin, Outcome, Output, ResourceSpec, Spec, callable};
 use toolcrib_gate::{Arrived, Config, Credential, Source};
 use toolcrib_testkit::{Deaf, OpenGate, TestGate, said};
 
@@ -31,7 +31,7 @@ async fn a_call_is_answered_and_recorded() {
     let reply = gate.call("echo", r#"{"a": 1.50}"#).await.unwrap();
     assert_eq!(text_of(&reply.output), r#"{"a": 1.50}"#, "arguments arrive as they were written");
     let record = gate.records().pop().unwrap();
-    assert_eq!((&*record.name, record.door, record.argument_bytes, &*record.caller.subject), ("echo", "test", 11, "anonymous"));
+    assert_eq!((&*record.name, record.origin.door, record.arguments.size_bytes(), &*record.caller.subject), ("echo", "test", 11, "anonymous"));
     assert!(matches!(record.outcome, Outcome::Answered { is_error: false, output_bytes: 11 }));
 }
 
@@ -224,8 +224,8 @@ async fn the_time_of_a_source_is_that_of_its_resources_too() {
     let mut source = Source::new("slow").timeout(Some(Duration::from_secs(5)));
     source.resource(ResourceSpec { uri: "slow://one".into(), ..ResourceSpec::default() }, callable(|_, _| pending()));
     assert!(open.gate().publish(source).is_empty());
-    let caller = open.gate().authenticate(&Credential::None).unwrap();
-    let arrived = Arrived { caller, profile: None, call: Call::resource("slow://one"), door: "test", back: Arc::new(Deaf) };
+    let caller = open.gate().authenticate(Credential::None).await.unwrap();
+    let arrived = Arrived { caller, profile: None, call: Call::resource("slow://one"), origin: Origin::door("test"), back: Arc::new(Deaf) };
     let error = open.gate().call(arrived).await.unwrap_err();
     assert!(matches!(error, CallError::DeadlineExceeded(allowed) if allowed == Duration::from_secs(5)), "{error}");
 }

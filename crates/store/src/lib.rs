@@ -1,38 +1,139 @@
-//! What lasts. So far that is the latest records, in memory.
+//! What lasts: the audit log and API keys, in one folder. And what need not: the latest records in memory.
+//!
+//! The folder holds `toolcrib.db` (SQLite) and `toolcrib.key`, from which every other key is derived. Both are for their
+//! owner's eyes only. Several processes may share the folder.
 
-use crossbeam_queue::ArrayQueue;
-use toolcrib_contract::{AuditLog, Record};
+mod api_keys;
+mod audit;
+mod database;
+mod recent;
+mod secret;
 
-/// Keeps the latest records in memory and forgets the oldest. Takes no lock.
-///
-/// ```
-/// use toolcrib_store::Recent;
-///
-/// let recent = Recent::new(1000);
-/// assert!(recent.take().is_empty());
-/// ```
-#[derive(Debug)]
-pub struct Recent {
-    records: ArrayQueue<Record>,
+pub use api_keys::{ApiKeys, Issued, KeyInfo, NewKey};
+pub use audit::{
+    Audit, Policy,
+    query::{Entry, Filter, OutcomeFilter, Spent},
+    redact::Arguments,
+    verify::{Broken, Verdict},
+};
+pub use recent::Recent;
+
+use database::Database;
+use secret::Master;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder or a file in it cannot be made or read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others can read a file that is secret.
+    #[error("{} can be read by others: run chmod 600 on it, and think about who may have read it", .0.display())]
+    Exposed(PathBuf),
+    /// A file is not what it should be.
+    #[error("{} is damaged or of another kind: {reason}", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// In what way.
+        reason: String,
+    },
+    /// The database was written by a newer version.
+    #[error("{} was written by a newer Toolcrib (its schema is {found}, this one knows {known}): use that one", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// The database does not do what it is asked.
+    #[error("{}: {source}", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
 }
 
-impl Recent {
-    /// Room for this many records, at least one.
-    #[must_use]
-    pub fn new(capacity: usize) -> Self {
-        Self { records: ArrayQueue::new(capacity.max(1)) }
-    }
-
-    /// Takes out all records that are kept, the oldest first.
-    #[must_use]
-    pub fn take(&self) -> Vec<Record> {
-        std::iter::from_fn(|| self.records.pop()).collect()
-    }
+/// The folder in which everything lasts.
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+    master: Arc<Master>,
 }
 
-impl AuditLog for Recent {
-    fn keep(&self, record: Record) {
-        // The oldest record makes room; that it is lost is the meaning of "recent".
-        drop(self.records.force_push(record));
+impl Store {
+    /// Opens the folder, and makes what is missing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        secret::make_folder(folder)?;
+        let store = Self { folder: folder.to_owned(), master: Arc::new(Master::of(folder)?) };
+        store.database()?;
+        Ok(store)
+    }
+
+    /// Whether there is anything in this folder yet.
+    #[must_use]
+    pub fn exists(folder: &Path) -> bool {
+        folder.join(database::FILE).exists()
+    }
+
+    /// Begins to keep an audit log.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn audit(&self, policy: Policy) -> Result<Arc<Audit>, StoreError> {
+        Audit::start(self.database()?, &self.master, policy)
+    }
+
+    /// The API keys, as they are now and as they change.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn api_keys(&self) -> Result<Arc<ApiKeys>, StoreError> {
+        ApiKeys::open(self.database()?, &self.master)
+    }
+
+    /// The records that the filter lets pass, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn records(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
+        audit::query::read(&self.database()?, filter)
+    }
+
+    /// How much each caller has called since then, for limits that outlast a restart.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn spent_since(&self, since: std::time::SystemTime) -> Result<Vec<Spent>, StoreError> {
+        audit::query::spent_since(&self.database()?, since)
+    }
+
+    /// Checks the whole chain of records.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the log cannot be read at all; a broken chain is a [`Verdict`].
+    pub fn verify(&self) -> Result<Verdict, StoreError> {
+        audit::verify::verify(&self.database()?, &self.master)
+    }
+
+    fn database(&self) -> Result<Database, StoreError> {
+        Database::open(&self.folder.join(database::FILE))
     }
 }

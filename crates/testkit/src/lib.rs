@@ -9,8 +9,8 @@ pub use site::{Asked, Served, Site};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use toolcrib_contract::{
-    Answers, AuditLog, BackChannel, BoxFuture, Call, CallContext, CallError, Callable, Change, Client, Input, Json, LogEntry, Output,
-    Progress, Question, Record, Spec, Tool, ToolOutput, callable, typed,
+    Answers, AuditLog, BackChannel, BoxFuture, Call, CallContext, CallError, Callable, Change, Client, Input, Json, Kept, LogEntry, Origin,
+    Output, Progress, Question, Record, Spec, Tool, ToolOutput, callable, typed,
 };
 use toolcrib_gate::{Arrived, Config, Credential, Gate, Reply, Source};
 
@@ -27,8 +27,9 @@ impl Remembered {
 }
 
 impl AuditLog for Remembered {
-    fn keep(&self, record: Record) {
+    fn keep(&self, record: Record) -> Kept {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        None
     }
 }
 
@@ -173,8 +174,8 @@ impl OpenGate {
     /// If the arguments are no JSON.
     pub async fn pass(&self, tool: &str, arguments: &str) -> Result<Reply, CallError> {
         let arguments = Json::parse(arguments.to_owned()).expect("the test's arguments are JSON");
-        let caller = self.gate.authenticate(&Credential::None).expect("anybody may call");
-        let arrived = Arrived { caller, profile: None, call: Call::tool(tool, arguments), door: "test", back: Arc::new(Deaf) };
+        let caller = self.gate.authenticate(Credential::None).await.expect("anybody may call");
+        let arrived = Arrived { caller, profile: None, call: Call::tool(tool, arguments), origin: Origin::door("test"), back: Arc::new(Deaf) };
         self.gate.call(arrived).await
     }
 

@@ -8,7 +8,7 @@ use tokio::{
 };
 use toolcrib_contract::{AuditLog, Callable, PromptSpec, ResourceSpec, Spec, TemplateSpec, Tool, typed};
 use toolcrib_edge::{
-    http::{self, Access, Bounds, Door, Profiles},
+    http::{self, Hosts, Bounds, Door, Profiles},
     mcp::Identity,
     stdio,
 };
@@ -25,7 +25,7 @@ pub struct Crib {
     identity: Identity,
     gate: Arc<Gate>,
     limits: Limits,
-    access: Access,
+    access: Hosts,
     profiles: Profiles,
     shutdown: watch::Sender<bool>,
 }
@@ -36,7 +36,7 @@ pub struct Builder {
     identity: Identity,
     config: Config,
     limits: Limits,
-    access: Access,
+    access: Hosts,
     profiles: Profiles,
     audit: Arc<dyn AuditLog>,
     own: Source,
@@ -83,7 +83,7 @@ impl Crib {
             identity: Identity { name: name.into(), title: None, version: version.into(), instructions: None },
             config: Config::default(),
             limits: Limits::default(),
-            access: Access::default(),
+            access: Hosts::default(),
             profiles: Profiles::new(),
             audit: Arc::new(Recent::new(RECORDS_KEPT)),
             own: Source::new("toolcrib"),

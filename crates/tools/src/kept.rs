@@ -55,7 +55,7 @@ impl Kept {
         self.0.insert(
             id,
             KeptResult {
-                owner: Arc::clone(&owner.subject),
+                owner: Arc::clone(owner.principal()),
                 mime_type: mime_type.chars().take(MAX_TYPE_CHARS).collect::<String>().into(),
                 bytes,
             },
@@ -81,7 +81,7 @@ pub(crate) fn link(uri: &str, name: &str, mime_type: &str) -> Content {
 
 impl Callable for Kept {
     fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
-        let found = input.name.strip_prefix(PREFIX).and_then(|id| self.0.get(id)).filter(|result| result.owner == cx.caller().subject);
+        let found = input.name.strip_prefix(PREFIX).and_then(|id| self.0.get(id)).filter(|result| result.owner == *cx.caller().principal());
         Box::pin(async move {
             let Some(KeptResult { mime_type, bytes, .. }) = found else {
                 return Err(CallError::NotFound { kind: Kind::Resource, name: input.name });

@@ -103,7 +103,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn long_work_is_told_of_each_second() {
         let heard = Arc::new(Listening::default());
-        let caller = CallerId { subject: "ann".into(), roles: Arc::new([]) };
+        let caller = CallerId::new("login", "ann", [""; 0]);
         let deadline = std::time::Instant::now() + Duration::from_secs(5);
         let cx = CallContext::new(caller, deadline, Arc::clone(&heard) as Arc<dyn BackChannel>);
         let work = |millis| async move {

@@ -114,6 +114,6 @@ mod tests {
         };
         check(r#"{"x":1e2}"#, Ok(r#"{"x":1e2,"count":1.50,"repo":"/srv"}"#));
         check(r#"{"count":7}"#, Ok(r#"{"count":7,"repo":"/srv"}"#));
-        check(r#"{"repo":"/etc"}"#, Err("invalid arguments: /repo: its value is set by the config; leave it out"));
+        check(r#"{"repo":"/etc"}"#, Err("Invalid tool input: /repo: its value is set by the config; leave it out"));
     }
 }

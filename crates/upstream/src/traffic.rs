@@ -234,7 +234,7 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     pub(crate) fn about(cx: CallContext, session: Option<Session>) -> Arc<Self> {
-        let owner = session.map_or_else(|| Owner::Caller(Arc::clone(&cx.caller().subject)), Owner::Session);
+        let owner = session.map_or_else(|| Owner::Caller(Arc::clone(cx.caller().principal())), Owner::Session);
         Arc::new(Self { cx, owner, asked: Mutex::default(), arrived: Notify::new(), passing: Mutex::default(), lacked: OnceLock::new() })
     }
 
@@ -285,7 +285,7 @@ impl Conversation {
     async fn answer_to(&self, method: &str, params: Option<Json>) -> Result<Json, ErrorObject> {
         let question = question(method, params).ok_or_else(|| ErrorObject::method_not_found(method))?;
         self.cx.back().relay(question).await.map_err(|error| match error {
-            CallError::Refused { code, message, data } => ErrorObject { code, message, data },
+            CallError::Refused { code, message, data } => ErrorObject { code, message, data, missing_scope: None },
             CallError::CannotAsk { capability } => {
                 self.lacked.get_or_init(|| capability);
                 ErrorObject::new(code::METHOD_NOT_FOUND, error.to_string())

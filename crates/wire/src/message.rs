@@ -80,6 +80,8 @@ pub struct ErrorObject {
     pub message: String,
     /// More, for programs.
     pub data: Option<Json>,
+    /// The scope with which the request would have been answered: over HTTP that is said by a status and a header (RFC 6750).
+    pub missing_scope: Option<Box<str>>,
 }
 
 /// A message that could not be read, with the id to answer it by where that at least was legible.
@@ -180,7 +182,7 @@ impl ErrorObject {
     /// An error without further data.
     #[must_use]
     pub fn new(code: i64, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), data: None }
+        Self { code, message: message.into(), data: None, missing_scope: None }
     }
 
     /// -32602, with what is wrong.
@@ -199,6 +201,13 @@ impl ErrorObject {
     #[must_use]
     pub fn with_data(mut self, data: Json) -> Self {
         self.data = Some(data);
+        self
+    }
+
+    /// Says which scope is missing.
+    #[must_use]
+    pub fn with_missing_scope(mut self, scope: impl Into<Box<str>>) -> Self {
+        self.missing_scope = Some(scope.into());
         self
     }
 
@@ -348,7 +357,7 @@ fn read_error(buffer: &Bytes, raw: &RawValue) -> Result<ErrorObject, JsonError> 
         data: Option<&'a RawValue>,
     }
     let Wire { code, message, data } = serde_json::from_str(raw.get())?;
-    Ok(ErrorObject { code, message, data: data.map(|data| Json::shared(buffer, data)) })
+    Ok(ErrorObject { code, message, data: data.map(|data| Json::shared(buffer, data)), missing_scope: None })
 }
 
 #[cfg(test)]

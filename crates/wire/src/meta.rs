@@ -15,6 +15,8 @@ pub const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 /// Who the server says it is.
 pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+/// The trace that the request belongs to (W3C Trace Context).
+pub const TRACEPARENT: &str = "traceparent";
 /// Names the request in progress notifications about it.
 pub const PROGRESS_TOKEN: &str = "progressToken";
 
@@ -25,6 +27,10 @@ pub struct Meta {
     pub raw: Option<Json>,
     /// The revision that a modern request names.
     pub protocol_version: Option<String>,
+    /// Who the client says it is, for a modern request.
+    pub client_info: Option<Json>,
+    /// The trace that the request belongs to, as the client wrote it.
+    pub traceparent: Option<String>,
     /// The capabilities that a modern request declares: an object.
     pub client_capabilities: Option<Json>,
     /// The log level that a modern request asks for.
@@ -55,7 +61,8 @@ impl Meta {
             Some(token) if Id::from_json(&token).is_none() => return Err(wrong_type(PROGRESS_TOKEN, "a string or a whole number")),
             token => token,
         };
-        Ok(Self { raw: Some(raw), protocol_version, client_capabilities, log_level, progress_token })
+        let (client_info, traceparent) = (members.get(CLIENT_INFO), members.string(TRACEPARENT));
+        Ok(Self { raw: Some(raw), protocol_version, client_info, traceparent, client_capabilities, log_level, progress_token })
     }
 
     /// Whether the request says that it is modern, in whatever revision.

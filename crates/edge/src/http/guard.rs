@@ -1,7 +1,7 @@
 //! Against DNS rebinding and cross-site calls: requests must be addressed to a name of ours, and a browser's must come
 //! from an origin that is allowed (MCP, "Security & Endpoint").
 
-use super::{Access, refuse};
+use super::{Hosts, refuse};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -15,12 +15,12 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 #[derive(Debug)]
 pub(super) struct Guard {
-    access: Access,
+    hosts: Hosts,
 }
 
 impl Guard {
-    pub(super) fn new(access: Access) -> Self {
-        Self { access }
+    pub(super) fn new(hosts: Hosts) -> Self {
+        Self { hosts }
     }
 
     pub(super) fn cors(self: &Arc<Self>) -> CorsLayer {
@@ -50,12 +50,12 @@ impl Guard {
     fn is_allowed_host(&self, host: &str) -> bool {
         let name = without_port(host);
         LOOPBACK.iter().any(|known| name.eq_ignore_ascii_case(known))
-            || self.access.allowed_hosts.iter().any(|known| name.eq_ignore_ascii_case(known) || host.eq_ignore_ascii_case(known))
+            || self.hosts.allowed_hosts.iter().any(|known| name.eq_ignore_ascii_case(known) || host.eq_ignore_ascii_case(known))
     }
 
     fn is_allowed_origin(&self, origin: &HeaderValue) -> bool {
         let Ok(origin) = origin.to_str() else { return false };
-        if self.access.allowed_origins.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
+        if self.hosts.allowed_origins.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
             return true;
         }
         let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn only_our_names_and_origins_pass() {
-        let access = Access { allowed_hosts: vec!["tools.example".into()], allowed_origins: vec!["https://app.example".into()] };
-        let guard = Guard::new(access);
+        let hosts = Hosts { allowed_hosts: vec!["tools.example".into()], allowed_origins: vec!["https://app.example".into()] };
+        let guard = Guard::new(hosts);
         let check = |pairs: &[(HeaderName, &str)], expected: Option<u16>| {
             let mut headers = HeaderMap::new();
             for (name, value) in pairs {

@@ -4,19 +4,21 @@
 //! `axum::serve` sets neither a header timeout nor `TCP_NODELAY`; without the latter an answer in two writes waits for
 //! the client's delayed acknowledgement, some 40 ms.
 
-use super::Door;
+use super::{Door, Peer};
 use crate::raised;
-use hyper::server::conn::http1;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
 };
+use tower::ServiceExt;
 
 /// Bounds on connections.
 #[derive(Debug, Clone)]
@@ -49,15 +51,15 @@ pub async fn serve(listener: TcpListener, door: Arc<Door>, bounds: Bounds, mut s
     loop {
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            listener.accept().await.map(|(stream, _)| (stream, place))
+            listener.accept().await.map(|(stream, peer)| (stream, peer, place))
         };
         tokio::select! {
             accepted = accepted => match accepted {
-                Ok((stream, place)) => {
+                Ok((stream, peer, place)) => {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "cannot set TCP_NODELAY");
                     }
-                    connections.spawn(connection(http.clone(), TokioIo::new(stream), Arc::clone(&door), stopped.clone(), place));
+                    connections.spawn(connection(http.clone(), TokioIo::new(stream), peer, Arc::clone(&door), stopped.clone(), place));
                 }
                 // Out of file descriptors, or a client gone before it was accepted: others may still come.
                 Err(error) => {
@@ -81,11 +83,17 @@ pub async fn serve(listener: TcpListener, door: Arc<Door>, bounds: Bounds, mut s
 async fn connection(
     http: http1::Builder,
     stream: TokioIo<tokio::net::TcpStream>,
+    peer: SocketAddr,
     door: Arc<Door>,
     mut shutdown: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 ) {
-    let connection = http.serve_connection(stream, TowerToHyperService::new(door.router()));
+    let peer = Peer(peer.ip().to_canonical());
+    let service = door.router().map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    });
+    let connection = http.serve_connection(stream, TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

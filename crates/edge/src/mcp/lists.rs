@@ -64,6 +64,10 @@ impl Lists {
 
     /// The arguments of a tool that are mirrored into headers, if it has such.
     pub(super) fn header_params(&self, visible: &Visible, tool: &str) -> Option<Arc<[HeaderParam]>> {
+        if !visible.is_whole() {
+            let spec = visible.tool(tool).filter(|spec| has_annotations(spec))?;
+            return header_params(&spec.input_schema.to_value().ok()?).ok().map(Into::into);
+        }
         let written = self.of(visible.generation());
         let all = written.header_params.get_or_init(|| {
             let annotated = visible.tools().filter(|spec| has_annotations(spec));
@@ -84,6 +88,8 @@ impl Mcp {
         let visible = &self.visible_to(&exchange.caller);
         let era = exchange.revision.era();
         match exchange.params.as_ref().and_then(|params| params.get("cursor")) {
+            // What a caller may have is decided anew for each list; where everybody may have everything, it is written once.
+            None if !visible.is_whole() => Ok(self.page(visible, kind, era, None)),
             None => {
                 let written = self.lists.of(visible.generation());
                 let page = written.first_pages[kind as usize][era as usize].get_or_init(|| self.page(visible, kind, era, None));

@@ -54,7 +54,7 @@ struct Brought {
 impl Mcp {
     /// Answers one round of a modern call.
     pub(super) async fn round(&self, mut call: Call, exchange: Exchange<WireCaller>) -> Answer {
-        let owner = StateOwner::of(&exchange.caller.0.id().subject, &call);
+        let owner = StateOwner::of(exchange.caller.caller.id().principal(), &call);
         let Brought { round, responses } = self.brought(call.params.as_ref(), &owner)?;
         let mut answered = Answered::new();
         match round {
@@ -72,11 +72,12 @@ impl Mcp {
             None => {}
         }
         answered.extend(responses.iter().flat_map(Members::iter).map(|(name, answer)| (name.to_owned(), answer)));
-        let caller = Arc::clone(&exchange.caller.0.id().subject);
+        let caller = Arc::clone(exchange.caller.caller.id().principal());
         let (kind, gate, profile) = (call.kind, Arc::clone(&self.gate), self.profile.clone());
         let back = Arc::new(Back::new(Arc::clone(&gate), &exchange, self.pipe.as_ref(), answered));
+        let origin = self.origin_of(&exchange);
         let arrived =
-            Arrived { caller: exchange.caller.0, profile, call, door: self.door, back: Arc::clone(&back) as Arc<dyn BackChannel> };
+            Arrived { caller: exchange.caller.caller, profile, call, origin, back: Arc::clone(&back) as Arc<dyn BackChannel> };
         self.go_on(Live { caller, kind, running: Box::pin(async move { gate.call(arrived).await }), back }, &owner).await
     }
 

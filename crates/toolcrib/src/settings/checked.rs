@@ -10,7 +10,7 @@ use super::{
 use std::{collections::BTreeMap, ffi::OsString, ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
 use toolcrib_contract::Globs;
 use toolcrib_edge::http::Profiles;
-use toolcrib_gate::{Config, Profile};
+use toolcrib_gate::{Config, Names};
 use toolcrib_upstream::{Alteration, Choice, Definition, Preset, Protocol, Sharing, Transport, definition::Command, naming::SEPARATOR};
 use toolcrib_wire::{Era, client::http::Endpoint, server::Limits as DoorLimits};
 
@@ -149,7 +149,7 @@ fn profiles(written: &[raw::Profile], faults: &mut Faults) -> Profiles {
         if name.value.is_empty() || !name.value.chars().all(is_plain) {
             faults.add(name.fault("a profile's name is part of a URL: use letters, digits, \"-\" and \"_\""));
         }
-        let profile = Profile { tools: globs(tools), resources: globs(resources), prompts: globs(prompts) };
+        let profile = Names { tools: globs(tools), resources: globs(resources), prompts: globs(prompts) };
         profiles.insert(name.value.clone(), Arc::new(profile));
     }
     profiles

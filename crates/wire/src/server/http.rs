@@ -249,8 +249,8 @@ impl<S: Service> HttpServer<S> {
         let answer: BoxedAnswer = Box::pin(async move {
             let _permit = permit;
             let outcome = answered_or_cancelled(service.request(exchange), in_flight.as_ref()).await?;
-            if let (Era::Modern, Err(error)) = (era, &outcome) {
-                reported.set(modern_status(error.code));
+            if let Err(error) = &outcome {
+                reported.report(error, era);
             }
             Some(Response { id: Some(id), outcome }.to_json())
         });
@@ -400,6 +400,10 @@ fn no_session(headers: &HeaderMap) -> ErrorObject {
         "this request belongs to no session: send initialize and then its Mcp-Session-Id, or speak 2026-07-28 with params._meta on every request",
     )
 }
+
+/// Goes with a refusal for want of a scope, for the door to say in the words of its authorization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingScope(pub Box<str>);
 
 /// The HTTP status that goes with an error of 2026-07-28.
 fn modern_status(code: i64) -> StatusCode {

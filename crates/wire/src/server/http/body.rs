@@ -1,8 +1,8 @@
 //! Answers on their way out: whole, or as a stream.
 
-use super::{BoxedAnswer, Reply, plain, streaming};
+use super::{BoxedAnswer, MissingScope, Reply, modern_status, plain, streaming};
 use crate::{
-    Revision,
+    Era, ErrorObject, Revision,
     server::{
         channel::Outbox,
         session::{Busy, Session},
@@ -18,8 +18,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
+        Arc, OnceLock,
     },
     task::{Context, Poll},
     time::Duration,
@@ -31,22 +30,27 @@ use tokio::{
 use toolcrib_json::Json;
 
 /// The HTTP status that an answer asks for once it is there.
-#[derive(Debug)]
-pub(super) struct Status(AtomicU16);
-
-impl Default for Status {
-    fn default() -> Self {
-        Self(AtomicU16::new(StatusCode::OK.as_u16()))
-    }
-}
+#[derive(Debug, Default)]
+pub(super) struct Status(OnceLock<(StatusCode, Option<MissingScope>)>);
 
 impl Status {
-    pub(super) fn set(&self, status: StatusCode) {
-        self.0.store(status.as_u16(), Ordering::Relaxed);
+    pub(super) fn report(&self, error: &ErrorObject, era: Era) {
+        let missing = error.missing_scope.clone().map(MissingScope);
+        let status = match era {
+            _ if missing.is_some() => StatusCode::FORBIDDEN,
+            Era::Modern => modern_status(error.code),
+            Era::Legacy => StatusCode::OK,
+        };
+        // A request is answered once.
+        let _ = self.0.set((status, missing));
     }
 
-    fn get(&self) -> StatusCode {
-        StatusCode::from_u16(self.0.load(Ordering::Relaxed)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    fn apply(&self, reply: &mut Reply) {
+        let Some((status, missing)) = self.0.get() else { return };
+        *reply.status_mut() = *status;
+        if let Some(missing) = missing {
+            reply.extensions_mut().insert(missing.clone());
+        }
     }
 }
 
@@ -81,7 +85,11 @@ impl Running {
     /// Waits until it is clear whether the answer is plain or a stream, and gives it that form.
     pub(super) async fn reply(mut self, keep_alive: Duration) -> Reply {
         match poll_fn(|cx| self.poll_next(cx)).await {
-            Next::Answer(Some(text)) => plain(self.status.get(), text, self.opened.as_ref()),
+            Next::Answer(Some(text)) => {
+                let mut reply = plain(StatusCode::OK, text, self.opened.as_ref());
+                self.status.apply(&mut reply);
+                reply
+            }
             // Cancelled: the client wants no answer, but HTTP must give some.
             Next::Answer(None) => super::accepted(),
             Next::Message(message) => self.stream(message, keep_alive),

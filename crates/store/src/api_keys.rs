@@ -1,0 +1,240 @@
+//! API keys: `tck_`, sixteen digits to find one by, and 256 random bits of which only a keyed hash is kept.
+
+use crate::{
+    StoreError,
+    audit::millis,
+    database::Database,
+    secret::{Master, from_hex, hex},
+};
+use arc_swap::ArcSwap;
+use ring::hmac;
+use rusqlite::params;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use toolcrib_contract::{CallerId, KeyDirectory};
+
+/// How every key begins, so that people and scanners know one when they see it.
+const BEGINNING: &str = "tck_";
+const ID_DIGITS: usize = 16;
+const SECRET_BYTES: usize = 32;
+/// How soon a change made by another process is known here.
+const REFRESH: Duration = Duration::from_secs(1);
+/// In how many rounds it is written down which keys were used.
+const NOTE_USED_EVERY: u64 = 60;
+/// The name of the authority that vouches for holders of keys.
+const AUTHORITY: &str = "key";
+
+/// The API keys of a store.
+pub struct ApiKeys {
+    database: Mutex<Database>,
+    hashes: hmac::Key,
+    known: ArcSwap<HashMap<String, Known>>,
+}
+
+/// A key that may be used.
+#[derive(Debug)]
+struct Known {
+    mac: Vec<u8>,
+    holder: CallerId,
+    expires_ms: Option<i64>,
+    /// When it was last used; 0 if it was not since this was last written down.
+    used_ms: AtomicI64,
+}
+
+/// What a new key is to be.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Who holds it.
+    pub subject: String,
+    /// What the holder may be.
+    pub roles: Vec<String>,
+    /// When it stops being good.
+    pub expires: Option<SystemTime>,
+}
+
+/// A key that was made just now. This is the only time that it can be seen.
+pub struct Issued {
+    /// By which it is listed and revoked.
+    pub id: String,
+    /// The key.
+    pub key: String,
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issued").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What is known of a key, but for the key itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in `NewKey`")]
+pub struct KeyInfo {
+    pub id: String,
+    pub subject: String,
+    pub roles: Vec<String>,
+    pub created: SystemTime,
+    pub expires: Option<SystemTime>,
+    pub revoked: Option<SystemTime>,
+    /// When it was last used, to the minute or so.
+    pub used: Option<SystemTime>,
+}
+
+impl fmt::Debug for ApiKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKeys").field("known", &self.known.load().len()).finish_non_exhaustive()
+    }
+}
+
+impl ApiKeys {
+    pub(crate) fn open(database: Database, master: &Arc<Master>) -> Result<Arc<Self>, StoreError> {
+        let path = database.path.clone();
+        let keys = Arc::new(Self { database: Mutex::new(database), hashes: master.api_keys.clone(), known: ArcSwap::default() });
+        keys.refresh()?;
+        let watched = Arc::downgrade(&keys);
+        let spawned = thread::Builder::new().name("api keys".into()).spawn(move || watch(&watched));
+        spawned.map_err(|source| StoreError::File { path, source })?;
+        Ok(keys)
+    }
+
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn issue(&self, new: &NewKey) -> Result<Issued, StoreError> {
+        let (mut id, mut secret) = ([0_u8; ID_DIGITS / 2], [0_u8; SECRET_BYTES]);
+        getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut secret)).expect("the operating system provides random numbers");
+        let (id, secret) = (hex(&id), hex(&secret));
+        let mac = hmac::sign(&self.hashes, secret.as_bytes());
+        let roles = serde_json::to_string(&new.roles).unwrap_or_default();
+        let values = params![id, mac.as_ref(), new.subject, roles, millis(SystemTime::now()), new.expires.map(millis)];
+        let insert = "INSERT INTO api_key (id, mac, subject, roles, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        self.with(|database| database.connection.execute(insert, values).map(drop))?;
+        self.refresh()?;
+        Ok(Issued { key: format!("{BEGINNING}{id}_{secret}"), id })
+    }
+
+    /// Takes a key out of use. Returns whether there was such a key that was in use.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn revoke(&self, id: &str) -> Result<bool, StoreError> {
+        let update = "UPDATE api_key SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms IS NULL";
+        let changed = self.with(|database| database.connection.execute(update, params![id, millis(SystemTime::now())]))?;
+        self.refresh()?;
+        Ok(changed > 0)
+    }
+
+    /// All keys, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn list(&self) -> Result<Vec<KeyInfo>, StoreError> {
+        let query = "SELECT id, subject, roles, created_ms, expires_ms, revoked_ms, used_ms FROM api_key ORDER BY created_ms, id";
+        let time = |ms: i64| UNIX_EPOCH + Duration::from_millis(ms.max(0).unsigned_abs());
+        self.with(|database| {
+            let mut statement = database.connection.prepare(query)?;
+            let keys = statement.query_map([], |row| {
+                Ok(KeyInfo {
+                    id: row.get(0)?,
+                    subject: row.get(1)?,
+                    roles: serde_json::from_str(&row.get::<_, String>(2)?).unwrap_or_default(),
+                    created: time(row.get(3)?),
+                    expires: row.get::<_, Option<i64>>(4)?.map(time),
+                    revoked: row.get::<_, Option<i64>>(5)?.map(time),
+                    used: row.get::<_, Option<i64>>(6)?.map(time),
+                })
+            })?;
+            keys.collect()
+        })
+    }
+
+    /// Writes down which keys were used.
+    fn note_used(&self) -> Result<(), StoreError> {
+        let known = self.known.load_full();
+        for (id, key) in known.iter() {
+            let used_ms = key.used_ms.swap(0, Ordering::Relaxed);
+            if used_ms > 0 {
+                let update = "UPDATE api_key SET used_ms = ?2 WHERE id = ?1";
+                self.with(|database| database.connection.execute(update, params![id, used_ms]))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads which keys there are.
+    fn refresh(&self) -> Result<(), StoreError> {
+        let known = self.known.load_full();
+        let query = "SELECT id, mac, subject, roles, expires_ms FROM api_key WHERE revoked_ms IS NULL";
+        let fresh = self.with(|database| {
+            let mut statement = database.connection.prepare_cached(query)?;
+            let keys = statement.query_map([], |row| {
+                let roles: Vec<String> = serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default();
+                let holder = CallerId::new(AUTHORITY, &row.get::<_, String>(2)?, roles);
+                let id: String = row.get(0)?;
+                let used_ms = known.get(&id).map_or(0, |key| key.used_ms.load(Ordering::Relaxed));
+                Ok((id, Known { mac: row.get(1)?, holder, expires_ms: row.get(4)?, used_ms: AtomicI64::new(used_ms) }))
+            })?;
+            keys.collect::<Result<HashMap<String, Known>, _>>()
+        })?;
+        self.known.store(Arc::new(fresh));
+        Ok(())
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&database).map_err(|error| database.failed(error))
+    }
+
+    fn data_version(&self) -> Result<i64, StoreError> {
+        self.with(|database| database.connection.pragma_query_value(None, "data_version", |row| row.get(0)))
+    }
+}
+
+/// Looks for changes that other processes make, for as long as anybody has the keys.
+fn watch(keys: &Weak<ApiKeys>) {
+    let mut seen = None;
+    for round in 1_u64.. {
+        thread::sleep(REFRESH);
+        let Some(keys) = keys.upgrade() else { return };
+        let refreshed = keys.data_version().and_then(|version| {
+            if seen != Some(version) {
+                keys.refresh()?;
+                seen = Some(version);
+            }
+            if round % NOTE_USED_EVERY == 0 { keys.note_used() } else { Ok(()) }
+        });
+        if let Err(error) = refreshed {
+            tracing::warn!(%error, "the API keys cannot be read anew; those that are known stay as they are");
+        }
+    }
+}
+
+impl KeyDirectory for ApiKeys {
+    fn is_key(&self, credential: &str) -> bool {
+        credential.starts_with(BEGINNING)
+    }
+
+    fn holder(&self, key: &str) -> Option<CallerId> {
+        let (id, secret) = key.strip_prefix(BEGINNING)?.split_once('_')?;
+        let known = self.known.load();
+        let found = known.get(id)?;
+        from_hex(secret).filter(|bytes| bytes.len() == SECRET_BYTES)?;
+        // Compares in constant time.
+        hmac::verify(&self.hashes, secret.as_bytes(), &found.mac).ok()?;
+        let now = millis(SystemTime::now());
+        if found.expires_ms.is_some_and(|expires| expires <= now) {
+            return None;
+        }
+        found.used_ms.store(now, Ordering::Relaxed);
+        Some(found.holder.clone())
+    }
+}

@@ -1,0 +1,346 @@
+//! The audit log: one row for each call, each bound to the one before by its hash.
+//!
+//! One thread writes. What waits when it comes round is committed together, so that calls share the cost of the disk; an
+//! answer leaves once its row is committed. While nothing can be written nothing is let pass, and once it can be again, a
+//! row tells how many were lost.
+
+mod chain;
+pub(crate) mod query;
+pub(crate) mod redact;
+pub(crate) mod verify;
+
+use crate::{StoreError, database::Database, secret::Master};
+use arc_swap::ArcSwapOption;
+use chain::{Hash, Row};
+use redact::Arguments;
+use ring::hmac;
+use rusqlite::OptionalExtension;
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::oneshot;
+use toolcrib_contract::{AuditLog, Kept, Outcome, Record, Unrecorded};
+
+/// Records that wait for the disk; with more, calls are refused.
+const MAX_WAITING: usize = 16 * 1024;
+/// The most records of one commit.
+const MAX_BATCH: usize = 1024;
+/// How long the thread waits for records before it looks after the rest.
+const TICK: Duration = Duration::from_millis(500);
+/// A checkpoint is signed after so many records, or after so long with new ones.
+const CHECKPOINT_RECORDS: u64 = 1000;
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
+/// How often old records are looked for.
+const RETENTION_EVERY: Duration = Duration::from_secs(60);
+
+/// How records are kept.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// How much of the arguments is kept. Default: redacted.
+    pub arguments: Arguments,
+    /// Whether an answer waits until its record is on disk. Default: yes.
+    pub is_awaited: bool,
+    /// Whether calls are refused while the log cannot be written. Default: yes.
+    pub is_required: bool,
+    /// How long records are kept. Default: for ever.
+    pub max_age: Option<Duration>,
+    /// How large the store may grow before the oldest records go, in bytes. Default: 1 GiB.
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { arguments: Arguments::Redacted, is_awaited: true, is_required: true, max_age: None, max_bytes: Some(1 << 30) }
+    }
+}
+
+/// An audit log that lasts.
+pub struct Audit {
+    sender: SyncSender<Message>,
+    /// Why nothing can be written, while that is so.
+    broken: Arc<ArcSwapOption<Unrecorded>>,
+    policy: Policy,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Message {
+    Record(Box<Record>, Option<oneshot::Sender<Result<(), Unrecorded>>>),
+    Close,
+}
+
+impl fmt::Debug for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Audit").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl Audit {
+    pub(crate) fn start(database: Database, master: &Arc<Master>, policy: Policy) -> Result<Arc<Self>, StoreError> {
+        let (sender, receiver) = sync_channel(MAX_WAITING);
+        let broken = Arc::new(ArcSwapOption::empty());
+        let writer = Writer {
+            path: database.path.clone(),
+            database,
+            master: Arc::clone(master),
+            policy: policy.clone(),
+            broken: Arc::clone(&broken),
+            lost: 0,
+            since_checkpoint: 0,
+            checkpointed: Instant::now(),
+            pruned: None,
+        };
+        let spawned = thread::Builder::new().name("audit".into()).spawn({
+            let path = writer.path.clone();
+            move || {
+                tracing::debug!(path = %path.display(), "the audit log is open");
+                writer.run(&receiver);
+            }
+        });
+        let thread = spawned.map_err(|source| StoreError::File { path: "audit".into(), source })?;
+        Ok(Arc::new(Self { sender, broken, policy, thread: Mutex::new(Some(thread)) }))
+    }
+
+    /// Writes what waits, signs a checkpoint, and ends. Records that come later are lost.
+    pub fn close(&self) {
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        // A thread that is gone has nothing left to write.
+        let _ = self.sender.send(Message::Close);
+        if thread.join().is_err() {
+            tracing::error!("the thread of the audit log broke off");
+        }
+    }
+
+    fn hand_over(&self, record: Record, reply: Option<oneshot::Sender<Result<(), Unrecorded>>>) -> Result<(), Unrecorded> {
+        self.sender.try_send(Message::Record(Box::new(record), reply)).map_err(|error| match error {
+            TrySendError::Full(_) => Unrecorded("too many records wait for the disk".into()),
+            TrySendError::Disconnected(_) => Unrecorded("the log is closed".into()),
+        })
+    }
+}
+
+impl AuditLog for Audit {
+    fn admits(&self) -> Result<(), Unrecorded> {
+        match self.broken.load_full() {
+            Some(reason) if self.policy.is_required => Err(Unrecorded::clone(&reason)),
+            _ => Ok(()),
+        }
+    }
+
+    fn keep(&self, record: Record) -> Kept {
+        let refuse = |reason: Unrecorded| -> Kept {
+            tracing::error!(%reason, "a record is lost");
+            if self.policy.is_required { Some(Box::pin(async move { Err(reason) })) } else { None }
+        };
+        if !self.policy.is_awaited {
+            return self.hand_over(record, None).err().and_then(refuse);
+        }
+        let (reply, kept) = oneshot::channel();
+        if let Err(reason) = self.hand_over(record, Some(reply)) {
+            return refuse(reason);
+        }
+        let is_required = self.policy.is_required;
+        Some(Box::pin(async move {
+            let kept = kept.await.unwrap_or_else(|_| Err(Unrecorded("the log is closed".into())));
+            if is_required { kept } else { Ok(()) }
+        }))
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The thread that writes.
+struct Writer {
+    path: std::path::PathBuf,
+    database: Database,
+    master: Arc<Master>,
+    policy: Policy,
+    broken: Arc<ArcSwapOption<Unrecorded>>,
+    /// Records that could not be written since the log broke.
+    lost: u64,
+    since_checkpoint: u64,
+    checkpointed: Instant,
+    pruned: Option<Instant>,
+}
+
+type Waiting = (Box<Record>, Option<oneshot::Sender<Result<(), Unrecorded>>>);
+
+impl Writer {
+    fn run(mut self, receiver: &Receiver<Message>) {
+        loop {
+            let mut batch: Vec<Waiting> = Vec::new();
+            let mut is_closing = false;
+            match receiver.recv_timeout(TICK) {
+                Ok(first) => {
+                    for message in std::iter::once(first).chain(receiver.try_iter().take(MAX_BATCH - 1)) {
+                        match message {
+                            Message::Record(record, reply) => batch.push((record, reply)),
+                            Message::Close => is_closing = true,
+                        }
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => is_closing = true,
+            }
+            if self.broken.load().is_some() {
+                self.try_again();
+            }
+            if !batch.is_empty() {
+                self.keep(batch);
+            }
+            self.look_after(is_closing);
+            if is_closing {
+                return;
+            }
+        }
+    }
+
+    /// Writes a batch and answers everybody who waits for it.
+    fn keep(&mut self, batch: Vec<Waiting>) {
+        let rows: Vec<Row> = batch.iter().map(|(record, _)| row_of(record, self.policy.arguments, &self.master.digests)).collect();
+        let count = rows.len() as u64;
+        let written = self.append(rows).map_err(|error| Unrecorded(error.to_string().into()));
+        match &written {
+            Ok(()) => self.since_checkpoint += count,
+            Err(reason) => {
+                self.lost += count;
+                if self.broken.swap(Some(Arc::new(reason.clone()))).is_none() {
+                    tracing::error!(%reason, path = %self.path.display(), refusing = self.policy.is_required, "records are lost");
+                }
+            }
+        }
+        for reply in batch.into_iter().filter_map(|(_, reply)| reply) {
+            // Whoever does not wait any more has left.
+            let _ = reply.send(written.clone());
+        }
+    }
+
+    /// Binds rows to the chain and commits them.
+    fn append(&mut self, rows: Vec<Row>) -> rusqlite::Result<()> {
+        let transaction = self.database.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let (mut seq, mut hash) = chain::head(&transaction)?;
+        {
+            let mut insert = transaction.prepare_cached(&chain::insert())?;
+            for mut row in rows {
+                seq += 1;
+                hash = row.bind(seq, &hash);
+                insert.execute(rusqlite::params_from_iter(row.values()))?;
+            }
+        }
+        transaction.commit()
+    }
+
+    /// Sees whether the log can be written again, by writing what became of it.
+    fn try_again(&mut self) {
+        let gap = chain::gap(SystemTime::now(), self.lost, self.broken.load_full().map(|reason| reason.to_string()));
+        match self.append(vec![gap]) {
+            Ok(()) => {
+                tracing::warn!(lost = self.lost, "the audit log can be written again");
+                self.lost = 0;
+                self.broken.store(None);
+            }
+            Err(error) => tracing::debug!(%error, "the audit log still cannot be written"),
+        }
+    }
+
+    fn look_after(&mut self, is_closing: bool) {
+        let is_due = self.since_checkpoint >= CHECKPOINT_RECORDS || is_closing || self.checkpointed.elapsed() >= CHECKPOINT_AFTER;
+        if is_due && self.since_checkpoint > 0 {
+            match self.checkpoint() {
+                Ok(()) => (self.since_checkpoint, self.checkpointed) = (0, Instant::now()),
+                Err(error) => tracing::warn!(%error, "a checkpoint of the audit log cannot be written"),
+            }
+        }
+        if self.pruned.is_none_or(|at| at.elapsed() >= RETENTION_EVERY) {
+            self.pruned = Some(Instant::now());
+            if let Err(error) = self.prune(SystemTime::now()) {
+                tracing::warn!(%error, "old records cannot be taken out of the audit log");
+            }
+        }
+    }
+
+    fn checkpoint(&mut self) -> rusqlite::Result<()> {
+        let transaction = self.database.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let (seq, hash) = chain::head(&transaction)?;
+        chain::sign(&transaction, &self.master, seq, &hash)?;
+        transaction.commit()
+    }
+
+    /// Takes out what is too old, or too much. The last row that goes leaves a signed checkpoint, with which the chain begins
+    /// from then on.
+    fn prune(&mut self, now: SystemTime) -> rusqlite::Result<()> {
+        let transaction = self.database.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let last = |query: &str, value: i64| {
+            transaction.query_row(query, [value], |row| row.get::<_, Option<i64>>(0)).optional().map(Option::flatten)
+        };
+        let too_old = match self.policy.max_age {
+            Some(age) => last("SELECT max(seq) FROM audit WHERE at_ms < ?1", millis(now) - age.as_millis() as i64)?,
+            None => None,
+        };
+        let size = |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let bytes = (size("page_count")? - size("freelist_count")?) * size("page_size")?;
+        let too_much = match self.policy.max_bytes {
+            Some(limit) if bytes > i64::try_from(limit).unwrap_or(i64::MAX) => {
+                last("SELECT min(seq) + (max(seq) - min(seq)) / ?1 FROM audit", 10)?
+            }
+            _ => None,
+        };
+        let head = chain::head(&transaction)?.0;
+        // The last record stays: the next one is bound to it.
+        let Some(cut) = too_old.max(too_much).map(|cut| cut.min(head - 1)).filter(|cut| *cut > 0) else { return Ok(()) };
+        let found = transaction.query_row("SELECT hash FROM audit WHERE seq = ?1", [cut], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+        let Some(hash) = found.and_then(|hash| Hash::try_from(hash).ok()) else { return Ok(()) };
+        chain::sign(&transaction, &self.master, cut, &hash)?;
+        let gone = transaction.execute("DELETE FROM audit WHERE seq <= ?1", [cut])?;
+        transaction.execute("DELETE FROM checkpoint WHERE seq < ?1", [cut])?;
+        transaction.commit()?;
+        self.database.connection.execute_batch("PRAGMA incremental_vacuum")?;
+        tracing::info!(records = gone, "old records were taken out of the audit log, as its retention says");
+        Ok(())
+    }
+}
+
+fn row_of(record: &Record, policy: Arguments, digests: &hmac::Key) -> Row {
+    let (outcome, code, output_bytes) = match record.outcome {
+        Outcome::Answered { output_bytes, is_error: false } => ("answered", None, Some(output_bytes)),
+        Outcome::Answered { output_bytes, is_error: true } => ("tool_error", None, Some(output_bytes)),
+        Outcome::Refused(code) => ("refused", Some(code), None),
+        Outcome::Abandoned => ("abandoned", None, None),
+    };
+    let roles = serde_json::to_string(&record.caller.roles.iter().collect::<Vec<_>>()).unwrap_or_default();
+    let (digest, arguments) = redact::kept(&record.arguments, policy, digests);
+    Row::new(&chain::Fields {
+        id: &record.id,
+        at_ms: millis(record.at),
+        trace: record.origin.trace.as_deref(),
+        authority: &record.caller.authority,
+        subject: &record.caller.subject,
+        roles: &roles,
+        address: record.origin.address.map(|address| address.to_string()).as_deref(),
+        door: record.origin.door,
+        client: record.origin.client.as_deref(),
+        kind: query::kind_name(record.kind),
+        name: &record.name,
+        outcome,
+        code,
+        duration_us: record.duration.as_micros() as i64,
+        argument_bytes: record.arguments.size_bytes() as i64,
+        output_bytes: output_bytes.map(|bytes| bytes as i64),
+        digest: digest.as_deref(),
+        arguments: arguments.as_deref(),
+    })
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn millis(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,179 @@
+//! What binds the rows of the log to one another, and what is signed.
+//!
+//! `hash = SHA-256(hash of the row before ‖ the columns in their order)`, each column with its kind and length, so that no
+//! two rows have one text. A checkpoint is a signature (Ed25519) over a row's number and hash: whoever changes rows and
+//! computes all later hashes anew would have to sign anew, too.
+
+use super::millis;
+use crate::secret::Master;
+use ring::digest::{Context, SHA256};
+use rusqlite::{Connection, OptionalExtension, types::Value};
+use std::time::SystemTime;
+
+pub(super) type Hash = [u8; 32];
+
+/// What the first row is bound to.
+pub(super) const ORIGIN: Hash = [0; 32];
+
+/// The columns of a row in the order in which they are hashed, but for the hash itself.
+pub(super) const COLUMNS: [&str; 19] = [
+    "seq",
+    "id",
+    "at_ms",
+    "trace",
+    "authority",
+    "subject",
+    "roles",
+    "address",
+    "door",
+    "client",
+    "kind",
+    "name",
+    "outcome",
+    "code",
+    "duration_us",
+    "argument_bytes",
+    "output_bytes",
+    "digest",
+    "arguments",
+];
+
+/// A row of the log: the values of [`COLUMNS`], then the hash.
+pub(super) struct Row(Vec<Value>);
+
+pub(super) struct Fields<'a> {
+    pub(super) id: &'a str,
+    pub(super) at_ms: i64,
+    pub(super) trace: Option<&'a str>,
+    pub(super) authority: &'a str,
+    pub(super) subject: &'a str,
+    pub(super) roles: &'a str,
+    pub(super) address: Option<&'a str>,
+    pub(super) door: &'a str,
+    pub(super) client: Option<&'a str>,
+    pub(super) kind: &'a str,
+    pub(super) name: &'a str,
+    pub(super) outcome: &'a str,
+    pub(super) code: Option<&'a str>,
+    pub(super) duration_us: i64,
+    pub(super) argument_bytes: i64,
+    pub(super) output_bytes: Option<i64>,
+    pub(super) digest: Option<&'a str>,
+    pub(super) arguments: Option<&'a str>,
+}
+
+impl Row {
+    pub(super) fn new(fields: &Fields<'_>) -> Self {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let some = |given: Option<&str>| given.map_or(Value::Null, text);
+        Self(vec![
+            Value::Null,
+            text(fields.id),
+            Value::Integer(fields.at_ms),
+            some(fields.trace),
+            text(fields.authority),
+            text(fields.subject),
+            text(fields.roles),
+            some(fields.address),
+            text(fields.door),
+            some(fields.client),
+            text(fields.kind),
+            text(fields.name),
+            text(fields.outcome),
+            some(fields.code),
+            Value::Integer(fields.duration_us),
+            Value::Integer(fields.argument_bytes),
+            fields.output_bytes.map_or(Value::Null, Value::Integer),
+            some(fields.digest),
+            some(fields.arguments),
+        ])
+    }
+
+    /// Gives the row its number and its hash.
+    pub(super) fn bind(&mut self, seq: i64, before: &Hash) -> Hash {
+        self.0[0] = Value::Integer(seq);
+        let hash = hash(before, &self.0);
+        self.0.push(Value::Blob(hash.to_vec()));
+        hash
+    }
+
+    pub(super) fn values(&self) -> &[Value] {
+        &self.0
+    }
+}
+
+/// The row that tells that others could not be written.
+pub(super) fn gap(now: SystemTime, lost: u64, reason: Option<String>) -> Row {
+    let told = serde_json::json!({"lost": lost, "reason": reason}).to_string();
+    Row::new(&Fields {
+        id: "",
+        at_ms: millis(now),
+        trace: None,
+        authority: "toolcrib",
+        subject: "toolcrib",
+        roles: "[]",
+        address: None,
+        door: "audit",
+        client: None,
+        kind: "gap",
+        name: "records lost",
+        outcome: "abandoned",
+        code: Some("not_recorded"),
+        duration_us: 0,
+        argument_bytes: 0,
+        output_bytes: None,
+        digest: None,
+        arguments: Some(&told),
+    })
+}
+
+/// The hash of a row's columns, bound to the row before.
+pub(super) fn hash(before: &Hash, columns: &[Value]) -> Hash {
+    let mut context = Context::new(&SHA256);
+    context.update(b"toolcrib audit 1");
+    context.update(before);
+    let mut add = |kind: u8, bytes: &[u8]| {
+        context.update(&[kind]);
+        context.update(&(bytes.len() as u64).to_be_bytes());
+        context.update(bytes);
+    };
+    for column in columns {
+        match column {
+            Value::Null => add(0, &[]),
+            Value::Integer(number) => add(1, &number.to_be_bytes()),
+            Value::Text(text) => add(2, text.as_bytes()),
+            Value::Blob(bytes) => add(3, bytes),
+            Value::Real(number) => add(4, &number.to_be_bytes()),
+        }
+    }
+    context.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}
+
+/// The number and hash of the last row; of the last one that was taken out, where there is none.
+pub(super) fn head(connection: &Connection) -> rusqlite::Result<(i64, Hash)> {
+    let last = |query: &str| {
+        let row = connection.query_row(query, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?)));
+        row.optional()
+    };
+    if let Some(row) = last("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")? {
+        return Ok(row);
+    }
+    Ok(last("SELECT seq, hash FROM checkpoint ORDER BY seq DESC LIMIT 1")?.unwrap_or((0, ORIGIN)))
+}
+
+pub(super) fn insert() -> String {
+    let places: Vec<String> = (1..=COLUMNS.len() + 1).map(|number| format!("?{number}")).collect();
+    format!("INSERT INTO audit ({}, hash) VALUES ({})", COLUMNS.join(", "), places.join(", "))
+}
+
+/// What a checkpoint's signature is over.
+pub(super) fn signed(seq: i64, at_ms: i64, hash: &Hash) -> Vec<u8> {
+    [b"toolcrib checkpoint 1".as_slice(), &seq.to_be_bytes(), &at_ms.to_be_bytes(), hash].concat()
+}
+
+pub(super) fn sign(connection: &Connection, master: &Master, seq: i64, hash: &Hash) -> rusqlite::Result<()> {
+    let at_ms = millis(SystemTime::now());
+    let signature = master.signer.sign(&signed(seq, at_ms, hash));
+    let insert = "INSERT OR REPLACE INTO checkpoint (seq, at_ms, hash, signature) VALUES (?1, ?2, ?3, ?4)";
+    connection.execute(insert, rusqlite::params![seq, at_ms, hash, signature.as_ref()]).map(drop)
+}

@@ -1,0 +1,266 @@
+//! Records, read back.
+
+use super::millis;
+use crate::{StoreError, database::Database};
+use rusqlite::{Row, types::Value};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use toolcrib_contract::{CallerId, Json, Kind};
+
+/// Which records are wanted. By default all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this subject.
+    pub user: Option<String>,
+    /// Of what is called so; `*` stands for any characters, `?` for one.
+    pub tool: Option<String>,
+    /// That ended so.
+    pub outcome: Option<OutcomeFilter>,
+    /// That arrived then or later.
+    pub since: Option<SystemTime>,
+    /// That arrived before.
+    pub until: Option<SystemTime>,
+    /// Written after the one with this number.
+    pub after: Option<i64>,
+    /// The most records; of more, the last ones.
+    pub limit: Option<usize>,
+}
+
+/// How a call ended, as one asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutcomeFilter {
+    /// `answered`, `tool_error`, `refused`, `abandoned`.
+    Outcome(&'static str),
+    /// Refused with this code.
+    Code(String),
+}
+
+impl OutcomeFilter {
+    /// The outcomes that there are.
+    pub const OUTCOMES: [&str; 4] = ["answered", "tool_error", "refused", "abandoned"];
+
+    /// Takes a word for an outcome if it is one, and for a code otherwise.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        let outcome = Self::OUTCOMES.into_iter().find(|outcome| *outcome == word);
+        outcome.map_or_else(|| Self::Code(word.to_owned()), Self::Outcome)
+    }
+}
+
+/// One record as it stands in the log.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "as in `toolcrib_contract::Record`")]
+pub struct Entry {
+    /// Its number: the order in which records were written.
+    pub seq: i64,
+    pub id: String,
+    pub at: SystemTime,
+    pub trace: Option<String>,
+    pub authority: String,
+    pub subject: String,
+    pub roles: Vec<String>,
+    pub address: Option<String>,
+    pub door: String,
+    pub client: Option<String>,
+    pub kind: String,
+    pub name: String,
+    /// `answered`, `tool_error`, `refused`, `abandoned`.
+    pub outcome: String,
+    /// Why it was refused.
+    pub code: Option<String>,
+    pub duration: Duration,
+    pub argument_bytes: i64,
+    pub output_bytes: Option<i64>,
+    /// A keyed digest of the arguments: equal arguments have equal ones.
+    pub digest: Option<String>,
+    /// The arguments, as far as they are kept: JSON.
+    pub arguments: Option<String>,
+    /// What binds it to the one before, in hexadecimal digits.
+    pub hash: String,
+}
+
+impl Entry {
+    /// The record as one line of JSON. `at` is the time in UTC to the millisecond (RFC 3339).
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let text = |text: &Option<String>| text.as_deref().map(Json::string);
+        let number = |number: i64| Json::of(&number).expect("a number has a JSON form");
+        let arguments = self.arguments.clone().and_then(|arguments| Json::parse(arguments).ok());
+        Json::object()
+            .with("seq", &number(self.seq))
+            .with_str("id", &self.id)
+            .with_str("at", &utc(self.at))
+            .with_some("trace", text(&self.trace).as_ref())
+            .with_str("authority", &self.authority)
+            .with_str("subject", &self.subject)
+            .with("roles", &Json::array(self.roles.iter().map(|role| Json::string(role))))
+            .with_some("address", text(&self.address).as_ref())
+            .with_str("door", &self.door)
+            .with_some("client", text(&self.client).as_ref())
+            .with_str("kind", &self.kind)
+            .with_str("name", &self.name)
+            .with_str("outcome", &self.outcome)
+            .with_some("code", text(&self.code).as_ref())
+            .with("execution_ms", &Json::of(&(self.duration.as_micros() as f64 / 1000.0)).expect("a number has a JSON form"))
+            .with("argument_bytes", &number(self.argument_bytes))
+            .with_some("output_bytes", self.output_bytes.map(number).as_ref())
+            .with_some("digest", text(&self.digest).as_ref())
+            .with_some("arguments", arguments.as_ref())
+            .with_str("hash", &self.hash)
+            .finish()
+    }
+}
+
+/// A time in UTC to the millisecond: `2026-11-24T09:15:00.250Z` (RFC 3339).
+#[must_use]
+pub(crate) fn utc(at: SystemTime) -> String {
+    let ms = millis(at);
+    let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+    // Days to a date in the proleptic Gregorian calendar, with years that begin in March.
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", of_day % 1000)
+}
+
+const SELECT: &str = "SELECT seq, id, at_ms, trace, authority, subject, roles, address, door, client, kind, name, outcome, code, \
+    duration_us, argument_bytes, output_bytes, digest, arguments, hash FROM audit";
+
+pub(crate) fn read(database: &Database, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
+    let (conditions, values) = conditions(filter);
+    let clause = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    let limit = filter.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
+    let query = format!("{SELECT}{clause} ORDER BY seq DESC{limit}");
+    let read = || -> rusqlite::Result<Vec<Entry>> {
+        let mut statement = database.connection.prepare(&query)?;
+        let mut entries = statement.query_map(rusqlite::params_from_iter(values), entry)?.collect::<Result<Vec<_>, _>>()?;
+        entries.reverse();
+        Ok(entries)
+    };
+    read().map_err(|error| database.failed(error))
+}
+
+fn conditions(filter: &Filter) -> (Vec<String>, Vec<Value>) {
+    let (mut conditions, mut values) = (Vec::new(), Vec::new());
+    let mut add = |condition: &str, value: Value| {
+        values.push(value);
+        conditions.push(condition.replace("?", &format!("?{}", values.len())));
+    };
+    if let Some(user) = &filter.user {
+        add("subject = ?", Value::Text(user.clone()));
+    }
+    if let Some(tool) = &filter.tool {
+        // GLOB also knows classes of characters, which names are not written with.
+        add("name GLOB ?", Value::Text(tool.replace('[', "[[]")));
+    }
+    match &filter.outcome {
+        Some(OutcomeFilter::Outcome(outcome)) => add("outcome = ?", Value::Text((*outcome).to_owned())),
+        Some(OutcomeFilter::Code(code)) => add("code = ?", Value::Text(code.clone())),
+        None => {}
+    }
+    if let Some(since) = filter.since {
+        add("at_ms >= ?", Value::Integer(millis(since)));
+    }
+    if let Some(until) = filter.until {
+        add("at_ms < ?", Value::Integer(millis(until)));
+    }
+    if let Some(after) = filter.after {
+        add("seq > ?", Value::Integer(after));
+    }
+    (conditions, values)
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        seq: row.get(0)?,
+        id: row.get(1)?,
+        at: UNIX_EPOCH + Duration::from_millis(row.get::<_, i64>(2)?.max(0).unsigned_abs()),
+        trace: row.get(3)?,
+        authority: row.get(4)?,
+        subject: row.get(5)?,
+        roles: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),
+        address: row.get(7)?,
+        door: row.get(8)?,
+        client: row.get(9)?,
+        kind: row.get(10)?,
+        name: row.get(11)?,
+        outcome: row.get(12)?,
+        code: row.get(13)?,
+        duration: Duration::from_micros(row.get::<_, i64>(14)?.max(0).unsigned_abs()),
+        argument_bytes: row.get(15)?,
+        output_bytes: row.get(16)?,
+        digest: row.get(17)?,
+        arguments: row.get(18)?,
+        hash: crate::secret::hex(&row.get::<_, Vec<u8>>(19)?),
+    })
+}
+
+/// What one caller called in one minute.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spent {
+    /// Who.
+    pub caller: CallerId,
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Which one.
+    pub name: String,
+    /// When the minute began.
+    pub at: SystemTime,
+    /// How often.
+    pub calls: u64,
+}
+
+/// Calls that were let pass; those that were refused at the gate use up nothing.
+pub(crate) fn spent_since(database: &Database, since: SystemTime) -> Result<Vec<Spent>, StoreError> {
+    let query = "SELECT authority, subject, roles, kind, name, at_ms / 60000, count(*) FROM audit
+        WHERE at_ms >= ?1 AND (code IS NULL OR code NOT IN ('not_found', 'forbidden', 'invalid_arguments', 'limit_reached', 'not_recorded'))
+        GROUP BY 1, 2, 3, 4, 5, 6";
+    let read = || -> rusqlite::Result<Vec<Spent>> {
+        let mut statement = database.connection.prepare(query)?;
+        let rows = statement.query_map([millis(since)], |row| {
+            let roles: Vec<String> = serde_json::from_str(&row.get::<_, String>(2)?).unwrap_or_default();
+            let caller = CallerId::new(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?, roles);
+            let kind = kind_of(&row.get::<_, String>(3)?);
+            let at = UNIX_EPOCH + Duration::from_secs(row.get::<_, i64>(5)?.max(0).unsigned_abs() * 60);
+            let (name, calls) = (row.get(4)?, row.get::<_, i64>(6)?.max(0).unsigned_abs());
+            Ok(kind.map(|kind| Spent { caller, kind, name, at, calls }))
+        })?;
+        rows.filter_map(Result::transpose).collect()
+    };
+    read().map_err(|error| database.failed(error))
+}
+
+const KINDS: [(Kind, &str); 5] = [
+    (Kind::Tool, "tool"),
+    (Kind::Resource, "resource"),
+    (Kind::Prompt, "prompt"),
+    (Kind::PromptCompletion, "prompt_completion"),
+    (Kind::TemplateCompletion, "template_completion"),
+];
+
+pub(super) fn kind_name(kind: Kind) -> &'static str {
+    KINDS.iter().find(|(known, _)| *known == kind).map_or("", |(_, name)| name)
+}
+
+fn kind_of(name: &str) -> Option<Kind> {
+    KINDS.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_utc() {
+        let at = |ms: u64| utc(UNIX_EPOCH + Duration::from_millis(ms));
+        assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(at(951_827_696_789), "2000-02-29T12:34:56.789Z");
+        assert_eq!(at(1_795_510_800_001), "2026-11-24T09:00:00.001Z");
+        assert_eq!(at(4_102_444_799_999), "2099-12-31T23:59:59.999Z");
+    }
+}

@@ -1,0 +1,124 @@
+//! Is the log what was written?
+
+use super::chain::{COLUMNS, Hash, ORIGIN, hash, signed};
+use crate::{
+    StoreError,
+    database::Database,
+    secret::{Master, hex},
+};
+use ring::signature::{ED25519, KeyPair, UnparsedPublicKey};
+use rusqlite::types::Value;
+use std::collections::BTreeMap;
+
+/// What came of checking the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// How many records were found well.
+    pub records: u64,
+    /// How many signed checkpoints were found well.
+    pub checkpoints: u64,
+    /// The number of the first record that is kept.
+    pub first: Option<i64>,
+    /// The number and hash of the last record that was found well: note them elsewhere, and nobody can cut the log short.
+    pub head: Option<(i64, String)>,
+    /// The key that signed, in hexadecimal digits.
+    pub public_key: String,
+    /// The first thing that is wrong.
+    pub broken: Option<Broken>,
+}
+
+/// The first broken link.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// A record is not what was written, or is not the one that was written there.
+    #[error("record {seq} ({id}) is not as it was written, or the one before it")]
+    Record {
+        /// Its number.
+        seq: i64,
+        /// The name of the call.
+        id: String,
+    },
+    /// Records are missing.
+    #[error("records {from} to {to} are missing")]
+    Missing {
+        /// The first.
+        from: i64,
+        /// The last.
+        to: i64,
+    },
+    /// A checkpoint is not signed with the key of this store.
+    #[error("the checkpoint at record {0} is not signed by this store")]
+    Forged(i64),
+    /// A checkpoint was signed over another record.
+    #[error("the checkpoint at record {0} was signed over another record")]
+    Rewritten(i64),
+    /// The file cannot be read.
+    #[error("the file is damaged: {0}")]
+    Unreadable(String),
+}
+
+pub(crate) fn verify(database: &Database, master: &Master) -> Result<Verdict, StoreError> {
+    let public_key = master.public_key();
+    let mut verdict = Verdict { records: 0, checkpoints: 0, first: None, head: None, public_key, broken: None };
+    match walk(database, master, &mut verdict) {
+        Ok(broken) => verdict.broken = broken,
+        Err(error) => match database.failed(error) {
+            StoreError::Damaged { reason, .. } => verdict.broken = Some(Broken::Unreadable(reason)),
+            StoreError::Database { source: rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::Utf8Error(..), .. } => {
+                verdict.broken = Some(Broken::Unreadable("a value is of another type than was written".into()));
+            }
+            other => return Err(other),
+        },
+    }
+    Ok(verdict)
+}
+
+fn walk(database: &Database, master: &Master, verdict: &mut Verdict) -> rusqlite::Result<Option<Broken>> {
+    // One view of the file, whatever is written meanwhile.
+    let transaction = database.connection.unchecked_transaction()?;
+    let mut checkpoints: BTreeMap<i64, Hash> = BTreeMap::new();
+    let key = UnparsedPublicKey::new(&ED25519, master.signer.public_key().as_ref().to_vec());
+    let mut statement = transaction.prepare("SELECT seq, at_ms, hash, signature FROM checkpoint ORDER BY seq")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (seq, at_ms, hash): (i64, i64, Hash) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let signature: Vec<u8> = row.get(3)?;
+        if key.verify(&signed(seq, at_ms, &hash), &signature).is_err() {
+            return Ok(Some(Broken::Forged(seq)));
+        }
+        checkpoints.insert(seq, hash);
+    }
+    let mut statement = transaction.prepare(&format!("SELECT {}, hash FROM audit ORDER BY seq", COLUMNS.join(", ")))?;
+    let mut rows = statement.query([])?;
+    let mut before: Option<(i64, Hash)> = None;
+    while let Some(row) = rows.next()? {
+        let columns = (0..COLUMNS.len()).map(|index| row.get::<_, Value>(index)).collect::<Result<Vec<_>, _>>()?;
+        let (seq, written): (i64, Hash) = (row.get(0)?, row.get(COLUMNS.len())?);
+        let (last, link) = match before {
+            Some(before) => before,
+            None => match checkpoints.get(&(seq - 1)) {
+                Some(hash) => (seq - 1, *hash),
+                None => (0, ORIGIN),
+            },
+        };
+        if seq != last + 1 {
+            return Ok(Some(Broken::Missing { from: last + 1, to: seq - 1 }));
+        }
+        if hash(&link, &columns) != written {
+            let id = if let Value::Text(id) = &columns[1] { id.clone() } else { String::new() };
+            return Ok(Some(Broken::Record { seq, id }));
+        }
+        if checkpoints.get(&seq).is_some_and(|signed| *signed != written) {
+            return Ok(Some(Broken::Rewritten(seq)));
+        }
+        verdict.checkpoints += u64::from(checkpoints.contains_key(&seq));
+        verdict.records += 1;
+        verdict.first.get_or_insert(seq);
+        verdict.head = Some((seq, hex(&written)));
+        before = Some((seq, written));
+    }
+    let last = before.map_or(0, |(seq, _)| seq);
+    // The last record is never taken out, so a checkpoint behind it tells of some that were.
+    let signed = checkpoints.into_keys().next_back().filter(|seq| *seq > last);
+    Ok(signed.map(|seq| Broken::Missing { from: last + 1, to: seq }))
+}

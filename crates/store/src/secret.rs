@@ -1,0 +1,103 @@
+//! The one secret of a store, and the keys that are derived from it (HKDF, RFC 5869).
+
+use crate::StoreError;
+use ring::{
+    hkdf, hmac,
+    signature::{Ed25519KeyPair, KeyPair},
+};
+use std::{
+    fmt, fs,
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+/// The file of the secret.
+const FILE: &str = "toolcrib.key";
+const BYTES: usize = 32;
+
+/// Every key that is needed, each for one purpose.
+pub(crate) struct Master {
+    /// Signs checkpoints of the audit log.
+    pub(crate) signer: Ed25519KeyPair,
+    /// Makes digests of arguments that cannot be guessed back.
+    pub(crate) digests: hmac::Key,
+    /// Stands between a stolen database and the API keys in it.
+    pub(crate) api_keys: hmac::Key,
+}
+
+impl fmt::Debug for Master {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Master(…)")
+    }
+}
+
+impl Master {
+    /// The secret of a folder, made on first use.
+    pub(crate) fn of(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(FILE);
+        let failed = |source: io::Error| StoreError::File { path: path.clone(), source };
+        if !path.exists() {
+            make(folder, &path).map_err(failed)?;
+        }
+        let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(StoreError::Exposed(path));
+        }
+        let text = fs::read_to_string(&path).map_err(failed)?;
+        let secret = from_hex(text.trim()).filter(|secret| secret.len() == BYTES);
+        let secret = secret.ok_or_else(|| StoreError::Damaged { path, reason: format!("expected {} hexadecimal digits", BYTES * 2) })?;
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"toolcrib store 1");
+        let derive = |purpose: &str| {
+            let mut key = [0_u8; BYTES];
+            let purpose = [purpose.as_bytes()];
+            let derived = salt.extract(&secret);
+            let derived = derived.expand(&purpose, hkdf::HKDF_SHA256).and_then(|derived| derived.fill(&mut key));
+            derived.expect("32 bytes are within what HKDF gives");
+            key
+        };
+        let signer = Ed25519KeyPair::from_seed_unchecked(&derive("audit checkpoints")).expect("any 32 bytes are a seed");
+        let mac = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, &derive(purpose));
+        Ok(Self { signer, digests: mac("audit digests"), api_keys: mac("api keys") })
+    }
+
+    /// The public half of the key that signs checkpoints, for whoever checks them elsewhere.
+    pub(crate) fn public_key(&self) -> String {
+        hex(self.signer.public_key().as_ref())
+    }
+}
+
+/// Makes the folder, for its owner alone.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| StoreError::File { path: folder.to_owned(), source })
+}
+
+/// Writes a new secret beside its place and puts it there whole; if another process was quicker, its secret stays.
+fn make(folder: &Path, path: &Path) -> io::Result<()> {
+    let mut secret = [0_u8; BYTES];
+    getrandom::fill(&mut secret).map_err(io::Error::from)?;
+    let draft = folder.join(format!("{FILE}.{}", std::process::id()));
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    writeln!(file, "{}", hex(&secret))?;
+    file.sync_all()?;
+    let placed = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match placed {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => fs::File::open(folder)?.sync_all(),
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes everything");
+        text
+    })
+}
+
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    digits.collect::<Option<Vec<u8>>>().filter(|_| text.len() % 2 == 0)
+}
