@@ -76,7 +76,7 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), StoreError> {
 /// Writes a new secret beside its place and puts it there whole; if another process was quicker, its secret stays.
 fn make(folder: &Path, path: &Path) -> io::Result<()> {
     let mut secret = [0_u8; BYTES];
-    getrandom::fill(&mut secret).map_err(io::Error::from)?;
+    getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
     let draft = folder.join(format!("{FILE}.{}", std::process::id()));
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     writeln!(file, "{}", hex(&secret))?;
