@@ -10,6 +10,7 @@ pub use listener::{Bounds, serve};
 use crate::{
     mcp::{Identity, Mcp, WireCaller},
     raised,
+    rest::{self, Rest},
 };
 use axum::{
     Router,
@@ -19,7 +20,7 @@ use axum::{
     routing::{any, get},
 };
 use guard::Guard;
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -27,8 +28,8 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet};
-use toolcrib_contract::{CallerId, Json, Origin};
-use toolcrib_gate::{Caller, Credential, Gate, Names};
+use toolcrib_contract::{Json, Origin};
+use toolcrib_gate::{Caller, Credential, Gate, Names, Unauthenticated};
 use toolcrib_wire::{
     meta::TRACEPARENT,
     server::{
@@ -65,8 +66,9 @@ pub struct Door {
 
 /// One endpoint for everything, and one for each profile.
 #[derive(Debug)]
-struct Endpoints {
-    gate: Arc<Gate>,
+pub(crate) struct Endpoints {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) rest: Rest,
     resource: Option<ProtectedResource>,
     whole: Arc<Endpoint>,
     profiles: BTreeMap<String, Arc<Endpoint>>,
@@ -116,15 +118,16 @@ impl Door {
             Arc::new(Endpoint { server: HttpServer::new(Arc::clone(&mcp), limits.clone()), mcp })
         };
         let (whole, profiles) = (endpoint(None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(Some(profile)))).collect());
-        let endpoints = Arc::new(Endpoints { gate, resource, whole, profiles });
+        let endpoints = Arc::new(Endpoints { gate, rest: Rest::new(limits.clone()), resource, whole, profiles });
         let guard = Arc::new(Guard::new(access));
         let router = Router::new()
             .route("/mcp", any(everything))
             .route("/mcp/{profile}", any(one_profile))
+            .merge(rest::routes())
             .route(bearer::WELL_KNOWN, get(metadata))
             .route(&format!("{}/mcp", bearer::WELL_KNOWN), get(metadata))
             .route("/healthz", get(|| async { "ok\n" }))
-            .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp\n") })
+            .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp, REST at /api/v1\n") })
             // A browser asks before it calls; what it is told rests on the same list of origins as the guard.
             .layer(guard.cors())
             // Outermost: whoever came here by a false name goes no further.
@@ -160,9 +163,9 @@ async fn one_profile(State(endpoints): State<Arc<Endpoints>>, Path(name): Path<S
 async fn answer(endpoints: &Endpoints, endpoint: &Endpoint, request: Request) -> Response {
     let caller = match authenticate(endpoints, request.headers(), request.uri()).await {
         Ok(caller) => caller,
-        Err(refusal) => return refusal,
+        Err(error) => return bearer::unauthorized(&error, endpoints.resource.as_ref()),
     };
-    let is_anonymous = caller.id() == &CallerId::anonymous();
+    let is_anonymous = caller.is_anonymous();
     let caller = WireCaller { caller, origin: origin(&request) };
     let response = endpoint.server.handle(request, caller).await.map(Body::new);
     match response.extensions().get::<MissingScope>().cloned() {
@@ -171,21 +174,31 @@ async fn answer(endpoints: &Endpoints, endpoint: &Endpoint, request: Request) ->
     }
 }
 
-async fn authenticate(endpoints: &Endpoints, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Response> {
+/// Finds out who asks, by what the request shows.
+pub(crate) async fn authenticate(endpoints: &Endpoints, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Unauthenticated> {
     let credential = bearer::credential(headers, uri);
     let identified = match credential {
         Ok(credential) => endpoints.gate.authenticate(credential).await,
         Err(_) if !endpoints.gate.authenticates() => endpoints.gate.authenticate(Credential::None).await,
         Err(error) => Err(error),
     };
-    identified.map_err(|error| {
-        tracing::debug!(reason = %error.reason, "a credential is not taken");
-        bearer::unauthorized(&error, endpoints.resource.as_ref())
-    })
+    identified.inspect_err(|error| tracing::info!(reason = %error.reason, path = uri.path(), "a caller is not let in"))
+}
+
+impl Endpoints {
+    /// What a client is told that has no good credential.
+    pub(crate) fn challenge(&self, error: &Unauthenticated) -> HeaderValue {
+        bearer::challenge_for(error, self.resource.as_ref())
+    }
+}
+
+/// Says in the headers which scope is missing.
+pub(crate) fn demand_scope(response: Response, scope: &str, is_anonymous: bool, endpoints: &Endpoints) -> Response {
+    bearer::demand_scope(response, scope, is_anonymous, endpoints.resource.as_ref())
 }
 
 /// Where a request came from.
-fn origin(request: &Request) -> Origin {
+pub(crate) fn origin(request: &Request) -> Origin {
     let trace = request.headers().get(TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?)).map(Into::into);
     Origin { door: "http", address: request.extensions().get::<Peer>().map(|Peer(address)| *address), client: None, trace }
 }

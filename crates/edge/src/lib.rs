@@ -5,11 +5,13 @@
 //! | [`http`] | the HTTP door: accept loop, guards, routes |
 //! | [`stdio`] | the door for an agent that starts us as a child |
 //! | [`mcp`] | MCP on both: every method of both eras |
+//! | `rest` | tools by REST, and the description of it |
 //! | [`answer`] | outputs and errors in the words of MCP; the only place where an error becomes a wire code |
 
 pub mod answer;
 pub mod http;
 pub mod mcp;
+mod rest;
 pub mod stdio;
 
 use tokio::sync::watch;

@@ -12,6 +12,7 @@ use crate::{
     http::trace_id,
 };
 use back::Back;
+pub(crate) use lists::tool as tool_definition;
 use lists::Lists;
 use rounds::Parked;
 use state::{Answered, StateSeal};

@@ -8,7 +8,7 @@ mod token;
 
 pub use claims::Demands;
 pub use keys::{Algorithm, KeyFault, KeySet, KeySource, PublicKey, WeakSecret};
-pub use token::{Issuer, Keys, mint};
+pub use token::{Issuer, Keys};
 
 use serde_json::{Map, Value};
 use std::{fmt, sync::Arc, time::SystemTime};
@@ -45,7 +45,7 @@ pub struct Caller {
 
 /// The credential proves nothing. What exactly is wrong with it is for the operator's log, never for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid authentication token")]
+#[error("{}", .reason.in_public())]
 pub struct Unauthenticated {
     /// Why, in words that name no secret.
     pub reason: Reason,
@@ -60,6 +60,17 @@ pub enum Reason {
     /// There is one, and it proves nothing.
     #[error("{0}")]
     Invalid(&'static str),
+}
+
+impl Reason {
+    /// What a client may know of it.
+    #[must_use]
+    pub fn in_public(&self) -> &'static str {
+        match self {
+            Self::Missing => "authentication is required",
+            Self::Invalid(_) => "Invalid authentication token",
+        }
+    }
 }
 
 impl From<&'static str> for Unauthenticated {
@@ -86,6 +97,12 @@ impl Caller {
         &self.id
     }
 
+    /// Whether the caller has proved nothing.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.id == CallerId::anonymous()
+    }
+
     /// What the caller's token says about it; nothing for a caller without one.
     pub(crate) fn claims(&self) -> &Arc<Map<String, Value>> {
         &self.claims
@@ -93,6 +110,12 @@ impl Caller {
 
     fn without_claims(id: CallerId) -> Self {
         Self { id, claims: Arc::default() }
+    }
+
+    /// The same caller, about whom is only to be asked.
+    #[must_use]
+    pub fn into_assumed(self) -> Assumed {
+        Assumed(self)
     }
 
     /// A caller as the operator assumes it to be, to ask what would be decided.

@@ -9,7 +9,9 @@ mod rules;
 
 pub use condition::Condition;
 pub use limits::Limit;
+pub(crate) use condition::Facts;
 pub(crate) use limits::Limits;
+pub(crate) use rules::Says;
 pub use rules::{Access, Decision, EVERYONE, Names, Rule};
 
 use crate::{
@@ -17,7 +19,6 @@ use crate::{
     catalogue::{Catalogue, Entry, ToolEntry},
     validate::Checked,
 };
-use condition::Facts;
 use std::sync::Arc;
 use toolcrib_contract::{BackChannel, Call, CallError, Change, Kind, Origin, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 

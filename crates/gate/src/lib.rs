@@ -17,14 +17,16 @@ mod compose;
 mod telemetry;
 
 pub mod catalogue;
+mod explain;
 
 pub use authenticate::{
     Algorithm, Assumed, Authentication, Caller, Credential, Demands, Issuer, KeyFault, KeySet, KeySource, Keys, PublicKey, Reason,
-    Unauthenticated, WeakSecret, mint,
+    Unauthenticated, WeakSecret,
 };
 pub use authorize::{Access, Condition, Decision, EVERYONE, Limit, Names, Permitted, Rule, Visible};
 pub use catalogue::{Catalogue, Clash, Entry, Event, Prompt, Resource, Source, Template, ToolEntry};
 pub use compose::Reply;
+pub use explain::{Explanation, Step};
 pub use validate::{Checked, SchemaFault};
 
 use arc_swap::ArcSwap;

@@ -70,21 +70,27 @@ impl Arguments {
 
 pub(crate) fn check(mut permitted: Permitted, max_argument_bytes: usize) -> Result<Checked, CallError> {
     let Permitted { call, entry, .. } = &mut permitted;
-    let size = call.arguments.size_bytes();
-    if size > max_argument_bytes {
-        return Err(CallError::InvalidArguments(format!("{size} bytes are more than the limit of {max_argument_bytes}")));
-    }
-    if !call.arguments.is_object() {
-        return Err(CallError::InvalidArguments(format!("the arguments must be an object, not {}", call.arguments.kind())));
-    }
-    if let Entry::Tool(tool) = &**entry
-        && let Some(mended) = tool.arguments().check(&call.arguments)?
-    {
+    if let Some(mended) = judge(entry, &call.arguments, max_argument_bytes)? {
         let params = call.params.as_ref().map(|params| params.edit(&[("arguments", Some(mended.clone()))]));
         call.params = params.map(|params| params.members().expect("an object stays one"));
         call.arguments = mended;
     }
     Ok(Checked { permitted })
+}
+
+/// Checks arguments against what they are for, and gives them as they are to go on, if that is not as they came.
+pub(crate) fn judge(entry: &Entry, arguments: &Json, max_bytes: usize) -> Result<Option<Json>, CallError> {
+    let size = arguments.size_bytes();
+    if size > max_bytes {
+        return Err(CallError::InvalidArguments(format!("{size} bytes are more than the limit of {max_bytes}")));
+    }
+    if !arguments.is_object() {
+        return Err(CallError::InvalidArguments(format!("the arguments must be an object, not {}", arguments.kind())));
+    }
+    match entry {
+        Entry::Tool(tool) => tool.arguments().check(arguments),
+        _ => Ok(None),
+    }
 }
 
 /// The arguments less those that are null, if there are such: models write null where they mean that there is none.

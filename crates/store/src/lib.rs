@@ -12,7 +12,7 @@ mod secret;
 pub use api_keys::{ApiKeys, Issued, KeyInfo, NewKey};
 pub use audit::{
     Audit, Policy,
-    query::{Entry, Filter, OutcomeFilter, Spent},
+    query::{Entry, Filter, OutcomeFilter, Spent, utc},
     redact::Arguments,
     verify::{Broken, Verdict},
 };

@@ -1,4 +1,6 @@
-//! Puts a server together from its settings: ready tools, other servers, one gate.
+//! Puts a server together from its settings: who may call, ready tools, other servers, one gate.
+
+mod security;
 
 use crate::{Builder, Crib, settings::Settings};
 use std::{
@@ -8,7 +10,8 @@ use std::{
 use tokio::{sync::watch, task::JoinSet};
 use toolcrib_contract::{Change, Json};
 use toolcrib_egress::Setup;
-use toolcrib_gate::{Clash, Gate, SchemaFault, Source};
+use toolcrib_gate::{Clash, Credential, Gate, SchemaFault, Source};
+use toolcrib_store::{Audit, StoreError};
 use toolcrib_tools::Ready;
 use toolcrib_upstream::{Definition, Guard, Listener, Offer, Upstream};
 use toolcrib_wire::client::ClientInfo;
@@ -25,6 +28,12 @@ pub(crate) enum Fault {
     Schema(#[from] SchemaFault),
     #[error(transparent)]
     Egress(#[from] Setup),
+    #[error("the audit log cannot be kept, so nothing is served: {0}")]
+    Store(#[from] StoreError),
+    #[error(
+        "the audit log needs a folder, and neither HOME nor XDG_DATA_HOME says where: set \"dataFolder\" in the config"
+    )]
+    NoFolder,
 }
 
 /// A server with everything behind it.
@@ -34,17 +43,26 @@ pub(crate) struct Assembled {
     pub(crate) upstreams: Vec<Upstream>,
     lives: JoinSet<()>,
     stop: watch::Sender<bool>,
+    /// The log that lasts, if there is one.
+    audit: Option<Arc<Audit>>,
+    /// What keeps the keys of issuers fresh; ends with this.
+    _fresh: JoinSet<()>,
 }
 
-/// Puts everything together and starts the other servers in the background.
-pub(crate) fn assemble(settings: Settings) -> Result<Assembled, Fault> {
+/// Puts everything together and starts the other servers in the background. `shown` is what a local client shows to prove
+/// who it is.
+pub(crate) fn assemble(settings: Settings, shown: Credential) -> Result<Assembled, Fault> {
+    let mut fresh = JoinSet::new();
+    let security = security::assemble(&settings, shown, &mut fresh)?;
     let builder = Crib::builder("toolcrib", env!("CARGO_PKG_VERSION"))
         .title("Toolcrib")
         .instructions(INSTRUCTIONS)
         .gate_config(settings.gate)
         .door_limits(settings.doors)
         .profiles(settings.profiles);
-    let crib = ready_tools(builder, settings.ready)?.build();
+    let audit = security.audit.clone();
+    let crib = ready_tools(security.build(builder), settings.ready)?.build();
+    security::recount(crib.gate(), &settings.security.audit)?;
     let stop = watch::Sender::new(false);
     let mut lives = JoinSet::new();
     let client = ClientInfo { name: "toolcrib".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };
@@ -59,7 +77,7 @@ pub(crate) fn assemble(settings: Settings) -> Result<Assembled, Fault> {
         lives.spawn(life);
         upstreams.push(upstream);
     }
-    Ok(Assembled { crib, upstreams, lives, stop })
+    Ok(Assembled { crib, upstreams, lives, stop, audit, _fresh: fresh })
 }
 
 impl Assembled {
@@ -67,6 +85,10 @@ impl Assembled {
     pub(crate) async fn stop_servers(mut self) {
         self.stop.send_replace(true);
         while self.lives.join_next().await.is_some() {}
+        if let Some(audit) = self.audit.take() {
+            // Writing what waits takes the time that the disk takes.
+            let _ = tokio::task::spawn_blocking(move || audit.close()).await;
+        }
     }
 }
 

@@ -1,16 +1,27 @@
 //! The command line: results on standard output, everything else on standard error.
 
+mod audit;
 mod call;
 mod check;
 mod client;
 mod doctor;
+mod explain;
+mod key;
 mod list;
 mod read;
 mod serve;
+mod times;
+mod token;
 
-use crate::{exit, observe, settings};
+use crate::{
+    exit, observe,
+    settings::{self, checked::security::LOCAL},
+};
 use clap::{Args, Parser, Subcommand};
 use std::{fmt, path::PathBuf, process::ExitCode};
+use toolcrib_contract::CallerId;
+use toolcrib_gate::Credential;
+use toolcrib_store::Store;
 use tracing_subscriber::filter::LevelFilter;
 
 /// One binary between AI agents and their tools.
@@ -23,8 +34,12 @@ struct Cli {
     command: Command,
 }
 
+/// The variable that holds the token or API key of whoever calls.
+const TOKEN: &str = "TOOLCRIB_TOKEN";
+
 const HELP: &str = "\
 Exit codes: 0 well, 1 the call or check failed, 2 bad usage or config, 3 a server could not be reached.
+TOOLCRIB_TOKEN holds the token or API key of whoever calls.
 TOOLCRIB_LOG sets what is logged to standard error, e.g. TOOLCRIB_LOG=debug.";
 
 #[derive(Debug, Subcommand)]
@@ -41,6 +56,14 @@ enum Command {
     Check(check::Check),
     /// Ask everything that the config names whether it is well.
     Doctor(doctor::Doctor),
+    /// Say what each step would decide about a call, and why.
+    Explain(explain::Explain),
+    /// Show and check the record of what was called.
+    Audit(audit::Audit),
+    /// Mint a token with the secret of the config.
+    Token(token::Token),
+    /// Make, list and revoke API keys.
+    Key(key::Key),
 }
 
 /// Where a command finds what it works on: a config, run in this process, or a running server.
@@ -52,6 +75,26 @@ struct Target {
     /// A running server to ask instead, such as http://127.0.0.1:3001/mcp.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     url: Option<String>,
+    /// Be somebody with this role, where the config knows roles. May be given more than once.
+    #[arg(long = "as", value_name = "ROLE", conflicts_with = "url")]
+    roles: Vec<String>,
+}
+
+impl Target {
+    /// Who is to be assumed, if anybody.
+    fn assumed(&self) -> Option<CallerId> {
+        (!self.roles.is_empty()).then(|| CallerId::new(LOCAL, "cli", self.roles.iter().cloned()))
+    }
+
+    /// What is shown to prove who calls: the role that is assumed, or the token of the environment.
+    fn credential(&self) -> Credential {
+        self.assumed().map_or_else(credential_of_environment, Credential::Local)
+    }
+}
+
+/// The token or key in the environment, if there is one.
+fn credential_of_environment() -> Credential {
+    environment(TOKEN).filter(|token| !token.is_empty()).map_or(Credential::None, |token| Credential::Bearer(token.into()))
 }
 
 /// Why a command failed: what to say, and the code to exit with.
@@ -98,6 +141,10 @@ pub fn main() -> ExitCode {
             Command::Read(read) => read.run().await,
             Command::Check(check) => check.run(),
             Command::Doctor(doctor) => doctor.run().await,
+            Command::Explain(explain) => explain.run().await,
+            Command::Audit(audit) => audit.run().await,
+            Command::Token(token) => token.run(),
+            Command::Key(key) => key.run(),
         }
     });
     // A read of standard input cannot be broken off; the process must end all the same.
@@ -125,6 +172,13 @@ fn print(text: impl fmt::Display) {
 #[expect(clippy::disallowed_methods, reason = "this is where the binary reads the environment")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// The store that a config speaks of.
+fn store(config: Option<&PathBuf>) -> Result<Store, Failure> {
+    let folder = settings(config)?.security.audit.folder;
+    let folder = folder.ok_or_else(|| Failure::usage("neither HOME nor XDG_DATA_HOME is set: set \"dataFolder\" in the config"))?;
+    Store::open(&folder).map_err(Failure::failed)
 }
 
 /// The settings of a config file; those of an empty one where there is none.

@@ -8,11 +8,11 @@ use tokio::{
 };
 use toolcrib_contract::{AuditLog, Callable, PromptSpec, ResourceSpec, Spec, TemplateSpec, Tool, typed};
 use toolcrib_edge::{
-    http::{self, Hosts, Bounds, Door, Profiles},
+    http::{self, Bounds, Door, Hosts, Profiles, ProtectedResource},
     mcp::Identity,
     stdio,
 };
-use toolcrib_gate::{Config, Credential, Gate, SchemaFault, Source};
+use toolcrib_gate::{Access, Authentication, Config, Credential, Gate, Limit, SchemaFault, Source, Unauthenticated};
 use toolcrib_store::Recent;
 use toolcrib_wire::server::Limits;
 
@@ -25,7 +25,9 @@ pub struct Crib {
     identity: Identity,
     gate: Arc<Gate>,
     limits: Limits,
-    access: Hosts,
+    hosts: Hosts,
+    resource: Option<ProtectedResource>,
+    local: Credential,
     profiles: Profiles,
     shutdown: watch::Sender<bool>,
 }
@@ -36,7 +38,11 @@ pub struct Builder {
     identity: Identity,
     config: Config,
     limits: Limits,
-    access: Hosts,
+    hosts: Hosts,
+    resource: Option<ProtectedResource>,
+    local: Credential,
+    authentication: Authentication,
+    access: Option<(Access, Vec<Limit>)>,
     profiles: Profiles,
     audit: Arc<dyn AuditLog>,
     own: Source,
@@ -56,12 +62,15 @@ pub enum ServeError {
     },
     /// The address can be reached from other machines, and nothing says who may call.
     #[error(
-        "{address} can be reached from other machines, and callers are not authenticated: listen on a loopback address such as 127.0.0.1:3001"
+        "{address} can be reached from other machines, and callers are not authenticated: say in \"auth\" who they are, or listen on a loopback address such as 127.0.0.1:3001"
     )]
     Exposed {
         /// The address.
         address: SocketAddr,
     },
+    /// Whoever starts us as a child, or calls on the command line, is not known.
+    #[error(transparent)]
+    Unauthenticated(#[from] Unauthenticated),
     /// There is no profile of that name.
     #[error("there is no profile {name:?}; known are {known:?}")]
     NoProfile {
@@ -83,7 +92,11 @@ impl Crib {
             identity: Identity { name: name.into(), title: None, version: version.into(), instructions: None },
             config: Config::default(),
             limits: Limits::default(),
-            access: Hosts::default(),
+            hosts: Hosts::default(),
+            resource: None,
+            local: Credential::None,
+            authentication: Authentication::default(),
+            access: None,
             profiles: Profiles::new(),
             audit: Arc::new(Recent::new(RECORDS_KEPT)),
             own: Source::new("toolcrib"),
@@ -99,6 +112,12 @@ impl Crib {
     /// The names of the profiles.
     pub fn profiles(&self) -> impl Iterator<Item = &str> {
         self.profiles.keys().map(String::as_str)
+    }
+
+    /// Who calls over standard input and output.
+    #[must_use]
+    pub fn local(&self) -> &Credential {
+        &self.local
     }
 
     /// Turns true when the server shuts down.
@@ -117,7 +136,7 @@ impl Crib {
     /// # Errors
     /// [`ServeError::Exposed`] for an address that other machines can reach, [`ServeError::Listen`] for one in use.
     pub async fn listen(&self, address: SocketAddr) -> Result<TcpListener, ServeError> {
-        if !address.ip().is_loopback() {
+        if !address.ip().is_loopback() && !self.gate.authenticates() {
             return Err(ServeError::Exposed { address });
         }
         TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
@@ -128,8 +147,8 @@ impl Crib {
     /// # Errors
     /// [`ServeError::Door`].
     pub async fn serve_listener(&self, listener: TcpListener) -> Result<(), ServeError> {
-        let (gate, access) = (Arc::clone(&self.gate), self.access.clone());
-        let door = Door::new(gate, &self.identity, &self.limits, access, &self.profiles, &self.shutdown_signal());
+        let (gate, hosts, resource) = (Arc::clone(&self.gate), self.hosts.clone(), self.resource.clone());
+        let door = Door::new(gate, &self.identity, &self.limits, hosts, &self.profiles, resource, &self.shutdown_signal());
         let door = Arc::new(door);
         let tending = tokio::spawn(Arc::clone(&door).tend(self.shutdown_signal()));
         let served = http::serve(listener, door, Bounds::default(), self.shutdown_signal()).await;
@@ -152,22 +171,24 @@ impl Crib {
     /// # Errors
     /// [`ServeError::NoProfile`], [`ServeError::Door`].
     pub async fn serve_stdio(&self, profile: Option<&str>) -> Result<(), ServeError> {
-        Ok(self.serve_pipe(tokio::io::stdin(), tokio::io::stdout(), "stdio", profile)?.await?)
+        let serving = self.serve_pipe(tokio::io::stdin(), tokio::io::stdout(), "stdio", profile, self.local.clone()).await?;
+        Ok(serving.await?)
     }
 
     /// Serves one client on a pipe until it leaves: the future that this gives. The door's name is for the record.
     ///
     /// # Errors
-    /// [`ServeError::NoProfile`]; [`ServeError::Door`] where the client may not call.
-    pub fn serve_pipe(
+    /// [`ServeError::NoProfile`]; [`ServeError::Unauthenticated`] where the client may not call.
+    pub async fn serve_pipe(
         &self,
         input: impl AsyncRead + Unpin + Send + 'static,
         output: impl AsyncWrite + Unpin + Send + 'static,
         door: &'static str,
         profile: Option<&str>,
+        credential: Credential,
     ) -> Result<impl Future<Output = io::Result<()>> + Send + 'static, ServeError> {
         let profile = profile.map(|name| self.profiles.get(name).cloned().ok_or_else(|| self.no_profile(name))).transpose()?;
-        let caller = self.gate.authenticate(&Credential::None).map_err(io::Error::other)?;
+        let caller = self.gate.authenticate(credential).await?;
         let (gate, identity, limits) = (Arc::clone(&self.gate), self.identity.clone(), self.limits.clone());
         let door = stdio::Door { gate, identity, caller, profile, limits, name: door };
         Ok(door.serve(input, output, self.shutdown_signal()))
@@ -211,6 +232,41 @@ impl Builder {
     #[must_use]
     pub fn profiles(mut self, profiles: Profiles) -> Self {
         self.profiles = profiles;
+        self
+    }
+
+    /// Asks callers to prove who they are. From then on nothing is allowed that no rule of [`Builder::access`] allows.
+    #[must_use]
+    pub fn authentication(mut self, authentication: Authentication) -> Self {
+        self.authentication = authentication;
+        self
+    }
+
+    /// Sets what callers may have, and how much of it.
+    #[must_use]
+    pub fn access(mut self, access: Access, limits: Vec<Limit>) -> Self {
+        self.access = Some((access, limits));
+        self
+    }
+
+    /// Sets who calls over standard input and output.
+    #[must_use]
+    pub fn local(mut self, credential: Credential) -> Self {
+        self.local = credential;
+        self
+    }
+
+    /// Sets the names by which the HTTP door is reached, besides those of loopback.
+    #[must_use]
+    pub fn hosts(mut self, hosts: Hosts) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
+    /// Sets what authorization servers know the HTTP door as.
+    #[must_use]
+    pub fn protected_resource(mut self, resource: Option<ProtectedResource>) -> Self {
+        self.resource = resource;
         self
     }
 
@@ -263,12 +319,16 @@ impl Builder {
     /// The server, ready to serve.
     #[must_use]
     pub fn build(self) -> Crib {
-        let gate = Arc::new(Gate::new(self.config, self.audit));
+        let mut gate = Gate::new(self.config, self.audit).authenticating(self.authentication);
+        if let Some((access, limits)) = self.access {
+            gate = gate.ruled_by(access, limits);
+        }
+        let gate = Arc::new(gate);
         let clashes = gate.publish(self.own);
         for clash in clashes {
             tracing::warn!("{clash}");
         }
-        let Self { identity, limits, access, profiles, .. } = self;
-        Crib { identity, gate, limits, access, profiles, shutdown: watch::Sender::new(false) }
+        let Self { identity, limits, hosts, resource, local, profiles, .. } = self;
+        Crib { identity, gate, limits, hosts, resource, local, profiles, shutdown: watch::Sender::new(false) }
     }
 }

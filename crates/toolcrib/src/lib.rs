@@ -40,6 +40,7 @@
 mod assemble;
 pub mod cli;
 mod crib;
+mod jwks;
 pub mod exit;
 mod observe;
 pub mod settings;
@@ -50,5 +51,10 @@ pub use toolcrib_contract::{
     Annotations, Answers, CallContext, CallError, Callable, Category, Change, Content, Input, Json, LogLevel, Output, PromptArgument,
     PromptSpec, Question, ResourceSpec, Spec, TemplateSpec, Tool, ToolOutput, callable, output,
 };
-pub use toolcrib_gate::{Config as GateConfig, SchemaFault};
+pub use toolcrib_contract::{AuditLog, CallerId, Globs, KeyDirectory, Record};
+pub use toolcrib_edge::http::{Hosts, ProtectedResource};
+pub use toolcrib_gate::{
+    Access, Algorithm, Authentication, Condition, Config as GateConfig, Credential, Demands, Issuer, Keys, Limit, Names, PublicKey, Rule,
+    SchemaFault,
+};
 pub use toolcrib_wire::{Era, server::Limits as DoorLimits};

@@ -50,20 +50,24 @@ pub(super) fn credential(headers: &HeaderMap, uri: &Uri) -> Result<Credential, U
 
 /// Says that a credential is missing or proves nothing.
 pub(super) fn unauthorized(error: &Unauthenticated, resource: Option<&ProtectedResource>) -> Response {
-    let parameters = match error.reason {
-        Reason::Missing => Vec::new(),
-        Reason::Invalid(_) => vec![("error", "invalid_token"), ("error_description", "Invalid authentication token")],
-    };
-    // Whoever has no token yet learns what to ask for (MCP, "Scope Selection Strategy").
-    let scope = resource.map(|resource| resource.scopes.join(" ")).filter(|scope| !scope.is_empty() && error.reason == Reason::Missing);
-    let message = match error.reason {
-        Reason::Missing => "authentication is required: send Authorization: Bearer TOKEN".to_owned(),
-        Reason::Invalid(_) => error.to_string(),
-    };
-    let body = Json::object().with_str("error", &message).finish();
+    let body = Json::object().with_str("error", &error.to_string()).finish();
     let mut response = (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "application/json")], body.into_bytes()).into_response();
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge(parameters, scope.as_deref(), resource));
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge_for(error, resource));
     response
+}
+
+/// What a client without a good credential is asked for.
+pub(super) fn challenge_for(error: &Unauthenticated, resource: Option<&ProtectedResource>) -> HeaderValue {
+    match error.reason {
+        Reason::Invalid(_) => {
+            challenge(vec![("error", "invalid_token"), ("error_description", error.reason.in_public())], None, resource)
+        }
+        // Whoever has no token yet learns what to ask for (MCP, "Scope Selection Strategy").
+        Reason::Missing => {
+            let scope = resource.map(|resource| resource.scopes.join(" ")).filter(|scope| !scope.is_empty());
+            challenge(Vec::new(), scope.as_deref(), resource)
+        }
+    }
 }
 
 /// Says which scope is missing, to a caller that has proved who it is, or to one that has not.

@@ -135,7 +135,8 @@ fn has_sound_headers(spec: &Spec) -> bool {
     !has_annotations(spec) || spec.input_schema.to_value().is_ok_and(|schema| header_params(&schema).is_ok())
 }
 
-fn tool(spec: &Spec, era: Era) -> Json {
+/// A tool as clients of the era see it.
+pub(crate) fn tool(spec: &Spec, era: Era) -> Json {
     // Before 2026-07-28 an output schema describes an object or is not.
     let describes_object =
         |schema: &&Json| era == Era::Modern || schema.members().is_ok_and(|members| members.string("type").as_deref() == Some("object"));

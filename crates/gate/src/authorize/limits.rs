@@ -113,6 +113,17 @@ impl Limits {
         }
     }
 
+    /// How much is used of the limits that a call would fall under: the limit, its window, the calls.
+    pub(crate) fn used(&self, caller: &CallerId, kind: Kind, name: &str, now: SystemTime) -> Vec<(u64, &'static str, u64)> {
+        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = |index: usize, window: Window| {
+            let counter = counters.get(&(index, window, caller.principal().to_string()));
+            counter.filter(|counter| counter.number >= since_1970 / window.seconds()).map_or(0, |counter| counter.calls)
+        };
+        self.due(caller, kind, name).map(|(index, window, limit)| (limit, window.name(), calls(index, window))).collect()
+    }
+
     /// The limits that a call falls under.
     fn due(&self, caller: &CallerId, kind: Kind, name: &str) -> impl Iterator<Item = (usize, Window, u64)> {
         let applies = move |limit: &Limit| {

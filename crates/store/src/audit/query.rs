@@ -112,7 +112,7 @@ impl Entry {
 
 /// A time in UTC to the millisecond: `2026-11-24T09:15:00.250Z` (RFC 3339).
 #[must_use]
-pub(crate) fn utc(at: SystemTime) -> String {
+pub fn utc(at: SystemTime) -> String {
     let ms = millis(at);
     let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     // Days to a date in the proleptic Gregorian calendar, with years that begin in March.

@@ -3,11 +3,12 @@
 use super::{Done, Failure, environment, print};
 use crate::{
     exit,
-    settings::{self, SettingsError},
+    settings::{self, Settings, SettingsError, checked::security::AccessTest},
 };
 use clap::Args;
-use serde_json::json;
-use std::path::PathBuf;
+use serde_json::{Value, json};
+use std::{path::PathBuf, sync::Arc};
+use toolcrib_gate::{Access, Caller, Decision};
 
 /// Report every fault of a config file at once.
 #[derive(Debug, Args)]
@@ -25,15 +26,23 @@ impl Check {
         let read = settings::read(&self.file, &environment);
         match read {
             Ok(settings) => {
+                let broken = access_faults(&settings);
+                if !broken.is_empty() {
+                    return self.report_access(&broken);
+                }
+                let tests = settings.security.tests.len();
                 let names: Vec<&str> = settings.servers.iter().map(|server| &*server.name).collect();
                 let connections: Vec<&str> = settings.ready.connections.iter().map(|connection| &*connection.name).collect();
                 let databases: Vec<&str> = settings.ready.databases.iter().map(|database| &*database.name).collect();
                 if self.json {
-                    print(json!({"ok": true, "servers": names, "connections": connections, "databases": databases, "faults": []}));
+                    print(json!({"ok": true, "servers": names, "connections": connections, "databases": databases, "accessTests": tests, "faults": []}));
                 } else {
                     let [names, connections, databases] = [names, connections, databases].map(|names| listed(&names));
                     let file = self.file.display();
                     print(format_args!("{file} is sound; servers: {names}; connections: {connections}; databases: {databases}"));
+                    if tests > 0 {
+                        print(format_args!("access: {tests} of {tests} tests came out as expected"));
+                    }
                 }
                 Ok(())
             }
@@ -53,6 +62,54 @@ impl Check {
             Err(error @ SettingsError::Unreadable { .. }) => Err(Failure::usage(error)),
         }
     }
+}
+
+impl Check {
+    fn report_access(&self, broken: &[(Arc<str>, String)]) -> Done {
+        if self.json {
+            let faults: Vec<_> = broken.iter().map(|(place, message)| json!({"place": &**place, "key": "access", "message": message})).collect();
+            print(json!({"ok": false, "faults": faults}));
+        } else {
+            broken.iter().for_each(|(place, message)| print(format_args!("{place}: access: {message}")));
+        }
+        Err(Failure::new(exit::FAILED, format_args!("{} fault(s) in {}", broken.len(), self.file.display())))
+    }
+}
+
+/// What of the rules is not as it is said to be: tests that come out otherwise, conditions on arguments that no tool has.
+fn access_faults(settings: &Settings) -> Vec<(Arc<str>, String)> {
+    let Some(access) = &settings.security.access else { return Vec::new() };
+    let mut faults: Vec<(Arc<str>, String)> = settings.security.tests.iter().filter_map(|test| surprise(access, test)).collect();
+    // What the ready tools take is known without asking anybody.
+    let schemas: Vec<(String, Value)> = toolcrib_tools::ready(settings.ready.clone())
+        .map(|ready| ready.tools.into_iter().filter_map(|(spec, _)| Some((spec.name, spec.input_schema.to_value().ok()?))).collect())
+        .unwrap_or_default();
+    for rule in &access.rules {
+        let Some(when) = &rule.when else { continue };
+        let meant = schemas.iter().filter(|(name, _)| rule.allow.tools.include(name) || rule.deny.tools.include(name));
+        let fits: Vec<_> = meant.map(|(name, schema)| when.fits(schema).map_err(|fault| format!("when, for {name}: {fault}"))).collect();
+        // A wide pattern means many tools; a condition that fits none of them is misspelt.
+        if !fits.is_empty() && fits.iter().all(Result::is_err) {
+            faults.extend(fits.into_iter().find_map(Result::err).map(|fault| (Arc::clone(&rule.place), fault)));
+        }
+    }
+    faults
+}
+
+fn surprise(access: &Access, test: &AccessTest) -> Option<(Arc<str>, String)> {
+    let claims = test.claims.to_value().ok().and_then(|claims| claims.as_object().cloned()).unwrap_or_default();
+    let caller = Caller::assumed(test.caller.clone(), claims);
+    let decision = access.verdict(&caller, test.kind, &test.name, test.arguments.as_ref());
+    if decision.is_allowed() == test.expects_allowed {
+        return None;
+    }
+    let found = match decision {
+        Decision::Allowed(rule) => format!("it is allowed, by {}", rule.place),
+        Decision::Denied(rule) => format!("it is denied, by {}", rule.place),
+        Decision::NotAllowed => "no rule allows it".to_owned(),
+    };
+    let expected = if test.expects_allowed { "allow" } else { "deny" };
+    Some((Arc::clone(&test.place), format!("expected {expected} for {} {:?}: {found}", test.kind, test.name)))
 }
 
 fn listed(names: &[&str]) -> String {

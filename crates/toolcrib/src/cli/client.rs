@@ -1,10 +1,14 @@
 //! How a command reaches the tools: through a running server, or through the gate in this process. Either way it speaks
 //! MCP, so what it shows is what a client would see.
 
-use super::{Done, Failure, Target, settings};
-use crate::assemble::{Assembled, assemble};
+use super::{Done, Failure, TOKEN, Target, credential_of_environment, settings};
+use crate::{
+    ServeError,
+    assemble::{Assembled, assemble},
+};
 use std::{sync::Arc, time::Duration};
 use toolcrib_contract::{Json, Members};
+use toolcrib_gate::Credential;
 use toolcrib_upstream::Status;
 use toolcrib_wire::{
     Notification,
@@ -62,21 +66,28 @@ impl Client {
         if let Some(url) = &target.url {
             let endpoint = http::Endpoint {
                 url: url.clone(),
-                headers: ::http::HeaderMap::new(),
+                headers: headers()?,
                 max_message_bytes: MAX_MESSAGE_BYTES,
                 connect_timeout: Duration::from_secs(5),
             };
             let connection = http::Connection::open(endpoint, info, audience, None).await.map_err(|error| unreachable(url, &error))?;
             return Ok(Self { connection: Connection::Http(connection), assembled: None });
         }
-        let assembled = assemble(settings(target.config.as_ref())?).map_err(Failure::failed)?;
+        let assembled = assemble(settings(target.config.as_ref())?, target.credential()).map_err(Failure::failed)?;
         if let Err(failure) = settle(&assembled, wait, name).await {
             assembled.stop_servers().await;
             return Err(failure);
         }
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (input, output) = tokio::io::split(theirs);
-        let serving = assembled.crib.serve_pipe(input, output, "cli", None).map_err(Failure::failed)?;
+        let credential = assembled.crib.local().clone();
+        let serving = match assembled.crib.serve_pipe(input, output, "cli", None, credential).await {
+            Ok(serving) => serving,
+            Err(error) => {
+                assembled.stop_servers().await;
+                return Err(who_are_you(&error));
+            }
+        };
         tokio::spawn(serving);
         let (output, input) = tokio::io::split(ours);
         let connection = pipe::Connection::open(output, input, info, audience, MAX_MESSAGE_BYTES, None).await.map_err(Failure::failed)?;
@@ -109,7 +120,7 @@ impl Client {
 
 /// Waits for the servers that the command needs. That the one that has the tool is down is worth saying so; that another
 /// is, is not.
-async fn settle(assembled: &Assembled, wait: Wait, name: &str) -> Result<(), Failure> {
+pub(super) async fn settle(assembled: &Assembled, wait: Wait, name: &str) -> Result<(), Failure> {
     for upstream in &assembled.upstreams {
         let beginning = upstream.definition().names_begin_with();
         let is_owner = beginning.as_deref().is_some_and(|beginning| name.starts_with(beginning));
@@ -127,7 +138,32 @@ async fn settle(assembled: &Assembled, wait: Wait, name: &str) -> Result<(), Fai
     Ok(())
 }
 
+/// The token of the environment goes to the server that the command names, and is shown nowhere.
+fn headers() -> Result<::http::HeaderMap, Failure> {
+    let mut headers = ::http::HeaderMap::new();
+    if let Credential::Bearer(token) = credential_of_environment() {
+        let value = ::http::HeaderValue::from_str(&format!("Bearer {token}"));
+        let mut value = value.map_err(|_| Failure::usage(format_args!("{TOKEN} holds characters that no token has")))?;
+        value.set_sensitive(true);
+        headers.insert(::http::header::AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+/// Why somebody at the terminal may not call, and what helps.
+pub(super) fn who_are_you(error: &ServeError) -> Failure {
+    match error {
+        ServeError::Unauthenticated(error) => Failure::failed(format_args!(
+            "{error}: set {TOKEN}, say --as ROLE on the command line, or say who you are in \"auth.local\" of the config"
+        )),
+        other => Failure::failed(other),
+    }
+}
+
 fn unreachable(url: &str, error: &ConnectError) -> Failure {
+    if let ConnectError::Unauthorized(_) = error {
+        return Failure::failed(format_args!("{url} does not take the token: set {TOKEN} to one that it takes, or to an API key"));
+    }
     Failure::unreachable(format_args!("{url}: {error}; is toolcrib running there? start it with `toolcrib serve`"))
 }
 

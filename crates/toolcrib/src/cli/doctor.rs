@@ -5,6 +5,7 @@ use crate::{assemble::assemble, exit};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
+use toolcrib_gate::Credential;
 use toolcrib_tools::Finding;
 use toolcrib_upstream::Status;
 
@@ -32,7 +33,7 @@ impl Doctor {
     pub(super) async fn run(self) -> Done {
         let settings = settings(self.config.as_ref())?;
         let databases = toolcrib_tools::examine(&settings.ready).await.map_err(Failure::failed)?;
-        let assembled = assemble(settings).map_err(Failure::failed)?;
+        let assembled = assemble(settings, Credential::None).map_err(Failure::failed)?;
         let mut diagnoses: Vec<Diagnosis> = databases.into_iter().map(of_database).collect();
         for upstream in &assembled.upstreams {
             let state = match upstream.settled().await {

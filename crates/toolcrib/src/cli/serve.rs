@@ -1,6 +1,6 @@
 //! `toolcrib serve`.
 
-use super::{Done, Failure, settings};
+use super::{Done, Failure, client::who_are_you, credential_of_environment, settings};
 use crate::{
     ServeError,
     assemble::{Assembled, assemble},
@@ -9,6 +9,7 @@ use crate::{
 use clap::Args;
 use std::{net::SocketAddr, path::PathBuf};
 use tokio::net::TcpListener;
+use toolcrib_gate::Credential;
 
 /// Serve MCP over HTTP, or over standard input and output.
 #[derive(Debug, Args)]
@@ -30,7 +31,8 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> Done {
         let mut signals = Signals::listen().map_err(Failure::failed)?;
-        let assembled = assemble(settings(self.config.as_ref())?).map_err(Failure::failed)?;
+        let credential = if self.stdio { credential_of_environment() } else { Credential::None };
+        let assembled = assemble(settings(self.config.as_ref())?, credential).map_err(Failure::failed)?;
         let served = if self.stdio {
             drained(&assembled, assembled.crib.serve_stdio(self.profile.as_deref()), &mut signals).await
         } else {
@@ -68,6 +70,7 @@ async fn drained(assembled: &Assembled, serving: impl Future<Output = Result<(),
 
 fn explain(error: ServeError) -> Failure {
     match &error {
+        ServeError::Unauthenticated(_) => who_are_you(&error),
         ServeError::Exposed { .. } | ServeError::NoProfile { .. } => Failure::usage(error),
         ServeError::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
             Failure::failed(format_args!("{address} is in use already: is another toolcrib running? choose another address with --listen"))

@@ -1,12 +1,14 @@
 //! What the settings mean: values that could not stand here if they were wrong.
 
 mod ready;
+pub(crate) mod security;
 
 use super::{
     Lookup,
     document::{Faults, Spanned},
     raw::{self, Server, Written},
 };
+pub use security::Security;
 use std::{collections::BTreeMap, ffi::OsString, ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
 use toolcrib_contract::Globs;
 use toolcrib_edge::http::Profiles;
@@ -71,6 +73,8 @@ pub struct Settings {
     pub profiles: Profiles,
     /// The ready tools.
     pub ready: toolcrib_tools::Settings,
+    /// Who may do what, and what is kept of it.
+    pub security: Security,
 }
 
 /// What stands before the names of a server's tools and prompts.
@@ -128,7 +132,8 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
         servers.clear();
     }
     let ready = ready::check(&written.ready, base, lookup, faults);
-    Settings { gate, doors, servers, profiles: profiles(&written.profiles, faults), ready }
+    let security = security::check(&written.security, base, ready::data_folder(&written.ready, base, lookup), faults);
+    Settings { gate, doors, servers, profiles: profiles(&written.profiles, faults), ready, security }
 }
 
 /// Two servers with one prefix could pass for each other.

@@ -127,6 +127,16 @@ impl<T> Spanned<T> {
         Fault { file: self.file.clone(), line: self.line, key: self.key.clone(), message: message.into() }
     }
 
+    /// The folder of the file that it stands in.
+    pub(super) fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Where it stands, in one word.
+    pub(super) fn describe(&self) -> String {
+        format!("{}:{}", self.file.display(), self.line)
+    }
+
     pub(super) fn with<U>(&self, value: U) -> Spanned<U> {
         Spanned { value, file: self.file.clone(), line: self.line, key: self.key.clone() }
     }

@@ -1,6 +1,7 @@
 //! What was written: the file's own shape, read value by value. What it means is decided in [`super::checked`].
 
 pub(super) mod ready;
+pub(super) mod security;
 
 use super::{
     Lookup,
@@ -23,6 +24,7 @@ pub(super) struct Written {
     pub(super) limits: Limits,
     pub(super) profiles: Vec<Profile>,
     pub(super) ready: ready::Ready,
+    pub(super) security: security::Security,
 }
 
 /// One entry of `profiles`: patterns of names.
@@ -89,7 +91,21 @@ pub(super) struct Argument {
     pub(super) default: Option<Json>,
 }
 
-const TOP: &[&str] = &["mcpServers", "claude", "limits", "profiles", "tools", "egress", "connections", "databases", "dataFolder"];
+const TOP: &[&str] = &[
+    "mcpServers",
+    "claude",
+    "limits",
+    "profiles",
+    "tools",
+    "egress",
+    "connections",
+    "databases",
+    "dataFolder",
+    "auth",
+    "access",
+    "audit",
+    "http",
+];
 const PROFILE: &[&str] = &["tools", "resources", "prompts"];
 const TOOL: &[&str] = &["rename", "description", "arguments"];
 const ARGUMENT: &[&str] = &["fixed", "default"];
@@ -133,6 +149,10 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
             "egress" => written.ready.egress = reader.egress(&node),
             "connections" => written.ready.connections = reader.connections(&node),
             "databases" => written.ready.databases = Some(reader.databases(&node)),
+            "auth" => written.security.auth = Some(reader.auth(&node)),
+            "access" => written.security.access = Some(reader.access(&node)),
+            "audit" => written.security.audit = Some(reader.audit(&node)),
+            "http" => written.security.http = reader.http(&node),
             "dataFolder" => written.ready.data_folder = reader.text(&node),
             _ => reader.faults.add(node.unknown(&key, TOP)),
         }
@@ -308,7 +328,7 @@ impl Reader<'_> {
 
     fn json(&mut self, node: &Node<'_>) -> Option<Json> {
         let mut unset = Vec::new();
-        let mut expand = |text: Spanned<String>| match variables::expand(&text.value, self.lookup) {
+        let mut expand = |text: Spanned<String>| match variables::expand(&text.value, text.folder(), self.lookup) {
             Ok(value) => Some(value),
             Err(message) => {
                 unset.push(text.fault(message));
@@ -327,7 +347,7 @@ impl Reader<'_> {
 
     fn text(&mut self, node: &Node<'_>) -> Option<Spanned<String>> {
         let text = node.text(self.faults)?;
-        match variables::expand(&text.value, self.lookup) {
+        match variables::expand(&text.value, text.folder(), self.lookup) {
             Ok(value) => Some(text.with(value)),
             Err(message) => {
                 self.faults.add(text.fault(message));

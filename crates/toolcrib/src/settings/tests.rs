@@ -1,7 +1,7 @@
 use super::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 use toolcrib_contract::Globs;
-use toolcrib_gate::Profile;
+use toolcrib_gate::Names;
 use toolcrib_upstream::{Preset, Sharing, Transport};
 use toolcrib_wire::Era;
 
@@ -124,7 +124,7 @@ extra: 1
             "16: claude.mcp.timeout: expected a number of seconds, found \"soon\"",
             "17: claude.mcp.maxConcurrentTools: expected a number from 1 to 10000, found 0",
             "18: claude.mcp.enabeld: unknown key; did you mean \"enabled\"?",
-            "19: extra: unknown key; known are mcpServers, claude, limits, profiles, tools, egress, connections, databases, dataFolder",
+            "19: extra: unknown key; known are mcpServers, claude, limits, profiles, tools, egress, connections, databases, dataFolder, auth, access, audit, http",
         ]
     );
 }
@@ -160,7 +160,7 @@ profiles:
     assert_eq!(preset("repo_path"), r#"fixed "s3cret/x""#);
     assert_eq!(preset("max_count"), "default 1.50", "a number stays as it was written");
     assert_eq!(preset("flags"), r#"fixed [true,null,"1"]"#);
-    assert_eq!(*settings.profiles["review"], Profile { tools: Globs::new(["vcs__*", "calculator"]), ..Profile::default() });
+    assert_eq!(*settings.profiles["review"], Names { tools: Globs::new(["vcs__*", "calculator"]), ..Names::default() });
 }
 
 #[test]

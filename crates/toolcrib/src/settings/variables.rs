@@ -1,17 +1,28 @@
-//! `${VAR}` and `${VAR:-default}` in any text of a config.
+//! `${VAR}`, `${VAR:-default}` and `${file:PATH}` in any text of a config.
 
 use super::Lookup;
+use std::{fs, path::Path};
 
-/// Puts the values of variables in their places. A `$` that begins no `${` stays.
+/// The largest file that a text is taken from.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// Puts the values of variables, and the contents of files less the line feed at their end, in their places. A `$` that
+/// begins no `${` stays. Paths start from `base`.
 ///
 /// # Errors
-/// A sentence that names the variable that is not set, or the expression that is not understood. Never a value.
-pub(super) fn expand(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
+/// A sentence that names the variable that is not set, the file that cannot be read, or the expression that is not
+/// understood. Never a value.
+pub(super) fn expand(text: &str, base: &Path, lookup: Lookup<'_>) -> Result<String, String> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         expanded.push_str(before);
         let (expression, after) = after.split_once('}').ok_or("\"${\" without its \"}\"")?;
+        if let Some(path) = expression.strip_prefix("file:") {
+            expanded.push_str(contents(&base.join(path))?.trim_end_matches(['\n', '\r']));
+            rest = after;
+            continue;
+        }
         let (name, default) = match expression.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (expression, None),
@@ -34,6 +45,15 @@ pub(super) fn expand(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
     Ok(expanded)
 }
 
+fn contents(path: &Path) -> Result<String, String> {
+    let failed = |reason: &dyn std::fmt::Display| format!("cannot read {}: {reason}", path.display());
+    let size = fs::metadata(path).map_err(|error| failed(&error))?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(failed(&format_args!("it has {size} bytes, more than {MAX_FILE_BYTES}")));
+    }
+    fs::read_to_string(path).map_err(|error| failed(&error))
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
@@ -51,7 +71,10 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        let check = |text: &str, expected: Result<&str, &str>| match (expand(text, &lookup), expected) {
+        let folder = std::env::temp_dir().join(format!("toolcrib-variables-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("secret"), "from a file\n").unwrap();
+        let check = |text: &str, expected: Result<&str, &str>| match (expand(text, &folder, &lookup), expected) {
             (Ok(got), Ok(expected)) => assert_eq!(got, expected, "{text}"),
             (Err(got), Err(expected)) => assert!(got.contains(expected), "{text}: {got}"),
             (got, _) => panic!("{text}: {got:?}"),
@@ -67,5 +90,8 @@ mod tests {
         check("${NONE:-${TOKEN}}", Err("defaults do not nest"));
         check("${to ken}", Err("is no variable"));
         check("${}", Err("is no variable"));
+        check("Bearer ${file:secret}!", Ok("Bearer from a file!"));
+        check("${file:none}", Err("cannot read"));
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

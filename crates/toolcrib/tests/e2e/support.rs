@@ -14,7 +14,10 @@ use std::{
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn toolcrib() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_toolcrib"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_toolcrib"));
+    // What is kept without a config lies where the tests keep things, each process of tests for itself.
+    command.env("XDG_DATA_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("data-{}", std::process::id())));
+    command
 }
 
 pub(crate) fn repository() -> PathBuf {
@@ -86,6 +89,8 @@ impl Folder {
     /// A config with these servers, as JSON, which is YAML.
     pub(crate) fn config(&self, config: &Value) -> PathBuf {
         let path = self.0.join("mcp-config.yaml");
+        let mut config = config.clone();
+        config["dataFolder"] = config.get("dataFolder").cloned().unwrap_or_else(|| json!("data"));
         std::fs::write(&path, config.to_string()).unwrap();
         path
     }

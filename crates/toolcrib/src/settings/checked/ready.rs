@@ -39,7 +39,7 @@ pub(super) fn check(written: &Ready, base: &Path, lookup: Lookup<'_>, faults: &m
 }
 
 /// Where what we keep lies: as the config says, or where the system keeps the data of its users' programs.
-fn data_folder(written: &Ready, base: &Path, lookup: Lookup<'_>) -> Option<PathBuf> {
+pub(super) fn data_folder(written: &Ready, base: &Path, lookup: Lookup<'_>) -> Option<PathBuf> {
     if let Some(folder) = &written.data_folder {
         return Some(base.join(&folder.value));
     }

@@ -1,0 +1,306 @@
+//! REST: tools for those who have no MCP. The same gate, the same records.
+//!
+//! `POST /api/v1/mcp/tool` takes `{"name": …, "args": {…}}`, `POST /api/v1/tools/NAME` the arguments alone. Both answer
+//! `{"success": true, "result": …, "execution_time": …, "tool_version": …}` or `{"success": false, "error": …, "error_type": …}`.
+
+mod openapi;
+
+use crate::{
+    http::{Endpoints, authenticate, demand_scope, origin},
+    mcp::tool_definition,
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, Request, State},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::{sync::Arc, time::Instant};
+use tokio::sync::Semaphore;
+use toolcrib_contract::{
+    Answers, BackChannel, BoxFuture, Call, CallError, Change, Client, Content, Json, LogEntry, Origin, Output, Progress, Question,
+};
+use toolcrib_gate::{Arrived, Caller, Gate, Reply, Visible};
+use toolcrib_wire::{Era, server::Limits};
+
+/// The name of the door, for the record.
+const DOOR: &str = "rest";
+
+/// What bounds the door.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    limits: Limits,
+    in_flight: Semaphore,
+}
+
+/// A request that is not answered with a result: the status, a word for programs, a sentence for people.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+    retry_after_secs: Option<u64>,
+}
+
+/// Somebody who calls by REST, and where from.
+struct Visitor {
+    caller: Caller,
+    origin: Origin,
+}
+
+impl Rest {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { in_flight: Semaphore::new(limits.max_in_flight), limits }
+    }
+}
+
+/// The routes.
+pub(crate) fn routes() -> Router<Arc<Endpoints>> {
+    Router::new()
+        .route("/api/v1/mcp/tool", post(call_named))
+        .route("/api/v1/tools", get(list))
+        .route("/api/v1/tools/{name}", post(call))
+        .route("/openapi.json", get(describe))
+}
+
+async fn call_named(State(endpoints): State<Arc<Endpoints>>, request: Request) -> Response {
+    let (visitor, headers, body) = match enter(&endpoints, request).await {
+        Ok(entered) => entered,
+        Err(response) => return response,
+    };
+    let asked = async {
+        let body = read(&endpoints.rest, &headers, body).await?;
+        let members = body.members().map_err(|error| Refusal::bad(format_args!("the body: {error}")))?;
+        if let Some((key, _)) = members.iter().find(|(key, _)| !matches!(*key, "name" | "args")) {
+            return Err(Refusal::bad(format_args!("unknown member {key:?}; the body is {{\"name\": …, \"args\": {{…}}}}")));
+        }
+        let name = members.string("name").ok_or_else(|| Refusal::bad("\"name\" is needed, a string"))?;
+        Ok((name, members.get("args").unwrap_or_else(Json::empty_object)))
+    };
+    match asked.await {
+        Ok((name, arguments)) => answer(&endpoints, visitor, &name, arguments).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn call(State(endpoints): State<Arc<Endpoints>>, Path(name): Path<String>, request: Request) -> Response {
+    let (visitor, headers, body) = match enter(&endpoints, request).await {
+        Ok(entered) => entered,
+        Err(response) => return response,
+    };
+    match read(&endpoints.rest, &headers, body).await {
+        Ok(arguments) => answer(&endpoints, visitor, &name, arguments).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn list(State(endpoints): State<Arc<Endpoints>>, request: Request) -> Response {
+    match enter(&endpoints, request).await {
+        Ok((visitor, ..)) => {
+            let visible = visitor.visible(&endpoints.gate);
+            let tools = Json::array(visible.tools().map(|spec| tool_definition(spec, Era::Modern)));
+            json(StatusCode::OK, Json::object().with("tools", &tools).finish())
+        }
+        Err(response) => response,
+    }
+}
+
+async fn describe(State(endpoints): State<Arc<Endpoints>>, request: Request) -> Response {
+    match enter(&endpoints, request).await {
+        Ok((visitor, ..)) => {
+            let document = openapi::document(&visitor.visible(&endpoints.gate), endpoints.gate.authenticates());
+            json(StatusCode::OK, document)
+        }
+        Err(response) => response,
+    }
+}
+
+/// Finds out who asks.
+async fn enter(endpoints: &Endpoints, request: Request) -> Result<(Visitor, HeaderMap, Body), Response> {
+    let origin = Origin { door: DOOR, client: user_agent(request.headers()), ..origin(&request) };
+    let (parts, body) = request.into_parts();
+    match authenticate(endpoints, &parts.headers, &parts.uri).await {
+        Ok(caller) => Ok((Visitor { caller, origin }, parts.headers, body)),
+        Err(error) => {
+            let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", error.to_string());
+            let mut response = refusal.into_response();
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, endpoints.challenge(&error));
+            Err(response)
+        }
+    }
+}
+
+impl Visitor {
+    fn visible(&self, gate: &Gate) -> Visible {
+        gate.visible_to(&self.caller, &self.origin, None)
+    }
+}
+
+fn user_agent(headers: &HeaderMap) -> Option<Arc<str>> {
+    const MAX_BYTES: usize = 128;
+    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    Some(agent[..agent.floor_char_boundary(MAX_BYTES)].into())
+}
+
+/// Reads a body of JSON, within bounds.
+async fn read(rest: &Rest, headers: &HeaderMap, body: Body) -> Result<Json, Refusal> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !content_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json")) {
+        let message = format!("the body must be application/json, not {content_type:?}");
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", message));
+    }
+    let limit = rest.limits.max_message_bytes;
+    let collected = tokio::time::timeout(rest.limits.body_timeout, Limited::new(body, limit).collect()).await;
+    let bytes = match collected {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            let message = format!("the body exceeds the limit of {limit} bytes");
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
+        }
+        Ok(Err(error)) => return Err(Refusal::bad(format_args!("the body broke off: {error}"))),
+        Err(_) => return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time".into())),
+    };
+    Json::parse(bytes).map_err(|error| Refusal::bad(format_args!("the body: {error}")))
+}
+
+async fn answer(endpoints: &Endpoints, visitor: Visitor, name: &str, arguments: Json) -> Response {
+    let Ok(_permit) = endpoints.rest.in_flight.try_acquire() else {
+        let limit = endpoints.rest.limits.max_in_flight;
+        return Refusal::of(&CallError::Overloaded { limit, what: "requests are being answered" }).into_response();
+    };
+    let version = visitor.visible(&endpoints.gate).tool(name).filter(|spec| spec.foreign.is_none()).map(|spec| spec.version.clone());
+    let is_anonymous = visitor.caller.is_anonymous();
+    let Visitor { caller, origin } = visitor;
+    let back = Arc::new(Unheard(Arc::clone(&endpoints.gate)));
+    let started = Instant::now();
+    let result = endpoints.gate.call(Arrived { caller, profile: None, call: Call::tool(name, arguments), origin, back }).await;
+    match result {
+        Ok(reply) => match result_of(reply) {
+            Ok(result) => {
+                let seconds = Json::of(&started.elapsed().as_secs_f64()).expect("a number has a JSON form");
+                let body = Json::object()
+                    .reserve(result.size_bytes())
+                    .with("success", &Json::of(&true).expect("a flag has a JSON form"))
+                    .with("result", &result)
+                    .with("execution_time", &seconds)
+                    .with_some("tool_version", version.as_deref().map(Json::string).as_ref());
+                json(StatusCode::OK, body.finish())
+            }
+            Err(message) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "tool_error", message).into_response(),
+        },
+        Err(CallError::Forbidden { scopes, .. }) if !scopes.is_empty() => {
+            let refusal = Refusal::new(StatusCode::FORBIDDEN, "insufficient_scope", "a scope is missing, see WWW-Authenticate".into());
+            demand_scope(refusal.into_response(), &scopes.join(" "), is_anonymous, endpoints)
+        }
+        Err(error) => Refusal::of(&error).into_response(),
+    }
+}
+
+/// The result as programs want it: the structure where there is one, a lone text as text, else the content. Of a failure, what
+/// it says.
+fn result_of(reply: Reply) -> Result<Json, String> {
+    let (content, structured, is_error) = match reply.output {
+        Output::Tool(output) => (written(&output.content), output.structured, output.is_error),
+        Output::Foreign(result) => {
+            let is_error = result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true");
+            (result.get("content").unwrap_or_else(|| Json::array([])), result.get("structuredContent"), is_error)
+        }
+        other => (written(&[Content::text(format!("{other:?}"))]), None, false),
+    };
+    let blocks = content.elements().unwrap_or_default();
+    let text = |block: &Json| block.members().ok().filter(|block| block.string("type").as_deref() == Some("text"))?.string("text");
+    if is_error {
+        let texts: Vec<String> = blocks.iter().filter_map(text).collect();
+        return Err(texts.join("\n"));
+    }
+    let only_text = if let [block] = blocks.as_slice() { text(block) } else { None };
+    Ok(structured.unwrap_or_else(|| only_text.map_or(content, |text| Json::string(&text))))
+}
+
+fn written(content: &[Content]) -> Json {
+    Json::of(content).expect("our own outputs have a JSON form")
+}
+
+fn json(status: StatusCode, body: Json) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.into_bytes()).into_response()
+}
+
+impl Refusal {
+    fn new(status: StatusCode, kind: &'static str, message: String) -> Self {
+        Self { status, kind, message, retry_after_secs: None }
+    }
+
+    fn bad(message: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message.to_string())
+    }
+
+    /// What a call that ended without an output is answered with.
+    fn of(error: &CallError) -> Self {
+        let status = match error {
+            CallError::NotFound { .. } | CallError::Forbidden { .. } => StatusCode::NOT_FOUND,
+            CallError::InvalidArguments(_) | CallError::Failed(_) | CallError::CannotAsk { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            CallError::NeedsInput(_) | CallError::NeedsRound(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            CallError::LimitReached { .. } => StatusCode::TOO_MANY_REQUESTS,
+            CallError::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
+            CallError::Overloaded { .. } | CallError::Unavailable { .. } | CallError::NotRecordable => StatusCode::SERVICE_UNAVAILABLE,
+            CallError::OutcomeUnknown { .. } | CallError::TooLarge { .. } | CallError::Refused { .. } => StatusCode::BAD_GATEWAY,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        // What a caller may not have is answered as if it were not there.
+        let kind = if matches!(error, CallError::Forbidden { .. }) { "not_found" } else { error.code() };
+        let retry_after_secs = match error {
+            CallError::LimitReached { retry_after, .. } => Some(retry_after.as_secs().max(1)),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(1),
+            _ => None,
+        };
+        Self { status, kind, message: error.to_string(), retry_after_secs }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = Json::object()
+            .with("success", &Json::of(&false).expect("a flag has a JSON form"))
+            .with_str("error", &self.message)
+            .with_str("error_type", self.kind);
+        let mut response = json(self.status, body.finish());
+        if let Some(seconds) = self.retry_after_secs {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// A client that hears nothing before the answer and cannot be asked.
+#[derive(Debug)]
+struct Unheard(Arc<Gate>);
+
+impl BackChannel for Unheard {
+    fn progress(&self, _: Progress) {}
+
+    fn log(&self, _: LogEntry) {}
+
+    fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>> {
+        let capability = questions.first().map_or("elicitation", |(_, question)| question.capability());
+        Box::pin(async move { Err(CallError::CannotAsk { capability }) })
+    }
+
+    fn relay(&self, question: Question) -> BoxFuture<'_, Result<Json, CallError>> {
+        Box::pin(async move { Err(CallError::CannotAsk { capability: question.capability() }) })
+    }
+
+    fn announce(&self, change: Change) {
+        self.0.announce(change);
+    }
+
+    fn wants_progress(&self) -> bool {
+        false
+    }
+
+    fn client(&self) -> Client {
+        Client::unknown()
+    }
+}

@@ -1,0 +1,137 @@
+//! Who may do what, put together: keys, rules, the audit log.
+
+use super::Fault;
+use crate::{
+    Builder,
+    jwks::Jwks,
+    settings::{
+        Settings,
+        checked::security::{self as settings, KeysAt},
+    },
+};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::task::JoinSet;
+use toolcrib_contract::{AuditLog, KeyDirectory};
+use toolcrib_edge::http::{Hosts, ProtectedResource};
+use toolcrib_egress::Egress;
+use toolcrib_gate::{Access, Authentication, Credential, Gate, Issuer, Keys, Limit};
+use toolcrib_store::{ApiKeys, Audit, Store};
+
+/// Everything that decides who may do what.
+pub(super) struct Security {
+    authentication: Authentication,
+    access: Option<(Access, Vec<Limit>)>,
+    local: Credential,
+    hosts: Hosts,
+    resource: Option<ProtectedResource>,
+    pub(super) audit: Option<Arc<Audit>>,
+}
+
+pub(super) fn assemble(all: &Settings, shown: Credential, fresh: &mut JoinSet<()>) -> Result<Security, Fault> {
+    let settings = &all.security;
+    let store = open_store(settings)?;
+    let audit = match &store {
+        Some(store) if settings.audit.is_enabled => Some(store.audit(settings.audit.policy.clone())?),
+        _ => None,
+    };
+    let (mut authentication, mut local, mut resource) = (Authentication::default(), Credential::None, None);
+    if let Some(auth) = &settings.auth {
+        let keys = store.as_ref().filter(|_| auth.takes_api_keys).map(Store::api_keys).transpose()?;
+        authentication = Authentication {
+            issuers: issuers(auth, all, fresh)?,
+            keys: keys.map(|keys: Arc<ApiKeys>| keys as Arc<dyn KeyDirectory>),
+            is_required: auth.is_required,
+        };
+        local = auth.local.clone().map_or(Credential::None, Credential::Local);
+        resource.clone_from(&auth.resource);
+    }
+    // What a client shows goes before what the config assumes.
+    if !matches!(shown, Credential::None) {
+        local = shown;
+    }
+    let access = settings.access.clone().map(|access| (access, settings.limits.clone()));
+    Ok(Security { authentication, access, local, hosts: settings.hosts.clone(), resource, audit })
+}
+
+impl Security {
+    pub(super) fn build(self, mut builder: Builder) -> Builder {
+        builder = builder.authentication(self.authentication).local(self.local).hosts(self.hosts).protected_resource(self.resource);
+        if let Some((access, limits)) = self.access {
+            builder = builder.access(access, limits);
+        }
+        match self.audit {
+            Some(audit) => builder.audit(audit as Arc<dyn AuditLog>),
+            None => builder,
+        }
+    }
+}
+
+/// Opens the store. Where the config asks for none, a server without one is better than none: it says so and keeps its records
+/// in memory.
+fn open_store(settings: &settings::Security) -> Result<Option<Store>, Fault> {
+    let takes_keys = settings.auth.as_ref().is_some_and(|auth| auth.takes_api_keys);
+    let (is_wanted, is_demanded) = (settings.audit.is_enabled || takes_keys, settings.audit.is_demanded || takes_keys);
+    if !is_wanted {
+        return Ok(None);
+    }
+    let opened = match &settings.audit.folder {
+        Some(folder) => Store::open(folder).map_err(Fault::from),
+        None => Err(Fault::NoFolder),
+    };
+    match opened {
+        Ok(store) => Ok(Some(store)),
+        Err(fault) if is_demanded => Err(fault),
+        Err(fault) => {
+            tracing::warn!("records of calls are kept in memory only: {fault}");
+            Ok(None)
+        }
+    }
+}
+
+fn issuers(auth: &settings::Auth, all: &Settings, fresh: &mut JoinSet<()>) -> Result<Vec<Arc<Issuer>>, Fault> {
+    let mut egress = None;
+    let mut issuers = Vec::with_capacity(auth.issuers.len());
+    for settings in &auth.issuers {
+        let keys = match &settings.keys {
+            KeysAt::Here(keys) => keys.clone(),
+            KeysAt::File(path) => followed(Jwks::file(path.clone()), fresh),
+            KeysAt::Url(url) => {
+                let egress = match &egress {
+                    Some(egress) => egress,
+                    None => egress.insert(Egress::new(all.ready.egress.clone())?),
+                };
+                followed(Jwks::url(url.clone(), egress)?, fresh)
+            }
+        };
+        issuers.push(Arc::new(Issuer {
+            name: settings.name.as_str().into(),
+            keys,
+            algorithms: settings.algorithms.clone(),
+            demands: settings.demands.clone(),
+            only_access_tokens: settings.only_access_tokens,
+        }));
+    }
+    Ok(issuers)
+}
+
+fn followed(jwks: Arc<Jwks>, fresh: &mut JoinSet<()>) -> Keys {
+    fresh.spawn(Arc::clone(&jwks).keep_fresh());
+    Keys::Set(jwks)
+}
+
+/// Counts what was called today before this process began.
+pub(super) fn recount(gate: &Gate, audit: &settings::Audit) -> Result<(), Fault> {
+    const DAY_SECS: u64 = 86_400;
+    let Some(folder) = audit.folder.as_ref().filter(|folder| gate.has_limits() && audit.is_enabled && Store::exists(folder)) else {
+        return Ok(());
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let today = UNIX_EPOCH + Duration::from_secs(now - now % DAY_SECS);
+    for spent in Store::open(folder)?.spent_since(today)? {
+        gate.recount(&spent.caller, spent.kind, &spent.name, spent.at, spent.calls);
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! `toolcrib key`.
+
+use super::{Done, Failure, print, store, times};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+use toolcrib_store::{KeyInfo, NewKey, utc};
+
+/// Make, list and revoke API keys.
+#[derive(Debug, Args)]
+pub(super) struct Key {
+    /// The config file. Without it, ./mcp-config.yaml if there is one.
+    #[arg(long, short, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Make a key, and show it: this once.
+    Create {
+        /// Who is to hold it.
+        #[arg(long, value_name = "SUBJECT")]
+        sub: String,
+        /// A role of theirs. May be given more than once.
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        /// How long it is good, such as 90d. Without it, until it is revoked.
+        #[arg(long, value_name = "TIME", value_parser = times::duration)]
+        ttl: Option<Duration>,
+    },
+    /// List the keys, but for the keys themselves.
+    List,
+    /// Take a key out of use.
+    Revoke {
+        /// The id, as it is listed.
+        id: String,
+    },
+}
+
+impl Key {
+    pub(super) fn run(self) -> Done {
+        let keys = store(self.config.as_ref())?.api_keys().map_err(Failure::failed)?;
+        match self.what {
+            What::Create { sub, roles, ttl } => {
+                let expires = ttl.map(|ttl| SystemTime::now() + ttl);
+                let issued = keys.issue(&NewKey { subject: sub, roles, expires }).map_err(Failure::failed)?;
+                if self.json { print(json!({"id": issued.id, "key": issued.key})) } else { print(&issued.key) }
+                Ok(())
+            }
+            What::List => {
+                let keys = keys.list().map_err(Failure::failed)?;
+                if self.json { print(json!({"keys": keys.iter().map(as_json).collect::<Vec<_>>()})) } else { keys.iter().for_each(show) }
+                Ok(())
+            }
+            What::Revoke { id } => match keys.revoke(&id).map_err(Failure::failed)? {
+                true => Ok(()),
+                false => Err(Failure::failed(format_args!("there is no key {id:?} in use; `toolcrib key list` shows them"))),
+            },
+        }
+    }
+}
+
+fn state(key: &KeyInfo) -> String {
+    match (key.revoked, key.expires) {
+        (Some(at), _) => format!("revoked {}", utc(at)),
+        (None, Some(at)) if at <= SystemTime::now() => format!("expired {}", utc(at)),
+        (None, Some(at)) => format!("good until {}", utc(at)),
+        (None, None) => "good".into(),
+    }
+}
+
+fn show(key: &KeyInfo) {
+    let used = key.used.map_or_else(|| "never used".into(), |at| format!("last used {}", utc(at)));
+    let roles = if key.roles.is_empty() { "no roles".into() } else { key.roles.join(",") };
+    print(format_args!("{}  {}  {roles}  {}  {used}", key.id, key.subject, state(key)));
+}
+
+fn as_json(key: &KeyInfo) -> serde_json::Value {
+    json!({"id": key.id, "subject": key.subject, "roles": key.roles, "created": utc(key.created), "expires": key.expires.map(utc),
+        "revoked": key.revoked.map(utc), "used": key.used.map(utc)})
+}

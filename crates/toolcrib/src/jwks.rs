@@ -1,0 +1,129 @@
+//! The key set of an issuer, fetched and kept fresh (RFC 7517; RFC 8725, section 3.10).
+//!
+//! A key that is not known yet makes us ask once more, but not for every token: many unknown names are one question, and
+//! then there is a pause. While the issuer cannot be reached its last keys stay good for a day.
+
+use arc_swap::ArcSwapOption;
+use std::{
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Mutex;
+use toolcrib_contract::BoxFuture;
+use toolcrib_egress::{Config, Egress, Request, Setup, Url};
+use toolcrib_gate::{KeySet, KeySource};
+
+/// The largest set.
+const MAX_BYTES: usize = 64 * 1024;
+/// How long one fetch may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How soon after one question the next may be asked: with keys, and without any.
+const PAUSE: Duration = Duration::from_secs(30);
+const PAUSE_WITHOUT_KEYS: Duration = Duration::from_secs(2);
+/// How often keys are fetched anew without being asked for, so that one that was withdrawn is forgotten.
+const REFRESH: Duration = Duration::from_secs(5 * 60);
+/// How long the last keys are good while there are no newer ones to be had.
+const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A key set that is somewhere else.
+#[derive(Debug)]
+pub(crate) struct Jwks {
+    place: Place,
+    fetched: ArcSwapOption<Fetched>,
+    /// When it was last asked for. Held while it is being asked for.
+    asked: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug)]
+enum Place {
+    File(PathBuf),
+    Url(Url, Egress),
+}
+
+#[derive(Debug)]
+struct Fetched {
+    keys: Arc<KeySet>,
+    at: Instant,
+}
+
+impl Jwks {
+    /// The set in a file.
+    pub(crate) fn file(path: PathBuf) -> Arc<Self> {
+        Arc::new(Self { place: Place::File(path), fetched: ArcSwapOption::empty(), asked: Mutex::default() })
+    }
+
+    /// The set at a URL that the operator has chosen, wherever that is.
+    pub(crate) fn url(url: Url, egress: &Egress) -> Result<Arc<Self>, Setup> {
+        let bound = |config: &mut Config| {
+            (config.timeout, config.max_body_bytes, config.max_wire_bytes) = (TIMEOUT, MAX_BYTES, MAX_BYTES);
+            config.max_redirects = 0;
+        };
+        let egress = egress.also_reaching(&[&url], bound)?;
+        Ok(Arc::new(Self { place: Place::Url(url, egress), fetched: ArcSwapOption::empty(), asked: Mutex::default() }))
+    }
+
+    /// Keeps the set fresh for as long as this is polled.
+    pub(crate) async fn keep_fresh(self: Arc<Self>) {
+        let mut every = tokio::time::interval(REFRESH);
+        loop {
+            every.tick().await;
+            let mut asked = self.asked.lock().await;
+            *asked = Some(Instant::now());
+            self.fetch().await;
+        }
+    }
+
+    async fn fetch(&self) {
+        match self.read().await {
+            Ok(keys) => self.fetched.store(Some(Arc::new(Fetched { keys: Arc::new(keys), at: Instant::now() }))),
+            Err(reason) => tracing::warn!(from = %self.place, "the keys of an issuer cannot be had: {reason}"),
+        }
+    }
+
+    async fn read(&self) -> Result<KeySet, String> {
+        let text = match &self.place {
+            Place::File(path) => fs::read(path).map_err(|error| error.to_string())?,
+            Place::Url(url, egress) => {
+                let fetched = egress.send(Request::get(url.as_str())).await.map_err(|error| error.to_string())?;
+                if !fetched.status.is_success() {
+                    return Err(format!("the answer was {}", fetched.status));
+                }
+                if fetched.body.is_cut {
+                    return Err(format!("the answer is larger than {MAX_BYTES} bytes"));
+                }
+                fetched.body.bytes.to_vec()
+            }
+        };
+        KeySet::parse(&text).map_err(|fault| fault.to_string())
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Url(url, _) => url.fmt(f),
+        }
+    }
+}
+
+impl KeySource for Jwks {
+    fn current(&self) -> Option<Arc<KeySet>> {
+        let fetched = self.fetched.load_full()?;
+        (fetched.at.elapsed() < STALE).then(|| Arc::clone(&fetched.keys))
+    }
+
+    fn renew(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let mut asked = self.asked.lock().await;
+            let pause = if self.fetched.load().is_some() { PAUSE } else { PAUSE_WITHOUT_KEYS };
+            // Whoever waited here while another asked has its answer.
+            if asked.is_none_or(|at| at.elapsed() >= pause) {
+                *asked = Some(Instant::now());
+                self.fetch().await;
+            }
+        })
+    }
+}
