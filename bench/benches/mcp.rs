@@ -41,7 +41,7 @@ fn door(shutdown: watch::Receiver<bool>) -> Arc<Door> {
     let gate = Arc::new(Gate::new(Config::default(), Arc::new(Recent::new(1000))));
     gate.publish(source);
     let identity = Identity { name: "bench".into(), title: None, version: "1".into(), instructions: None };
-    Arc::new(Door::new(gate, &identity, &Limits::default(), Hosts::default(), &Profiles::new(), &shutdown))
+    Arc::new(Door::new(gate, &identity, &Limits::default(), Hosts::default(), &Profiles::new(), None, &shutdown))
 }
 
 /// Parses the envelope as far as it must, and formats an answer: the floor.

@@ -32,4 +32,7 @@ for version in 1 2; do
   python3 -m venv "$peers/python-$version"
   "$peers/python-$version/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements-$version.txt"
 done
+# Independent judges of the OpenAPI description and of REST.
+python3 -m venv "$peers/python-rest"
+"$peers/python-rest/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements-rest.txt"
 echo "$stamp" > "$peers/installed"

@@ -114,7 +114,9 @@ mod tests {
     fn a_token_is_taken_from_its_header_and_from_nowhere_else() {
         let take = |values: &[&str], uri: &str| {
             let mut headers = HeaderMap::new();
-            values.iter().for_each(|value| drop(headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap())));
+            for value in values {
+                headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+            }
             match credential(&headers, &uri.parse().unwrap()) {
                 Ok(Credential::Bearer(token)) => Ok(Some(token.to_string())),
                 Ok(_) => Ok(None),

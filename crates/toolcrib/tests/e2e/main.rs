@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "in a test, what goes wrong ends it, and may be said")]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests find their peers by a variable"))]
 
+mod audit;
+mod auth;
 mod cli;
 mod conformance;
 mod lifecycle;
@@ -15,6 +17,7 @@ mod protocol;
 mod questions;
 mod ready;
 mod relay;
+mod rest;
 mod stdio;
 mod support;
 mod upstreams;

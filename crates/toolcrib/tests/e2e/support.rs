@@ -181,7 +181,7 @@ pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 pub(crate) struct Server {
     pub(crate) process: Running,
     pub(crate) url: String,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Server {
@@ -197,7 +197,12 @@ impl Server {
         command.env("TOOLCRIB_LOG", "info,toolcrib_upstream=debug");
         let mut process = Running::start(command);
         let url = process.wait_to_say("serves MCP at ");
-        Self { process, url, _folder: folder }
+        Self { process, url, folder }
+    }
+
+    /// The folder that it was started in, with its config.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Waits until a tool is there.

@@ -229,7 +229,7 @@ async fn a_kept_body_is_for_its_caller_only() {
     use std::sync::Arc;
     use toolcrib_contract::{CallContext, Callable, CallerId, Input};
     let kept = Kept::new();
-    let caller = |name: &str| CallerId { subject: name.into(), roles: Arc::new([]) };
+    let caller = |name: &str| CallerId::new("login", name, [""; 0]);
     let uri = kept.keep(&caller("ann"), "text/plain", "the body").unwrap();
     let read = |who: &str, uri: &str| {
         let cx = CallContext::new(caller(who), std::time::Instant::now(), Arc::new(toolcrib_testkit::Deaf));

@@ -1,0 +1,328 @@
+//! Who may come in, and what they find: by HTTP, by stdio, on the command line.
+
+use crate::support::{Folder, Http, Reply, Running, Server, legacy, modern, toolcrib, wait_for};
+use serde_json::{Value, json};
+use std::{io::Write, process::Stdio};
+
+/// Not a secret: every run of the tests has it.
+const SECRET: &str = "u8Zq3vKx-for-tests-only-7Rb2nMw5Lp9s";
+
+/// The config of a team: admins have everything, users some of it, everybody the calculator.
+fn team() -> Value {
+    json!({
+        "auth": {"jwt": {"secret": SECRET, "issuer": "tests", "audience": "toolcrib"}, "apiKeys": true},
+        "access": {"rules": [
+            {"roles": ["admin"], "allow": {"tools": ["*"], "resources": ["*"], "prompts": ["*"]}},
+            {"roles": ["user"], "allow": ["analyze_text", "calculator"]},
+            {"roles": ["*"], "allow": ["calculator"]},
+        ]},
+    })
+}
+
+/// The same, but with nothing for those without a token.
+fn closed() -> Value {
+    let mut config = team();
+    config["access"]["rules"].as_array_mut().unwrap().pop();
+    config
+}
+
+fn token(folder: &Folder, args: &[&str]) -> String {
+    let output = toolcrib().args(["token"]).args(args).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn token_of(role: &str) -> String {
+    let folder = Folder::new();
+    folder.config(&team());
+    token(&folder, &["--sub", "ann", "--role", role])
+}
+
+fn bearer(url: &str, token: &str) -> Http {
+    Http::new(url).header("authorization", &format!("Bearer {token}"))
+}
+
+fn tools(reply: &Reply) -> Vec<String> {
+    let answer = reply.json();
+    answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}")).iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn each_caller_sees_and_calls_what_the_rules_say() {
+    let server = Server::with(&team());
+    let list = |http: Http| tools(&http.modern("tools/list", json!({})));
+    assert_eq!(list(Http::new(&server.url)), ["calculator"]);
+    assert_eq!(list(bearer(&server.url, &token_of("user"))), ["analyze_text", "calculator"]);
+    assert!(list(bearer(&server.url, &token_of("admin"))).len() >= 7);
+
+    let describe = json!({"name": "describe_database", "arguments": {}});
+    let refused = bearer(&server.url, &token_of("user")).modern("tools/call", describe.clone()).json();
+    let unknown = bearer(&server.url, &token_of("user")).modern("tools/call", json!({"name": "describe_databose", "arguments": {}})).json();
+    assert_eq!(refused["error"]["code"], unknown["error"]["code"]);
+    assert_eq!(refused["error"]["message"], "unknown tool: describe_database");
+    let allowed = bearer(&server.url, &token_of("admin")).modern("tools/call", describe).json();
+    assert!(allowed["result"]["structuredContent"].is_object(), "{allowed}");
+}
+
+#[test]
+fn every_route_and_method_refuses_without_a_token() {
+    let server = Server::with(&closed());
+    let base = server.url.strip_suffix("/mcp").unwrap();
+    let methods = ["tools/list", "tools/call", "resources/list", "resources/read", "resources/templates/list", "prompts/list", "prompts/get",
+        "completion/complete", "server/discover", "subscriptions/listen"];
+    for method in methods {
+        let reply = Http::new(&server.url).modern(method, json!({"name": "calculator", "uri": "x://y"}));
+        assert_eq!((reply.status, &*reply.json()["error"].to_string()), (401, "\"authentication is required\""), "{method}");
+    }
+    for method in ["initialize", "ping", "tools/list", "logging/setLevel", "resources/subscribe"] {
+        assert_eq!(Http::new(&server.url).post(legacy(1, method, json!({}))).status, 401, "{method}");
+    }
+    for (verb, path) in [("GET", "/mcp"), ("DELETE", "/mcp"), ("GET", "/api/v1/tools"), ("GET", "/openapi.json")] {
+        assert_eq!(Http::new(&format!("{base}{path}")).send(verb.parse().unwrap(), None).status, 401, "{verb} {path}");
+    }
+    for tool in ["calculator", "analyze_text", "web_scraper", "api_client", "database_query", "describe_database", "weather_api", "none"] {
+        assert_eq!(Http::new(&format!("{base}/api/v1/tools/{tool}")).post("{}").status, 401, "{tool}");
+        let named = json!({ "name": tool }).to_string();
+        assert_eq!(Http::new(&format!("{base}/api/v1/mcp/tool")).post(named).status, 401, "{tool}");
+    }
+    // A token without a role is somebody, for whom nothing is there.
+    let nobody = token_of("nobody");
+    assert!(tools(&bearer(&server.url, &nobody).modern("tools/list", json!({}))).is_empty());
+    for tool in ["calculator", "analyze_text", "web_scraper", "api_client", "database_query", "describe_database", "weather_api", "none"] {
+        let reply = bearer(&server.url, &nobody).modern("tools/call", json!({"name": tool, "arguments": {}})).json();
+        assert_eq!(reply["error"]["message"], format!("unknown tool: {tool}"));
+        assert_eq!(bearer(&format!("{base}/api/v1/tools/{tool}"), &nobody).post("{}").status, 404, "{tool}");
+    }
+    assert_eq!(Http::new(&format!("{base}/healthz")).send(reqwest::Method::GET, None).status, 200);
+}
+
+#[test]
+fn an_invalid_token_is_never_taken_for_none() {
+    let server = Server::with(&team());
+    let good = token_of("user");
+    let call = json!({"name": "calculator", "arguments": {"expression": "1"}});
+    for wrong in [&*format!("{good}x"), "abc", "a.b.c", "tck_0000000000000000_00", &good[..good.len() - 3]] {
+        let reply = bearer(&server.url, wrong).modern("tools/call", call.clone());
+        assert_eq!((reply.status, &*reply.json()["error"].to_string()), (401, "\"Invalid authentication token\""), "{wrong}");
+        assert!(reply.header("www-authenticate").contains("error=\"invalid_token\""));
+    }
+    for (name, value) in [("authorization", format!("DPoP {good}")), ("authorization", format!("Basic {good}")), ("authorization", good.clone())] {
+        assert_eq!(Http::new(&server.url).header(name, &value).modern("tools/call", call.clone()).status, 401, "{value}");
+    }
+    let twice = Http::new(&server.url).header("authorization", &format!("Bearer {good}")).header("authorization", &format!("Bearer {good}"));
+    assert_eq!(twice.modern("tools/call", call.clone()).status, 401);
+    let in_url = format!("{}?access_token={good}", server.url);
+    assert_eq!(Http::new(&in_url).modern("tools/call", call.clone()).status, 401);
+    assert_eq!(Http::new(&server.url).header("cookie", &format!("access_token={good}")).modern("tools/list", json!({})).status, 200);
+    assert_eq!(bearer(&server.url, &good).modern("tools/call", call).status, 200);
+}
+
+#[test]
+fn a_session_belongs_to_whoever_opened_it() {
+    let server = Server::with(&team());
+    let (ann, admin) = (token_of("user"), token_of("admin"));
+    let folder = Folder::new();
+    folder.config(&team());
+    let bob = token(&folder, &["--sub", "bob", "--role", "user"]);
+    let hello = legacy(0, "initialize", json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}));
+    let opened = bearer(&server.url, &ann).post(hello);
+    assert_eq!(opened.status, 200, "{opened:?}");
+    let session = opened.header("mcp-session-id").to_owned();
+    let within = |token: &str| bearer(&server.url, token).header("mcp-session-id", &session).header("mcp-protocol-version", "2025-11-25");
+    assert_eq!(within(&ann).post(legacy(1, "tools/list", json!({}))).status, 200);
+    assert_eq!(within(&bob).post(legacy(2, "tools/list", json!({}))).status, 404, "somebody else's session is none");
+    assert_eq!(Http::new(&server.url).header("mcp-session-id", &session).post(legacy(3, "tools/list", json!({}))).status, 404);
+    // Who asks is found out with each request, so that roles are those of its token.
+    let listed = tools(&within(&admin).post(legacy(4, "tools/list", json!({}))));
+    assert!(listed.len() >= 7, "{listed:?}");
+    assert_eq!(tools(&within(&ann).post(legacy(5, "tools/list", json!({})))), ["analyze_text", "calculator"]);
+}
+
+#[test]
+fn keys_are_made_used_listed_and_revoked() {
+    let server = Server::with(&team());
+    let folder = server.folder();
+    let run = |args: &[&str]| {
+        let output = toolcrib().arg("key").args(args).current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let key = run(&["create", "--sub", "ci", "--role", "user"]);
+    assert!(key.starts_with("tck_") && key.len() == 4 + 16 + 1 + 64, "{key}");
+    let list = || bearer(&server.url, &key).modern("tools/list", json!({}));
+    // Another process made it; this one hears of it.
+    let listed = wait_for("the key to be known", || Some(list()).filter(|reply| reply.status == 200));
+    assert_eq!(tools(&listed), ["analyze_text", "calculator"]);
+    let shown = run(&["list"]);
+    assert!(shown.contains("ci  user  good") && !shown.contains(key.rsplit('_').next().unwrap()), "{shown}");
+    run(&["revoke", &key[4..20]]);
+    wait_for("the key to be refused", || Some(list()).filter(|reply| reply.status == 401));
+    assert!(run(&["list"]).contains("revoked"));
+}
+
+#[test]
+fn an_agent_on_stdio_is_whom_its_token_or_the_config_names() {
+    let folder = Folder::new();
+    folder.config(&closed());
+    let ask = |environment: Option<&str>| {
+        let mut command = toolcrib();
+        command.args(["serve", "--stdio"]).current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        environment.into_iter().for_each(|token| drop(command.env("TOOLCRIB_TOKEN", token)));
+        let mut child = command.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // Whoever is not let in may be gone before it has read.
+        let _ = writeln!(input, "{}", modern(1, "tools/list", json!({})));
+        drop(input);
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, out, err) = ask(None);
+    assert!(code == Some(1) && out.is_empty() && err.contains("authentication is required: set TOOLCRIB_TOKEN"), "{out}{err}");
+    let (code, out, err) = ask(Some("wrong"));
+    assert!(code == Some(1) && out.is_empty() && err.contains("Invalid authentication token"), "{out}{err}");
+    let user = token(&folder, &["--sub", "ann", "--role", "user"]);
+    let (code, out, _) = ask(Some(&user));
+    assert!(code == Some(0) && out.contains("\"analyze_text\"") && !out.contains("\"web_scraper\""), "{out}");
+    let mut config = closed();
+    config["auth"]["local"] = json!({"subject": "ann", "roles": ["admin"]});
+    folder.config(&config);
+    let (code, out, _) = ask(None);
+    assert!(code == Some(0) && out.contains("\"web_scraper\""), "{out}");
+    let (code, out, _) = ask(Some(&user));
+    assert!(code == Some(0) && !out.contains("\"web_scraper\""), "the token goes before the config: {out}");
+}
+
+#[test]
+fn a_client_is_told_where_to_get_a_token_and_which_scope_it_lacks() {
+    let mut config = closed();
+    config["auth"]["publicUrl"] = json!("https://tools.example/mcp");
+    config["auth"]["oauth"] = json!({"authorizationServers": ["https://login.example"], "scopes": ["tools:read", "tools:write"]});
+    config["access"]["rules"].as_array_mut().unwrap().extend([
+        json!({"roles": ["tools:read"], "allow": ["calculator"]}),
+        json!({"roles": ["tools:write"], "allow": ["analyze_text"]}),
+    ]);
+    let server = Server::with(&config);
+    let base = server.url.strip_suffix("/mcp").unwrap();
+    for path in ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"] {
+        let metadata = Http::new(&format!("{base}{path}")).send(reqwest::Method::GET, None);
+        let expected = json!({"resource": "https://tools.example/mcp", "authorization_servers": ["https://login.example"],
+            "scopes_supported": ["tools:read", "tools:write"], "bearer_methods_supported": ["header"]});
+        assert_eq!((metadata.status, metadata.json()), (200, expected));
+    }
+    let metadata = "resource_metadata=\"https://tools.example/.well-known/oauth-protected-resource/mcp\"";
+    let missing = Http::new(&server.url).modern("tools/list", json!({}));
+    assert_eq!(missing.header("www-authenticate"), format!("Bearer scope=\"tools:read tools:write\", {metadata}"));
+    let folder = Folder::new();
+    folder.config(&config);
+    let reader = token(&folder, &["--sub", "ann", "--claim", "scope=tools:read"]);
+    assert_eq!(tools(&bearer(&server.url, &reader).modern("tools/list", json!({}))), ["calculator"]);
+    let call = |tool: &str| bearer(&server.url, &reader).modern("tools/call", json!({"name": tool, "arguments": {"expression": "1"}}));
+    let stepped = call("analyze_text");
+    assert_eq!(stepped.status, 403, "{stepped:?}");
+    assert_eq!(stepped.header("www-authenticate"), format!("Bearer error=\"insufficient_scope\", scope=\"tools:write\", {metadata}"));
+    let by_rest = bearer(&format!("{base}/api/v1/tools/analyze_text"), &reader).post("{}");
+    assert_eq!((by_rest.status, &*by_rest.json()["error_type"].to_string()), (403, "\"insufficient_scope\""));
+    // What no scope would open is not told from what is not there.
+    let hidden = call("web_scraper");
+    assert_eq!((hidden.status, hidden.header("www-authenticate")), (200, ""));
+    assert_eq!(hidden.json()["error"]["message"], "unknown tool: web_scraper");
+}
+
+#[test]
+fn only_those_who_prove_who_they_are_are_served_to_other_machines() {
+    let folder = Folder::new();
+    folder.config(&json!({}));
+    let refused = toolcrib().args(["serve", "--listen", "0.0.0.0:0"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("say in \"auth\" who they are"), "{refused:?}");
+    folder.config(&team());
+    let mut command = toolcrib();
+    command.args(["serve", "--listen", "0.0.0.0:0"]).current_dir(folder.path());
+    let mut running = Running::start(command);
+    running.wait_to_say("serves MCP at ");
+}
+
+#[test]
+fn a_config_with_a_weak_secret_or_none_at_all_does_not_start() {
+    let cases = [
+        (json!({"jwt": {"secret": "short"}}), "the secret has 5 bytes"),
+        (json!({"jwt": {"secret": "changemechangemechangemechangeme!"}}), "can be guessed"),
+        (json!({"jwt": {"secret": ""}}), "the secret has 0 bytes"),
+        (json!({"jwt": {"secret": "${NO_SUCH_VARIABLE}"}}), "NO_SUCH_VARIABLE is not set"),
+        (json!({"jwt": {}}), "exactly one of"),
+        (json!({}), "nobody could prove who they are"),
+        (json!({"jwt": {"secret": SECRET, "algorithms": ["none"]}}), "unknown algorithm"),
+        (json!({"jwt": {"secret": SECRET, "algorithms": ["RS256"]}}), "goes with HS256"),
+        (json!({"jwt": {"jwks": "https://login.example/jwks", "algorithms": ["RS256"], "issuer": "x"}}), "name this server in \"audience\""),
+        (json!({"jwt": {"jwks": "http://login.example/jwks", "algorithms": ["RS256"]}}), "https://"),
+        (json!({"jwt": {"secret": SECRET}, "oauth": {"authorizationServers": ["https://x.example"]}}), "auth.publicUrl"),
+    ];
+    for (auth, expected) in cases {
+        let folder = Folder::new();
+        folder.config(&json!({ "auth": auth }));
+        let output = toolcrib().args(["serve", "--listen", "127.0.0.1:0"]).current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(expected) && !said.contains("short\"") && !said.contains(SECRET), "{auth}: {said}");
+    }
+}
+
+#[test]
+fn explanations_and_tests_tell_which_rule_decides() {
+    let folder = Folder::new();
+    let mut config = team();
+    config["access"]["tests"] = json!([
+        {"roles": ["user"], "tool": "calculator", "expect": "allow"},
+        {"roles": ["user"], "tool": "web_scraper", "expect": "deny"},
+        {"tool": "analyze_text", "expect": "deny"},
+    ]);
+    folder.config(&config);
+    let run = |args: &[&str], code: i32| {
+        let output = toolcrib().args(args).current_dir(folder.path()).output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        said
+    };
+    assert!(run(&["check"], 0).contains("3 of 3 tests came out as expected"));
+    let said = run(&["explain", "analyze_text", "--as", "user", "--json"], 0);
+    let explained: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(explained["made"], true);
+    assert!(explained["steps"][1]["reasons"].to_string().contains("allowed by mcp-config.yaml:1"), "{said}");
+    let said = run(&["explain", "web_scraper", "--as", "user"], 1);
+    assert!(said.contains("no rule allows it") && said.contains("would be answered: unknown tool: web_scraper"), "{said}");
+    let said = run(&["explain", "calculator", "--as", "user", "--args", r#"{"expression": 1}"#], 1);
+    assert!(said.contains("✗ validate") && said.contains("Invalid tool input"), "{said}");
+    assert!(run(&["explain", "calculator", "--token", "abc"], 1).contains("this is no token"));
+    assert!(run(&["explain", "calculator", "--token", &token(&folder, &["--sub", "ann", "--role", "admin"])], 0).contains("jwt:ann with the roles admin"));
+    assert!(run(&["call", "web_scraper", "url=http://x.example"], 1).contains("unknown tool"));
+    assert!(run(&["call", "calculator", "expression=1", "--as", "user"], 0).contains("\"result\":1"));
+
+    config["access"]["tests"] = json!([{"roles": ["user"], "tool": "web_scraper", "expect": "allow"}]);
+    folder.config(&config);
+    assert!(run(&["check"], 1).contains("expected allow for tool \"web_scraper\": no rule allows it"));
+    config["access"]["tests"] = json!([]);
+    config["access"]["rules"] = json!([{"roles": ["*"], "allow": ["api_client"], "when": "args.methd == 'GET'"}]);
+    folder.config(&config);
+    assert!(run(&["check"], 1).contains("the tool has no argument \"methd\""));
+}
+
+#[test]
+fn keys_of_an_issuer_are_fetched_rotated_and_not_asked_for_by_everybody() {
+    use toolcrib_testkit::{Served, Site};
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let set = |id: &str| json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": id, "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}).to_string();
+    let site = runtime.block_on(Site::serve(move |_| Served::json(set("one"))));
+    let mut config = closed();
+    config["auth"]["jwt"] = json!([{"jwks": site.url("127.0.0.1", "/jwks.json"), "algorithms": ["EdDSA"], "issuer": "i", "audience": "a"}]);
+    let server = Server::with(&config);
+    let header = |id: &str| format!(r#"{{"alg":"EdDSA","kid":"{id}"}}"#);
+    let encode = |text: &str| {
+        use base64::Engine;
+        base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(text)
+    };
+    for number in 0..60 {
+        let token = format!("{}.{}.{}", encode(&header(&format!("unknown-{number}"))), encode(r#"{"iss":"i"}"#), encode("no signature"));
+        assert_eq!(bearer(&server.url, &token).modern("tools/list", json!({})).status, 401);
+    }
+    let asked = site.asked().len();
+    assert!((1..=2).contains(&asked), "the keys were asked for {asked} times");
+}
