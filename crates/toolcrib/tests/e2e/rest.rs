@@ -54,7 +54,7 @@ fn each_failure_has_its_status() {
     assert_eq!(status(&json!({"name": "calculator", "arguments": {}})), is(400, "bad_request"));
     assert_eq!(status(&json!({"args": {}})), is(400, "bad_request"));
     assert_eq!(status(&json!({"name": "calculator", "args": {"expression": "1".repeat(5000)}})), is(413, "too_large"));
-    assert_eq!(status(&json!({"name": "s__fail"})), is(422, "tool_error"));
+    assert_eq!(status(&json!({"name": "web_scraper", "args": {"url": "http://127.0.0.1:1/"}})), is(422, "tool_error"));
     assert_eq!(status(&json!({"name": "s__die"})), is(502, "outcome_unknown"));
     assert_eq!(status(&json!({"name": "gone__x"})), is(503, "unavailable"));
     let text = json!({"name": "analyze_text", "args": {"text": "Good.", "analysis_type": "sentiment"}});
