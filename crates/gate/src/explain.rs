@@ -3,7 +3,7 @@
 use crate::{
     Gate,
     authenticate::Assumed,
-    authorize::{self, Access, Decision, Says},
+    authorize::{self, Access, Condition, Decision, Says},
     validate,
 };
 use std::{sync::Arc, time::SystemTime};
@@ -89,7 +89,9 @@ impl Gate {
             }
         }
         let used = self.limits.used(caller.id(), kind, name, SystemTime::now());
-        let reasons = used.iter().map(|(limit, window, calls)| format!("{calls} of {limit} calls of this {window} are used")).collect();
+        let reasons: Vec<String> =
+            used.iter().map(|(limit, window, calls)| format!("{calls} of {limit} calls of this {window} are used")).collect();
+        let reasons = if used.is_empty() { vec!["no limit applies".to_owned()] } else { reasons };
         let reached = used.iter().find(|(limit, _, calls)| calls >= limit);
         let refusal = reached.map(|(limit, window, _)| CallError::LimitReached { limit: *limit, window, retry_after: std::time::Duration::ZERO });
         if !explanation.add("limits", reasons, refusal.as_ref()) {
@@ -109,6 +111,9 @@ fn opinions(access: &Arc<Access>, kind: Kind, facts: authorize::Facts<'_>, argum
         let says = match says {
             Says::Allows => "allows it".to_owned(),
             Says::Denies => "denies it".to_owned(),
+            Says::NotNow if value.is_none() && rule.when.as_ref().is_some_and(Condition::needs_arguments) => {
+                "depends on the arguments".to_owned()
+            }
             Says::NotNow => "does not apply".to_owned(),
             Says::Unclear(reason) => format!("cannot be judged ({reason})"),
             Says::Nothing => String::new(),

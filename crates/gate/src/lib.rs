@@ -158,6 +158,12 @@ impl Gate {
         self.authentication.is_configured()
     }
 
+    /// Whether callers without a credential are refused.
+    #[must_use]
+    pub fn requires_authentication(&self) -> bool {
+        self.authentication.is_required
+    }
+
     /// Lets a call pass, or says why not. Whatever happens, one record is kept, and the answer leaves once it is safe.
     ///
     /// # Errors

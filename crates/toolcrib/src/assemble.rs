@@ -1,6 +1,6 @@
 //! Puts a server together from its settings: who may call, ready tools, other servers, one gate.
 
-mod security;
+pub(crate) mod security;
 
 use crate::{Builder, Crib, settings::Settings};
 use std::{

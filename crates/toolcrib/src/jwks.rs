@@ -75,6 +75,11 @@ impl Jwks {
         }
     }
 
+    /// Says how many keys there are now, or why there are none.
+    pub(crate) async fn examine(&self) -> Result<usize, String> {
+        self.read().await.map(|keys| keys.len())
+    }
+
     async fn fetch(&self) {
         match self.read().await {
             Ok(keys) => self.fetched.store(Some(Arc::new(Fetched { keys: Arc::new(keys), at: Instant::now() }))),

@@ -167,7 +167,7 @@ pub(crate) enum SqlError {
     WhichDatabase { known: String },
     #[error("{0}")]
     BadConnectionString(String),
-    #[error("refused: {0}")]
+    #[error("Invalid tool input: {0}")]
     Refused(String),
     #[error("{message}")]
     Statement {

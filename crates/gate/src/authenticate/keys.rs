@@ -322,6 +322,18 @@ impl KeySet {
         fits.then_some(&listed.key)
     }
 
+    /// How many keys have a name, or whether there is the one that needs none.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.named.len().max(usize::from(self.only.is_some()))
+    }
+
+    /// Whether there is no key: never so for a set that was read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether there is a key of this name, whatever it is for.
     pub(super) fn knows(&self, id: Option<&str>) -> bool {
         id.is_none_or(|id| self.named.contains_key(id))

@@ -6,7 +6,7 @@ use crate::{
     jwks::Jwks,
     settings::{
         Settings,
-        checked::security::{self as settings, KeysAt},
+        checked::security::{self as settings, KeySetAt, KeysAt},
     },
 };
 use std::{
@@ -52,6 +52,9 @@ pub(super) fn assemble(all: &Settings, shown: Credential, fresh: &mut JoinSet<()
     if !matches!(shown, Credential::None) {
         local = shown;
     }
+    if settings.auth.is_some() && settings.access.as_ref().is_none_or(|access| access.rules.is_empty()) {
+        tracing::warn!("\"auth\" is set and no rule of \"access\" allows anything: nobody can call a tool");
+    }
     let access = settings.access.clone().map(|access| (access, settings.limits.clone()));
     Ok(Security { authentication, access, local, hosts: settings.hosts.clone(), resource, audit })
 }
@@ -92,19 +95,11 @@ fn open_store(settings: &settings::Security) -> Result<Option<Store>, Fault> {
 }
 
 fn issuers(auth: &settings::Auth, all: &Settings, fresh: &mut JoinSet<()>) -> Result<Vec<Arc<Issuer>>, Fault> {
-    let mut egress = None;
     let mut issuers = Vec::with_capacity(auth.issuers.len());
     for settings in &auth.issuers {
         let keys = match &settings.keys {
             KeysAt::Here(keys) => keys.clone(),
-            KeysAt::File(path) => followed(Jwks::file(path.clone()), fresh),
-            KeysAt::Url(url) => {
-                let egress = match &egress {
-                    Some(egress) => egress,
-                    None => egress.insert(Egress::new(all.ready.egress.clone())?),
-                };
-                followed(Jwks::url(url.clone(), egress)?, fresh)
-            }
+            KeysAt::Elsewhere(place) => followed(jwks(place, all)?, fresh),
         };
         issuers.push(Arc::new(Issuer {
             name: settings.name.as_str().into(),
@@ -115,6 +110,24 @@ fn issuers(auth: &settings::Auth, all: &Settings, fresh: &mut JoinSet<()>) -> Re
         }));
     }
     Ok(issuers)
+}
+
+fn jwks(place: &KeySetAt, all: &Settings) -> Result<Arc<Jwks>, Fault> {
+    Ok(match place {
+        KeySetAt::File(path) => Jwks::file(path.clone()),
+        KeySetAt::Url(url) => Jwks::url(url.clone(), &Egress::new(all.ready.egress.clone())?)?,
+    })
+}
+
+/// Asks for every key set that is elsewhere: by the name of its issuer, what is there or why nothing is.
+pub(crate) async fn examine_issuers(all: &Settings) -> Result<Vec<(String, Result<String, String>)>, Fault> {
+    let mut found = Vec::new();
+    for issuer in all.security.auth.iter().flat_map(|auth| &auth.issuers) {
+        let KeysAt::Elsewhere(place) = &issuer.keys else { continue };
+        let state = jwks(place, all)?.examine().await.map(|keys| format!("{keys} key(s)"));
+        found.push((issuer.name.clone(), state));
+    }
+    Ok(found)
 }
 
 fn followed(jwks: Arc<Jwks>, fresh: &mut JoinSet<()>) -> Keys {

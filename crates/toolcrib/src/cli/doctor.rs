@@ -1,7 +1,10 @@
 //! `toolcrib doctor`.
 
 use super::{Done, Failure, print, settings};
-use crate::{assemble::assemble, exit};
+use crate::{
+    assemble::{assemble, security::examine_issuers},
+    exit,
+};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -33,8 +36,11 @@ impl Doctor {
     pub(super) async fn run(self) -> Done {
         let settings = settings(self.config.as_ref())?;
         let databases = toolcrib_tools::examine(&settings.ready).await.map_err(Failure::failed)?;
+        let issuers = examine_issuers(&settings).await.map_err(Failure::failed)?;
         let assembled = assemble(settings, Credential::None).map_err(Failure::failed)?;
         let mut diagnoses: Vec<Diagnosis> = databases.into_iter().map(of_database).collect();
+        let keys = |(name, state)| Diagnosis { kind: "key set", name, state, advice: None };
+        diagnoses.extend(issuers.into_iter().map(keys));
         for upstream in &assembled.upstreams {
             let state = match upstream.settled().await {
                 Status::Ready(connection) => Ok(format!("speaks {}", connection.greeting().revision)),

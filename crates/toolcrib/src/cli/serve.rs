@@ -92,5 +92,13 @@ fn announce(assembled: &Assembled, listener: &TcpListener) {
         eprintln!("  starting in the background: {}", servers.join(", "));
     }
     assembled.crib.profiles().for_each(|profile| eprintln!("  profile: {url}/{profile}"));
-    eprintln!("\nTo connect Claude Code:\n  claude mcp add --transport http toolcrib {url}\n");
+    let gate = assembled.crib.gate();
+    let admitted = match (gate.authenticates(), gate.requires_authentication()) {
+        (false, _) => "whoever reaches this address, as anonymous",
+        (true, true) => "those with a token or key",
+        (true, false) => "those with a token or key, others as anonymous",
+    };
+    eprintln!("  callers: {admitted}");
+    let header = if gate.requires_authentication() { " --header \"Authorization: Bearer $TOOLCRIB_TOKEN\"" } else { "" };
+    eprintln!("\nTo connect Claude Code:\n  claude mcp add --transport http toolcrib {url}{header}\n");
 }

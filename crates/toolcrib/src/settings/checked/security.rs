@@ -80,9 +80,16 @@ pub struct Issuer {
 pub enum KeysAt {
     /// In the config.
     Here(Keys),
-    /// In a file: a set.
+    /// In a set that is somewhere else.
+    Elsewhere(KeySetAt),
+}
+
+/// Where a key set is.
+#[derive(Debug, Clone)]
+pub enum KeySetAt {
+    /// In a file.
     File(PathBuf),
-    /// At a URL: a set.
+    /// At a URL.
     Url(Url),
 }
 
@@ -272,7 +279,7 @@ fn keys(written: &Jwt, algorithms: Vec<Algorithm>, base: &Path, faults: &mut Fau
                 faults.add(set.fault("name the algorithms that a key set is used with, such as \"algorithms: [RS256]\"; none that takes a secret"));
                 return None;
             }
-            Some((key_set(set, base, faults)?, algorithms))
+            Some((KeysAt::Elsewhere(key_set(set, base, faults)?), algorithms))
         }
         _ => {
             faults.add(written.place.fault("give exactly one of \"secret\", \"publicKey\" and \"jwks\""));
@@ -289,16 +296,16 @@ fn pem(key: &Spanned<String>, base: &Path, faults: &mut Faults) -> Option<String
     fs::read_to_string(&path).map_err(|error| faults.add(key.fault(format!("cannot read {}: {error}", path.display())))).ok()
 }
 
-fn key_set(set: &Spanned<String>, base: &Path, faults: &mut Faults) -> Option<KeysAt> {
+fn key_set(set: &Spanned<String>, base: &Path, faults: &mut Faults) -> Option<KeySetAt> {
     if !set.value.contains("://") {
-        return Some(KeysAt::File(base.join(&set.value)));
+        return Some(KeySetAt::File(base.join(&set.value)));
     }
     let is_local = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     let url = Url::parse(&set.value).ok().filter(|url| url.scheme() == "https" || (url.scheme() == "http" && is_local(url)));
     if url.is_none() {
         faults.add(set.fault("expected the path of a file, or a URL that begins with https:// (http:// only on this machine)"));
     }
-    url.map(KeysAt::Url)
+    url.map(KeySetAt::Url)
 }
 
 fn resource(oauth: &OAuth, public_url: Option<&Spanned<String>>, faults: &mut Faults) -> Option<ProtectedResource> {
