@@ -52,7 +52,14 @@ pub struct Condition {
 #[derive(Debug)]
 struct Part {
     expression: IdedExpr,
-    needs_arguments: bool,
+    /// The variables that it speaks of.
+    speaks_of: Vec<&'static str>,
+}
+
+impl Part {
+    fn needs_arguments(&self) -> bool {
+        self.speaks_of.contains(&"args")
+    }
 }
 
 /// What a condition is judged on.
@@ -63,6 +70,24 @@ pub(crate) struct Facts<'a> {
     pub(crate) name: &'a str,
     pub(crate) door: &'a str,
     pub(crate) address: Option<std::net::IpAddr>,
+}
+
+impl Facts<'_> {
+    fn value_of(self, variable: &str, arguments: Option<&JsonValue>) -> Value {
+        match variable {
+            "args" => arguments.map_or(Value::Null, value),
+            "claims" => map(self.claims),
+            "caller" => record([
+                ("subject", text_value(&self.caller.subject)),
+                ("authority", text_value(&self.caller.authority)),
+                ("roles", Value::List(Arc::new(self.caller.roles.iter().map(|role| text_value(role)).collect()))),
+            ]),
+            _ => {
+                let address = self.address.map(|address| address.to_string()).unwrap_or_default();
+                record([("name", text_value(self.name)), ("door", text_value(self.door)), ("address", text_value(&address))])
+            }
+        }
+    }
 }
 
 /// The kind of a value, as far as it is known before it is there.
@@ -123,7 +148,7 @@ impl Condition {
 
     /// Whether any of it looks at the arguments.
     pub(crate) fn needs_arguments(&self) -> bool {
-        self.parts.iter().any(|part| part.needs_arguments)
+        self.parts.iter().any(Part::needs_arguments)
     }
 
     /// Whether it holds. Without arguments, those parts are judged that do not look at them.
@@ -131,22 +156,13 @@ impl Condition {
     /// # Errors
     /// Why it cannot be judged, as where it speaks of an argument that is not there.
     pub(crate) fn holds(&self, facts: Facts<'_>, arguments: Option<&JsonValue>) -> Result<bool, String> {
+        let judged = || self.parts.iter().filter(|part| arguments.is_some() || !part.needs_arguments());
         let mut context = Context::with_env(Arc::clone(&STANDARD));
-        context.add_variable_from_value("claims", map(facts.claims));
-        let roles: Vec<Value> = facts.caller.roles.iter().map(|role| text_value(role)).collect();
-        let caller = [
-            ("subject", text_value(&facts.caller.subject)),
-            ("authority", text_value(&facts.caller.authority)),
-            ("roles", Value::List(roles.into())),
-        ];
-        context.add_variable_from_value("caller", record(caller));
-        let address = facts.address.map(|address| address.to_string()).unwrap_or_default();
-        let call = [("name", text_value(facts.name)), ("door", text_value(facts.door)), ("address", text_value(&address))];
-        context.add_variable_from_value("call", record(call));
-        if let Some(arguments) = arguments {
-            context.add_variable_from_value("args", value(arguments));
+        // Only what is spoken of is worth being brought along.
+        for variable in VARIABLES.into_iter().filter(|variable| judged().any(|part| part.speaks_of.contains(variable))) {
+            context.add_variable_from_value(variable, facts.value_of(variable, arguments));
         }
-        for part in self.parts.iter().filter(|part| arguments.is_some() || !part.needs_arguments) {
+        for part in judged() {
             match Value::resolve(&part.expression, &context) {
                 Ok(Value::Bool(true)) => {}
                 Ok(Value::Bool(false)) => return Ok(false),
@@ -162,7 +178,11 @@ impl Condition {
 fn split(expression: &IdedExpr, parts: &mut Vec<Part>) {
     match &expression.expr {
         Expr::Call(call) if call.func_name == operators::LOGICAL_AND => call.args.iter().for_each(|operand| split(operand, parts)),
-        _ => parts.push(Part { expression: expression.clone(), needs_arguments: expression.references().has_variable("args") }),
+        _ => {
+            let references = expression.references();
+            let speaks_of = VARIABLES.into_iter().filter(|variable| references.has_variable(*variable)).collect();
+            parts.push(Part { expression: expression.clone(), speaks_of });
+        }
     }
 }
 
