@@ -1,7 +1,8 @@
-//! API keys, and who keeps them.
+//! API keys and secrets of callers, and who keeps them.
 
 use crate::call::CallerId;
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// Knows whom API keys belong to.
 pub trait KeyDirectory: Send + Sync + fmt::Debug {
@@ -10,4 +11,10 @@ pub trait KeyDirectory: Send + Sync + fmt::Debug {
 
     /// The holder of a key, unless it is unknown, expired or revoked. Asked on the way of every call, so it must not block.
     fn holder(&self, key: &str) -> Option<CallerId>;
+}
+
+/// Knows the secrets of callers: what each of them shows to others.
+pub trait Secrets: Send + Sync + fmt::Debug {
+    /// The secret of this name that a caller has, if it has one.
+    fn secret(&self, name: &str, caller: &CallerId) -> Option<Zeroizing<String>>;
 }

@@ -11,7 +11,7 @@
 //! | [`output`] | what comes of a call |
 //! | [`error`] | [`CallError`]: one variant for each way to end without an output |
 //! | [`glob`] | [`Globs`]: names by pattern |
-//! | [`keys`] | [`KeyDirectory`]: whom API keys belong to |
+//! | [`keys`] | [`KeyDirectory`], [`Secrets`]: whom API keys belong to, and what callers have |
 //! | [`audit`] | the [`Record`] of a call, and who keeps it |
 
 pub mod audit;
@@ -29,7 +29,7 @@ pub use call::{Call, CallerId, Kind};
 pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, LogLevel, Progress, Question, Session};
 pub use error::{CallError, causes};
 pub use glob::Globs;
-pub use keys::KeyDirectory;
+pub use keys::{KeyDirectory, Secrets};
 pub use output::{Content, Output, ToolOutput};
 pub use spec::{Annotations, Category, PromptArgument, PromptSpec, Reach, ResourceSpec, Spec, TemplateSpec};
 pub use tool::{BoxFuture, Callable, Input, Tool, Watch, callable, typed};

@@ -15,7 +15,8 @@ pub(crate) const FILE: &str = "toolcrib.db";
 const BUSY: Duration = Duration::from_secs(5);
 
 /// What brings the file from each version to the next.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE audit (
         seq INTEGER PRIMARY KEY,
         id TEXT NOT NULL,
@@ -55,7 +56,17 @@ const MIGRATIONS: [&str; 1] = ["
         revoked_ms INTEGER,
         used_ms INTEGER
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE secret (
+        name TEXT NOT NULL,
+        principal TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        updated_ms INTEGER NOT NULL,
+        PRIMARY KEY (name, principal)
+    ) STRICT;
+",
+];
 
 /// One connection to the file.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What lasts: the audit log and API keys, in one folder. And what need not: the latest records in memory.
+//! What lasts: the audit log, API keys and secrets of callers, in one folder. And what need not: the latest records in memory.
 //!
 //! The folder holds `toolcrib.db` (SQLite) and `toolcrib.key`, from which every other key is derived. Both are for their
 //! owner's eyes only. Several processes may share the folder.
@@ -8,6 +8,7 @@ mod audit;
 mod database;
 mod recent;
 mod secret;
+mod secrets;
 
 pub use api_keys::{ApiKeys, Issued, KeyInfo, NewKey};
 pub use audit::{
@@ -17,6 +18,7 @@ pub use audit::{
     verify::{Broken, Verdict},
 };
 pub use recent::Recent;
+pub use secrets::{CallerSecrets, SecretInfo};
 
 use database::Database;
 use secret::Master;
@@ -107,6 +109,14 @@ impl Store {
     /// [`StoreError`].
     pub fn api_keys(&self) -> Result<Arc<ApiKeys>, StoreError> {
         ApiKeys::open(self.database()?, &self.master)
+    }
+
+    /// The secrets of callers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn secrets(&self) -> Result<Arc<CallerSecrets>, StoreError> {
+        Ok(CallerSecrets::open(self.database()?, &self.master))
     }
 
     /// The records that the filter lets pass, the oldest first.

@@ -2,7 +2,7 @@
 
 use crate::StoreError;
 use ring::{
-    hkdf, hmac,
+    aead, hkdf, hmac,
     signature::{Ed25519KeyPair, KeyPair},
 };
 use std::{
@@ -24,7 +24,12 @@ pub(crate) struct Master {
     pub(crate) digests: hmac::Key,
     /// Stands between a stolen database and the API keys in it.
     pub(crate) api_keys: hmac::Key,
+    /// Seals the secrets of callers.
+    pub(crate) secrets: SecretKey,
 }
+
+/// The key that secrets are sealed with.
+pub(crate) type SecretKey = aead::LessSafeKey;
 
 impl fmt::Debug for Master {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,8 +62,10 @@ impl Master {
             key
         };
         let signer = Ed25519KeyPair::from_seed_unchecked(&derive("audit checkpoints")).expect("any 32 bytes are a seed");
+        let secrets = aead::UnboundKey::new(&aead::AES_256_GCM, &derive("caller secrets")).expect("32 bytes are a key");
+        let secrets = aead::LessSafeKey::new(secrets);
         let mac = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, &derive(purpose));
-        Ok(Self { signer, digests: mac("audit digests"), api_keys: mac("api keys") })
+        Ok(Self { signer, digests: mac("audit digests"), api_keys: mac("api keys"), secrets })
     }
 
     /// The public half of the key that signs checkpoints, for whoever checks them elsewhere.

@@ -262,3 +262,27 @@ async fn keys_are_good_until_they_expire_or_are_revoked() {
     assert!(keys.holder(&issued.key).is_none());
     assert_eq!(keys.list().unwrap().iter().filter(|key| key.revoked.is_some()).count(), 1);
 }
+
+#[tokio::test]
+async fn secrets_open_for_their_owner_alone() {
+    use toolcrib_contract::Secrets;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let secrets = store.secrets().unwrap();
+    let [ann, bob] = ["ann", "bob"].map(|name| CallerId::new("login", name, [""; 0]));
+    secrets.set("github", &ann, "ghp_of-ann").unwrap();
+    secrets.set("github", &bob, "ghp_of-bob").unwrap();
+    secrets.set("github", &ann, "ghp_of-ann-2").unwrap();
+    assert_eq!(secrets.secret("github", &ann).as_deref().map(String::as_str), Some("ghp_of-ann-2"));
+    assert!(secrets.secret("gitlab", &ann).is_none());
+    assert!(secrets.secret("github", &CallerId::new("other", "ann", [""; 0])).is_none(), "another authority's ann is somebody else");
+    for file in ["toolcrib.db", "toolcrib.db-wal"] {
+        let bytes = fs::read(folder.path().join(file)).unwrap();
+        assert!(!bytes.windows(7).any(|window| window == b"ghp_of-"), "{file}");
+    }
+    assert_eq!(secrets.list().unwrap().len(), 2);
+    // A row that is given to somebody else opens for nobody.
+    tamper(folder.path(), "UPDATE secret SET sealed = (SELECT sealed FROM secret WHERE principal = 'login:bob') WHERE principal = 'login:ann'");
+    assert!(secrets.secret("github", &ann).is_none());
+    assert!(secrets.remove("github", &bob).unwrap() && !secrets.remove("github", &bob).unwrap());
+}

@@ -60,7 +60,7 @@ pub(crate) fn assemble(settings: Settings, shown: Credential) -> Result<Assemble
         .gate_config(settings.gate)
         .door_limits(settings.doors)
         .profiles(settings.profiles);
-    let audit = security.audit.clone();
+    let (audit, secrets) = (security.audit.clone(), security.secrets.clone());
     let crib = ready_tools(security.build(builder), settings.ready)?.build();
     security::recount(crib.gate(), &settings.security.audit)?;
     let stop = watch::Sender::new(false);
@@ -69,7 +69,8 @@ pub(crate) fn assemble(settings: Settings, shown: Credential) -> Result<Assemble
     let listener: Arc<dyn Listener> = Arc::new(Publisher { gate: Arc::clone(crib.gate()), reported: Mutex::default() });
     let guard = (!settings.servers.is_empty()).then(|| Arc::new(Guard::start()));
     let mut upstreams = Vec::with_capacity(settings.servers.len());
-    for definition in settings.servers {
+    for mut definition in settings.servers {
+        definition.secrets = secrets.clone();
         let Some(guard) = &guard else { break };
         // Who comes first in the config keeps a name that two claim, whoever connects first.
         crib.gate().publish(source_of(&definition));

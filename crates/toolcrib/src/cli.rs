@@ -9,6 +9,7 @@ mod explain;
 mod key;
 mod list;
 mod read;
+mod secret;
 mod serve;
 mod times;
 mod token;
@@ -64,6 +65,8 @@ enum Command {
     Token(token::Token),
     /// Make, list and revoke API keys.
     Key(key::Key),
+    /// Store, list and remove what callers show to other servers.
+    Secret(secret::Secret),
 }
 
 /// Where a command finds what it works on: a config, run in this process, or a running server.
@@ -145,6 +148,7 @@ pub fn main() -> ExitCode {
             Command::Audit(audit) => audit.run().await,
             Command::Token(token) => token.run(),
             Command::Key(key) => key.run(),
+            Command::Secret(secret) => secret.run(),
         }
     });
     // A read of standard input cannot be broken off; the process must end all the same.

@@ -1,8 +1,8 @@
 //! Where another server is, how to start or reach it, and what of it is offered.
 
-use crate::naming;
+use crate::{binding::Binding, naming};
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
-use toolcrib_contract::{Globs, Json};
+use toolcrib_contract::{Globs, Json, Secrets};
 use toolcrib_wire::{Era, client::http::Endpoint};
 
 /// One other server, as the config names it.
@@ -12,6 +12,11 @@ pub struct Definition {
     pub name: Arc<str>,
     /// How it is reached.
     pub transport: Transport,
+    /// What of that differs from caller to caller: for [`Sharing::PerCaller`] only. The connection by which the server's
+    /// tools are listed goes without.
+    pub bindings: Vec<Binding>,
+    /// Who knows the secrets that the bindings name.
+    pub secrets: Option<Arc<dyn Secrets>>,
     /// What its names begin with here, if anything.
     pub prefix: Option<String>,
     /// What of it is offered, and how that is altered.

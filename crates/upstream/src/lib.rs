@@ -20,6 +20,7 @@
 //! | `private` | connections that single clients have for themselves |
 //! | `watches` | resources whose changes somebody wants to hear of |
 
+mod binding;
 mod child;
 mod curate;
 pub mod definition;
@@ -34,6 +35,7 @@ pub mod supervise;
 mod traffic;
 mod watches;
 
+pub use binding::{Binding, Place, Template, is_secret_name};
 pub use definition::{Alteration, Choice, Definition, Preset, Protocol, Sharing, Transport};
 pub use guard::Guard;
 pub use line::{Line, Status};

@@ -1,6 +1,7 @@
 //! One connection to a server, from start to stop: the same for the one that all share and for those of single clients.
 
 use crate::{
+    binding::{self, Bound},
     child::Child,
     definition::{Definition, Protocol, Transport},
     guard::Guard,
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
-use toolcrib_contract::Json;
+use toolcrib_contract::{CallerId, Json};
 use toolcrib_wire::{
     Era,
     client::{Audience, ClientInfo, ConnectError, Connection, Greeting, http, pipe},
@@ -50,6 +51,8 @@ pub enum Status {
 #[derive(Debug, Clone)]
 pub(crate) struct Connector {
     pub(crate) definition: Arc<Definition>,
+    /// What goes to the server for one caller only.
+    pub(crate) bound: Arc<Bound>,
     pub(crate) client: ClientInfo,
     pub(crate) guard: Arc<Guard>,
     /// The era to try, if it is known or guessed.
@@ -60,6 +63,32 @@ impl Connector {
     /// The same, for a client that can do this.
     pub(crate) fn with_capabilities(&self, capabilities: Json) -> Self {
         Self { client: ClientInfo { capabilities, ..self.client.clone() }, ..self.clone() }
+    }
+
+    /// The same, for one caller.
+    ///
+    /// # Errors
+    /// What the caller lacks, in a sentence.
+    pub(crate) fn for_caller(&self, caller: &CallerId) -> Result<Self, String> {
+        let bound = binding::bind(&self.definition.bindings, caller, self.definition.secrets.as_deref())?;
+        Ok(Self { bound: Arc::new(bound), ..self.clone() })
+    }
+
+    /// How the server is reached, with what is for one caller.
+    fn transport(&self) -> Transport {
+        let mut transport = self.definition.transport.clone();
+        match &mut transport {
+            Transport::Child(command) => {
+                command.env.retain(|(name, _)| !self.bound.variables.iter().any(|(bound, _)| bound == name));
+                command.env.extend(self.bound.variables.iter().cloned());
+            }
+            Transport::Remote(endpoint, _) => {
+                for (name, value) in &self.bound.headers {
+                    endpoint.headers.insert(name.clone(), value.clone());
+                }
+            }
+        }
+        transport
     }
 
     /// Connects within the time that the server has for it. A child that was started is left in the slot, whatever comes
@@ -90,7 +119,7 @@ impl Connector {
 
     async fn open(&self, audience: Arc<dyn Audience>, known: Option<Era>, slot: &mut Option<Child>) -> Result<Connection, ConnectError> {
         let client = self.client.clone();
-        match &self.definition.transport {
+        match &self.transport() {
             Transport::Child(command) => {
                 let started = Child::start(&self.definition.name, command, &self.guard);
                 let (child, pipes) = started.map_err(|error| {

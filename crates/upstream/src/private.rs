@@ -3,6 +3,7 @@
 
 use crate::{
     child::Child,
+    definition::Sharing,
     line::{self, Connector, Line, Status},
     raised,
     traffic::{Conversation, Owner, Traffic, UnderWay},
@@ -16,7 +17,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
-use toolcrib_contract::{CallError, Json};
+use toolcrib_contract::{CallError, CallerId, Json};
 use toolcrib_wire::client::Audience;
 
 /// The most private connections to one server.
@@ -44,6 +45,7 @@ struct Entry {
 /// A connection to be made.
 pub(crate) struct Start {
     capabilities: Json,
+    caller: CallerId,
     traffic: Arc<Traffic>,
     status: watch::Sender<Status>,
     closed: watch::Receiver<bool>,
@@ -99,7 +101,8 @@ impl Private {
         let traffic = Traffic::new(Arc::clone(&self.asks));
         let (status, seen) = watch::channel(Status::Connecting);
         let (open, closed) = watch::channel(false);
-        let start = Start { capabilities: capabilities(), traffic: Arc::clone(&traffic), status, closed };
+        let caller = conversation.context().caller().clone();
+        let start = Start { capabilities: capabilities(), caller, traffic: Arc::clone(&traffic), status, closed };
         self.start.try_send(start).map_err(|_| overloaded)?;
         let under_way = traffic.enter(conversation);
         lines.push(Entry { owner: owner.clone(), traffic, status: seen.clone(), _open: open });
@@ -150,8 +153,14 @@ impl Entry {
 }
 
 /// The life of one private connection. It is not made again: the next call starts another.
-async fn live(connector: Connector, Start { traffic, status, mut closed, .. }: Start) {
+async fn live(connector: Connector, Start { caller, traffic, status, mut closed, .. }: Start) {
     let mut child = None;
+    // What is for one caller goes only where nobody else is.
+    let connector = if connector.definition.sharing == Sharing::PerCaller { connector.for_caller(&caller) } else { Ok(connector) };
+    let connector = match connector {
+        Ok(connector) => connector,
+        Err(reason) => return line::part(&status, None, &reason).await,
+    };
     let reason = tokio::select! {
         reason = connected(&connector, traffic, &status, &mut child) => reason,
         () = raised(&mut closed) => "it is no longer needed".to_owned(),

@@ -92,6 +92,7 @@ impl Upstream {
         let watches = Arc::new(Watches::default());
         let connector = Connector {
             definition: Arc::clone(&definition),
+            bound: Arc::default(),
             client: ClientInfo { capabilities: everything(), ..client },
             guard,
             known_era: Arc::default(),

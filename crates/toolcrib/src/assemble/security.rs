@@ -14,7 +14,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::task::JoinSet;
-use toolcrib_contract::{AuditLog, KeyDirectory};
+use toolcrib_contract::{AuditLog, KeyDirectory, Secrets};
 use toolcrib_edge::http::{Hosts, ProtectedResource};
 use toolcrib_egress::Egress;
 use toolcrib_gate::{Access, Authentication, Credential, Gate, Issuer, Keys, Limit};
@@ -28,6 +28,8 @@ pub(super) struct Security {
     hosts: Hosts,
     resource: Option<ProtectedResource>,
     pub(super) audit: Option<Arc<Audit>>,
+    /// Who knows the secrets of callers.
+    pub(super) secrets: Option<Arc<dyn Secrets>>,
 }
 
 pub(super) fn assemble(all: &Settings, shown: Credential, fresh: &mut JoinSet<()>) -> Result<Security, Fault> {
@@ -56,7 +58,8 @@ pub(super) fn assemble(all: &Settings, shown: Credential, fresh: &mut JoinSet<()
         tracing::warn!("\"auth\" is set and no rule of \"access\" allows anything: nobody can call a tool");
     }
     let access = settings.access.clone().map(|access| (access, settings.limits.clone()));
-    Ok(Security { authentication, access, local, hosts: settings.hosts.clone(), resource, audit })
+    let secrets = store.as_ref().map(Store::secrets).transpose()?.map(|secrets| secrets as Arc<dyn Secrets>);
+    Ok(Security { authentication, access, local, hosts: settings.hosts.clone(), resource, audit, secrets })
 }
 
 impl Security {

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, ffi::OsString, ops::RangeInclusive, path::Path,
 use toolcrib_contract::Globs;
 use toolcrib_edge::http::Profiles;
 use toolcrib_gate::{Config, Names};
-use toolcrib_upstream::{Alteration, Choice, Definition, Preset, Protocol, Sharing, Transport, definition::Command, naming::SEPARATOR};
+use toolcrib_upstream::{Alteration, Binding, Choice, Definition, Place, Preset, Protocol, Sharing, Template, Transport, definition::Command, naming::SEPARATOR};
 use toolcrib_wire::{Era, client::http::Endpoint, server::Limits as DoorLimits};
 
 /// How long a server may take to start.
@@ -169,6 +169,7 @@ fn define(server: &Server, default_prefix: &Prefix, is_only_one: bool, lookup: L
     let sharing = one_of(server.sharing.as_ref(), SHARING, faults).unwrap_or_default();
     let era = one_of(server.era.as_ref(), ERAS, faults).flatten();
     let choice = choice(server, faults);
+    let bindings = bindings(server, sharing, faults);
     let (name, transport) = (name?, transport?);
     let prefix = match prefix {
         Prefix::Word(word) => Some(word),
@@ -177,7 +178,29 @@ fn define(server: &Server, default_prefix: &Prefix, is_only_one: bool, lookup: L
         Prefix::Never => None,
     };
     let max_message_bytes = MAX_MESSAGE_BYTES;
-    Some(Definition { name, transport, prefix, choice, sharing, era, start_timeout, call_timeout, max_message_bytes })
+    let secrets = None;
+    Some(Definition { name, transport, bindings, secrets, prefix, choice, sharing, era, start_timeout, call_timeout, max_message_bytes })
+}
+
+/// What of env and headers is about the caller.
+fn bindings(server: &Server, sharing: Sharing, faults: &mut Faults) -> Vec<Binding> {
+    let mut bindings = Vec::new();
+    let variables = server.env.iter().map(|(name, value)| (Some(Place::Variable(name.clone())), value));
+    let headers = server.headers.iter().map(|(name, value)| (name.parse().ok().map(Place::Header), value));
+    for (to, value) in variables.chain(headers) {
+        match (to, Template::parse(&value.value)) {
+            (Some(to), Ok(Some(template))) if sharing == Sharing::PerCaller => bindings.push(Binding { to, template }),
+            (_, Ok(None)) => {}
+            (_, Ok(Some(_))) => faults.add(value.fault("this differs from caller to caller: say \"sharing: perCaller\" for the server")),
+            (_, Err(fault)) => faults.add(value.fault(fault)),
+        }
+    }
+    bindings
+}
+
+/// Whether a value is about the caller, so that it is no part of what all share.
+fn is_for_caller(value: &Spanned<String>) -> bool {
+    !matches!(Template::parse(&value.value), Ok(None))
 }
 
 fn choice(server: &Server, faults: &mut Faults) -> Choice {
@@ -276,6 +299,9 @@ fn child(server: &Server, command: &Spanned<String>, lookup: Lookup<'_>, faults:
             faults.add(value.fault("the name of a variable must not be empty or hold \"=\""));
         }
         env.retain(|(inherited, _)| inherited.to_str() != Some(key));
+        if is_for_caller(value) {
+            continue;
+        }
         env.push((key.into(), value.value.clone().into()));
     }
     let directory = server.directory.as_ref().map(|directory| server.base.join(&directory.value));
@@ -301,7 +327,7 @@ fn remote(server: &Server, url: &Spanned<String>, faults: &mut Faults) -> Option
         return None;
     }
     let mut headers = http::HeaderMap::new();
-    for (name, value) in &server.headers {
+    for (name, value) in server.headers.iter().filter(|(_, value)| !is_for_caller(value)) {
         if let Some((name, value)) = header_of(name, value, faults) {
             headers.append(name, value);
         }

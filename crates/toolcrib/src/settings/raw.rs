@@ -160,6 +160,9 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
     written
 }
 
+/// How a text gets its values.
+type Expand = fn(&str, &Path, Lookup<'_>) -> Result<String, String>;
+
 struct Reader<'a> {
     lookup: Lookup<'a>,
     faults: &'a mut Faults,
@@ -252,10 +255,10 @@ impl Reader<'_> {
                 "type" => server.kind = self.text(&node),
                 "command" => server.command = self.text(&node),
                 "args" => server.args = self.list(&node),
-                "env" => server.env = self.texts(&node),
+                "env" => server.env = self.texts_for_callers(&node),
                 "cwd" => server.directory = self.text(&node),
                 "url" => server.url = self.text(&node),
-                "headers" => server.headers = self.texts(&node),
+                "headers" => server.headers = self.texts_for_callers(&node),
                 "timeout" => server.timeout_secs = node.scalar("a number of seconds", self.faults),
                 "startTimeout" => server.start_timeout_secs = node.scalar("a number of seconds", self.faults),
                 "enabled" => server.enabled = self.flag(&node),
@@ -345,9 +348,19 @@ impl Reader<'_> {
         entries.into_iter().filter_map(|(key, node)| Some((key, self.text(&node)?))).collect()
     }
 
+    /// The same, where what is about the caller may stand.
+    fn texts_for_callers(&mut self, node: &Node<'_>) -> Vec<(String, Spanned<String>)> {
+        let entries = node.entries(self.faults);
+        entries.into_iter().filter_map(|(key, node)| Some((key, self.expanded(&node, variables::expand_for_callers)?))).collect()
+    }
+
     fn text(&mut self, node: &Node<'_>) -> Option<Spanned<String>> {
+        self.expanded(node, variables::expand)
+    }
+
+    fn expanded(&mut self, node: &Node<'_>, expand: Expand) -> Option<Spanned<String>> {
         let text = node.text(self.faults)?;
-        match variables::expand(&text.value, text.folder(), self.lookup) {
+        match expand(&text.value, text.folder(), self.lookup) {
             Ok(value) => Some(text.with(value)),
             Err(message) => {
                 self.faults.add(text.fault(message));

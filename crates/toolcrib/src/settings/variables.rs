@@ -2,6 +2,7 @@
 
 use super::Lookup;
 use std::{fs, path::Path};
+use toolcrib_upstream::Template;
 
 /// The largest file that a text is taken from.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -13,11 +14,37 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// A sentence that names the variable that is not set, the file that cannot be read, or the expression that is not
 /// understood. Never a value.
 pub(super) fn expand(text: &str, base: &Path, lookup: Lookup<'_>) -> Result<String, String> {
+    expand_around(text, base, lookup, Callers::Refused)
+}
+
+/// The same, but that what is about the caller stays as it is.
+pub(super) fn expand_for_callers(text: &str, base: &Path, lookup: Lookup<'_>) -> Result<String, String> {
+    expand_around(text, base, lookup, Callers::Kept)
+}
+
+/// What becomes of expressions that only a caller gives a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Callers {
+    Kept,
+    Refused,
+}
+
+fn expand_around(text: &str, base: &Path, lookup: Lookup<'_>, callers: Callers) -> Result<String, String> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         expanded.push_str(before);
         let (expression, after) = after.split_once('}').ok_or("\"${\" without its \"}\"")?;
+        if Template::is_about_caller(expression) {
+            if callers == Callers::Kept {
+                expanded.push_str(&format!("${{{expression}}}"));
+                rest = after;
+                continue;
+            }
+            return Err(format!(
+                "\"${{{expression}}}\" differs from caller to caller: it has its place in env and headers of a server with \"sharing: perCaller\""
+            ));
+        }
         if let Some(path) = expression.strip_prefix("file:") {
             expanded.push_str(contents(&base.join(path))?.trim_end_matches(['\n', '\r']));
             rest = after;

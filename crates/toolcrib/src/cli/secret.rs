@@ -1,0 +1,108 @@
+//! `toolcrib secret`.
+
+use super::{Done, Failure, print, settings, store};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use std::{
+    io::{IsTerminal, Read},
+    path::PathBuf,
+};
+use toolcrib_contract::CallerId;
+use toolcrib_store::{CallerSecrets, utc};
+use toolcrib_upstream::is_secret_name;
+use zeroize::Zeroizing;
+
+/// The largest secret.
+const MAX_BYTES: u64 = 16 * 1024;
+
+/// Store, list and remove what callers show to other servers: the values of ${secret:NAME} in the config.
+#[derive(Debug, Args)]
+pub(super) struct Secret {
+    /// The config file. Without it, ./mcp-config.yaml if there is one.
+    #[arg(long, short, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Store a secret, which is read from standard input.
+    Set(Which),
+    /// List the secrets, but for the secrets themselves.
+    List,
+    /// Forget a secret.
+    Remove(Which),
+}
+
+/// One secret of one caller.
+#[derive(Debug, Args)]
+struct Which {
+    /// The name, as in ${secret:NAME}.
+    name: String,
+    /// Whose it is.
+    #[arg(long, value_name = "SUBJECT")]
+    sub: String,
+    /// What vouches for them: the name of an entry of auth.jwt, key, or local. Without it, the only entry of auth.jwt.
+    #[arg(long, value_name = "NAME")]
+    authority: Option<String>,
+}
+
+impl Secret {
+    pub(super) fn run(self) -> Done {
+        let secrets = store(self.config.as_ref())?.secrets().map_err(Failure::failed)?;
+        match &self.what {
+            What::Set(which) => self.set(&secrets, which),
+            What::List => self.list(&secrets),
+            What::Remove(which) => {
+                let is_gone = secrets.remove(&which.name, &self.owner(which)?).map_err(Failure::failed)?;
+                if is_gone { Ok(()) } else { Err(Failure::failed(format_args!("there is no secret {:?} of {}", which.name, which.sub))) }
+            }
+        }
+    }
+
+    fn set(&self, secrets: &CallerSecrets, which: &Which) -> Done {
+        if !is_secret_name(&which.name) {
+            return Err(Failure::usage("a secret's name has at most 64 letters, digits, \".\", \"-\" and \"_\""));
+        }
+        let owner = self.owner(which)?;
+        let mut input = std::io::stdin();
+        if input.is_terminal() {
+            return Err(Failure::usage("the secret is read from standard input, so that it is in no history: pipe it in, or use < FILE"));
+        }
+        let mut text = Zeroizing::new(String::new());
+        input.by_ref().take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| Failure::usage(format_args!("standard input: {error}")))?;
+        let secret = text.trim_end_matches(['\n', '\r']);
+        if secret.is_empty() || text.len() as u64 > MAX_BYTES {
+            return Err(Failure::usage(format_args!("a secret has 1 to {MAX_BYTES} bytes")));
+        }
+        secrets.set(&which.name, &owner, secret).map_err(Failure::failed)
+    }
+
+    fn list(&self, secrets: &CallerSecrets) -> Done {
+        let secrets = secrets.list().map_err(Failure::failed)?;
+        if self.json {
+            let secrets: Vec<_> = secrets.iter().map(|secret| json!({"name": secret.name, "owner": secret.principal, "updated": utc(secret.updated)})).collect();
+            print(json!({ "secrets": secrets }));
+        } else {
+            secrets.iter().for_each(|secret| print(format_args!("{}  {}  {}", secret.name, secret.principal, utc(secret.updated))));
+        }
+        Ok(())
+    }
+
+    fn owner(&self, which: &Which) -> Result<CallerId, Failure> {
+        let issuers = settings(self.config.as_ref())?.security.auth.map(|auth| auth.issuers).unwrap_or_default();
+        let authority = match (&which.authority, issuers.as_slice()) {
+            (Some(authority), _) => authority,
+            (None, [only]) => &only.name,
+            (None, _) => {
+                let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).chain(["key", "local"]).collect();
+                return Err(Failure::usage(format_args!("who vouches for {}? say --authority with one of {}", which.sub, names.join(", "))));
+            }
+        };
+        Ok(CallerId::new(authority, &which.sub, [""; 0]))
+    }
+}

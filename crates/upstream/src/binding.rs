@@ -1,0 +1,184 @@
+//! Values that differ from caller to caller: part of the environment of a child, or of the headers to a remote.
+
+use http::{HeaderName, HeaderValue};
+use std::{ffi::OsString, fmt};
+use toolcrib_contract::{CallerId, Secrets};
+use zeroize::Zeroizing;
+
+/// Where a value goes that differs from caller to caller.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    /// Where it goes.
+    pub to: Place,
+    /// What it is made of.
+    pub template: Template,
+}
+
+/// Where a value goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Into a variable of a child's environment.
+    Variable(String),
+    /// Into a header of every request.
+    Header(HeaderName),
+}
+
+/// A text with places for what is known of a caller: `${caller.subject}`, `${caller.authority}`, `${secret:NAME}`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Template(Vec<Piece>);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Subject,
+    Authority,
+    Secret(String),
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = self.0.iter().filter_map(|piece| match piece {
+            // What stands around may be a secret of the config.
+            Piece::Text(_) => None,
+            Piece::Subject => Some("caller.subject".to_owned()),
+            Piece::Authority => Some("caller.authority".to_owned()),
+            Piece::Secret(name) => Some(format!("secret:{name}")),
+        });
+        f.debug_list().entries(named).finish()
+    }
+}
+
+impl Template {
+    /// Whether an expression between `${` and `}` speaks of the caller.
+    #[must_use]
+    pub fn is_about_caller(expression: &str) -> bool {
+        expression.starts_with("caller.") || expression.starts_with("secret:")
+    }
+
+    /// Reads a text. `None` if there is nothing of the caller's in it.
+    ///
+    /// # Errors
+    /// What is not known of a caller, in a sentence.
+    pub fn parse(text: &str) -> Result<Option<Self>, String> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let Some((expression, after)) = after.split_once('}') else { break };
+            if !before.is_empty() {
+                pieces.push(Piece::Text(before.to_owned()));
+            }
+            pieces.push(match (expression, expression.strip_prefix("secret:")) {
+                ("caller.subject" | "caller.sub", _) => Piece::Subject,
+                ("caller.authority", _) => Piece::Authority,
+                (_, Some(name)) if is_secret_name(name) => Piece::Secret(name.to_owned()),
+                _ => {
+                    return Err(format!(
+                        "\"${{{expression}}}\" is not known of a caller; known are ${{caller.subject}}, ${{caller.authority}} and ${{secret:NAME}}"
+                    ));
+                }
+            });
+            rest = after;
+        }
+        if pieces.iter().all(|piece| matches!(piece, Piece::Text(_))) {
+            return Ok(None);
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(rest.to_owned()));
+        }
+        Ok(Some(Self(pieces)))
+    }
+
+    /// The text for this caller.
+    fn fill(&self, caller: &CallerId, secrets: Option<&dyn Secrets>) -> Result<Zeroizing<String>, String> {
+        let mut text = Zeroizing::new(String::new());
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(fixed) => text.push_str(fixed),
+                Piece::Subject => text.push_str(&caller.subject),
+                Piece::Authority => text.push_str(&caller.authority),
+                Piece::Secret(name) => {
+                    let secret = secrets.and_then(|secrets| secrets.secret(name, caller)).ok_or_else(|| missing(name, caller))?;
+                    text.push_str(&secret);
+                }
+            }
+        }
+        Ok(text)
+    }
+}
+
+fn missing(name: &str, caller: &CallerId) -> String {
+    let CallerId { subject, authority, .. } = caller;
+    format!("there is no secret {name:?} for {subject}: `toolcrib secret set {name} --sub {subject} --authority {authority}` stores one")
+}
+
+/// Whether something can be the name of a secret.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+/// The values of bindings for one caller.
+#[derive(Default)]
+pub(crate) struct Bound {
+    pub(crate) variables: Vec<(OsString, OsString)>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bound({} values)", self.variables.len() + self.headers.len())
+    }
+}
+
+/// Fills every binding for a caller.
+///
+/// # Errors
+/// What is missing, in a sentence that names no secret.
+pub(crate) fn bind(bindings: &[Binding], caller: &CallerId, secrets: Option<&dyn Secrets>) -> Result<Bound, String> {
+    let mut bound = Bound::default();
+    for Binding { to, template } in bindings {
+        let value = template.fill(caller, secrets)?;
+        match to {
+            Place::Variable(name) if value.contains('\0') => return Err(format!("the value for the variable {name} holds a NUL")),
+            Place::Variable(name) => bound.variables.push((name.into(), value.as_str().into())),
+            Place::Header(name) => {
+                let header = HeaderValue::from_str(&value);
+                let mut header = header.map_err(|_| format!("the value for the header {name} holds characters that none may"))?;
+                header.set_sensitive(true);
+                bound.headers.push((name.clone(), header));
+            }
+        }
+    }
+    Ok(bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Known;
+
+    impl Secrets for Known {
+        fn secret(&self, name: &str, caller: &CallerId) -> Option<Zeroizing<String>> {
+            (name == "git" && &*caller.subject == "ann").then(|| Zeroizing::new("s3cret".into()))
+        }
+    }
+
+    #[test]
+    fn values_are_filled_for_each_caller() {
+        let [ann, bob] = ["ann", "bob"].map(|name| CallerId::new("login", name, [""; 0]));
+        let template = Template::parse("Bearer ${secret:git} as ${caller.subject}@${caller.authority}!").unwrap().unwrap();
+        assert_eq!(*template.fill(&ann, Some(&Known)).unwrap(), "Bearer s3cret as ann@login!");
+        assert!(template.fill(&bob, Some(&Known)).unwrap_err().contains("no secret \"git\" for bob: `toolcrib secret set git --sub bob"));
+        assert!(template.fill(&ann, None).is_err());
+        assert_eq!(format!("{template:?}"), r#"["secret:git", "caller.subject", "caller.authority"]"#);
+        assert_eq!(Template::parse("nothing here").unwrap(), None);
+        for unknown in ["${caller.name}", "${secret:}", "${secret:a b}"] {
+            assert!(Template::parse(unknown).unwrap_err().contains("is not known of a caller"), "{unknown}");
+        }
+        let header = Binding { to: Place::Header(HeaderName::from_static("x-user")), template: Template::parse("${caller.sub}").unwrap().unwrap() };
+        let evil = CallerId::new("login", "ann\r\nx-admin: 1", [""; 0]);
+        assert!(bind(&[header], &evil, None).is_err(), "nobody smuggles a header in by a name");
+    }
+}
