@@ -1,6 +1,6 @@
 //! Who may come in, and what they find: by HTTP, by stdio, on the command line.
 
-use crate::support::{Folder, Http, Reply, Running, Server, legacy, modern, toolcrib, wait_for};
+use crate::support::{Folder, Http, Reply, Running, Server, legacy, modern, scripted, text_of, toolcrib, wait_for};
 use serde_json::{Value, json};
 use std::{io::Write, process::Stdio};
 
@@ -308,23 +308,97 @@ fn explanations_and_tests_tell_which_rule_decides() {
 }
 
 #[test]
-fn keys_of_an_issuer_are_fetched_rotated_and_not_asked_for_by_everybody() {
+fn keys_of_an_issuer_are_fetched_and_not_asked_for_by_everybody() {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as B64};
+    use ring::signature::{Ed25519KeyPair, KeyPair};
     use toolcrib_testkit::{Served, Site};
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let set = |id: &str| json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": id, "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}).to_string();
-    let site = runtime.block_on(Site::serve(move |_| Served::json(set("one"))));
+    let pair = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8(pair.as_ref()).unwrap();
+    let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": B64.encode(pair.public_key())}]}).to_string();
+    let site = runtime.block_on(Site::serve(move |_| Served::json(set.clone())));
     let mut config = closed();
     config["auth"]["jwt"] = json!([{"jwks": site.url("127.0.0.1", "/jwks.json"), "algorithms": ["EdDSA"], "issuer": "i", "audience": "a"}]);
     let server = Server::with(&config);
-    let header = |id: &str| format!(r#"{{"alg":"EdDSA","kid":"{id}"}}"#);
-    let encode = |text: &str| {
-        use base64::Engine;
-        base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(text)
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({"iss": "i", "aud": "a", "sub": "ann", "exp": now + 600, "roles": ["user"]});
+    let token = |key: &str| {
+        let signed = format!("{}.{}", B64.encode(json!({"alg": "EdDSA", "kid": key}).to_string()), B64.encode(claims.to_string()));
+        let signature = B64.encode(pair.sign(signed.as_bytes()));
+        format!("{signed}.{signature}")
     };
+    assert_eq!(tools(&bearer(&server.url, &token("one")).modern("tools/list", json!({}))), ["analyze_text", "calculator"]);
     for number in 0..60 {
-        let token = format!("{}.{}.{}", encode(&header(&format!("unknown-{number}"))), encode(r#"{"iss":"i"}"#), encode("no signature"));
-        assert_eq!(bearer(&server.url, &token).modern("tools/list", json!({})).status, 401);
+        assert_eq!(bearer(&server.url, &token(&format!("unknown-{number}"))).modern("tools/list", json!({})).status, 401);
     }
     let asked = site.asked().len();
     assert!((1..=2).contains(&asked), "the keys were asked for {asked} times");
+    let doctor = toolcrib().arg("doctor").current_dir(server.folder()).output().unwrap();
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("well  key set \"jwt\": 1 key(s)"), "{doctor:?}");
+    // The issuer is gone; its keys are still known.
+    drop(site);
+    drop(runtime);
+    assert_eq!(bearer(&server.url, &token("one")).modern("tools/list", json!({})).status, 200);
+    let doctor = toolcrib().arg("doctor").current_dir(server.folder()).output().unwrap();
+    assert_eq!(doctor.status.code(), Some(3), "{doctor:?}");
+}
+
+#[test]
+fn each_caller_reaches_a_server_with_what_is_theirs() {
+    use toolcrib_testkit::{Served, Site};
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let site = runtime.block_on(Site::serve(|_| Served::new(404, "no MCP here")));
+    let mut child = scripted(&[]);
+    child["sharing"] = json!("perCaller");
+    child["env"] = json!({"GITHUB_TOKEN": "${secret:github}", "WHO": "${caller.subject} of ${caller.authority}", "FIXED": "the same"});
+    let remote = json!({"url": site.url("127.0.0.1", "/mcp"), "sharing": "perCaller", "headers": {"X-User": "${caller.subject}"}});
+    let mut config = team();
+    config["mcpServers"] = json!({"s": child, "r": remote});
+    config["access"]["rules"][1]["allow"] = json!(["s__env"]);
+    let server = Server::with(&config);
+    let folder = server.folder();
+    let run = |args: &[&str], input: &str| {
+        let mut command = toolcrib();
+        command.args(args).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    };
+    for name in ["ann", "bob"] {
+        assert_eq!(run(&["secret", "set", "github", "--sub", name], &format!("ghp_of-{name}\n")), (Some(0), String::new()));
+    }
+    let (_, listed) = run(&["secret", "list"], "");
+    assert!(listed.contains("github  jwt:ann") && !listed.contains("ghp_"), "{listed}");
+    let token = |name: &str| run(&["token", "--sub", name, "--role", "user"], "").1.trim().to_owned();
+    let tokens = ["ann", "bob", "cid"].map(token);
+    wait_for("the tool", || tools(&bearer(&server.url, &tokens[0]).modern("tools/list", json!({}))).contains(&"s__env".to_owned()).then_some(()));
+    let env = |token: &str, variable: &str| {
+        text_of(&bearer(&server.url, token).modern("tools/call", json!({"name": "s__env", "arguments": {"text": variable}})).json())
+    };
+    assert_eq!(env(&tokens[0], "GITHUB_TOKEN"), Ok("ghp_of-ann".into()));
+    assert_eq!(env(&tokens[1], "GITHUB_TOKEN"), Ok("ghp_of-bob".into()));
+    assert_eq!(env(&tokens[0], "WHO"), Ok("ann of jwt".into()));
+    assert_eq!(env(&tokens[1], "FIXED"), Ok("the same".into()));
+    let missing = env(&tokens[2], "GITHUB_TOKEN").unwrap_err();
+    assert!(missing.contains("there is no secret \"github\" for cid: `toolcrib secret set github --sub cid --authority jwt`"), "{missing}");
+    // What a caller shows to us goes to nobody else, and what is a caller's not to the connection that lists.
+    wait_for("the remote to be asked", || (!site.asked().is_empty()).then_some(()));
+    for asked in site.asked() {
+        assert_eq!((asked.header("authorization"), asked.header("x-user")), (None, None), "{asked:?}");
+    }
+    let (code, said) = run(&["secret", "remove", "github", "--sub", "cid"], "");
+    assert!(code == Some(1) && said.contains("no secret \"github\" of cid"), "{said}");
+
+    let wrong = Folder::new();
+    for (server, expected) in [
+        (json!({"command": "x", "env": {"A": "${secret:a}"}}), "sharing: perCaller"),
+        (json!({"command": "x", "sharing": "perCaller", "env": {"A": "${caller.name}"}}), "is not known of a caller"),
+        (json!({"command": "x", "sharing": "perCaller", "args": ["${caller.sub}"]}), "it has its place in env and headers"),
+    ] {
+        wrong.config(&json!({"mcpServers": {"s": server}}));
+        let output = toolcrib().arg("check").current_dir(wrong.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.code() == Some(1) && said.contains(expected), "{server}: {said}");
+    }
 }
