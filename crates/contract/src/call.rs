@@ -87,6 +87,18 @@ impl CallerId {
         Self { authority: authority.into(), subject: subject.into(), roles: roles.into(), principal }
     }
 
+    /// Whether a text can be somebody's name: not blank, at most 256 bytes, no control characters.
+    #[must_use]
+    pub fn is_subject(text: &str) -> bool {
+        !text.trim().is_empty() && text.len() <= 256 && !text.chars().any(char::is_control)
+    }
+
+    /// Whether a text can be somebody's role: one word of at most 128 bytes; not `*`, which stands for everyone.
+    #[must_use]
+    pub fn is_role(text: &str) -> bool {
+        !text.is_empty() && text != "*" && text.len() <= 128 && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+    }
+
     /// Whoever shows nothing.
     #[must_use]
     pub fn anonymous() -> Self {

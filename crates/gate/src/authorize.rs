@@ -10,7 +10,7 @@ mod rules;
 pub use condition::Condition;
 pub use limits::Limit;
 pub(crate) use condition::Facts;
-pub(crate) use limits::Limits;
+pub(crate) use limits::{Asker, Limits};
 pub(crate) use rules::Says;
 pub use rules::{Access, Decision, EVERYONE, Names, Rule};
 

@@ -3,7 +3,7 @@
 use crate::{
     Gate,
     authenticate::Assumed,
-    authorize::{self, Access, Condition, Decision, Says},
+    authorize::{self, Access, Asker, Condition, Decision, Says},
     validate,
 };
 use std::{sync::Arc, time::SystemTime};
@@ -52,7 +52,8 @@ impl Gate {
         let (kind, name) = (call.kind, &*call.name);
         let roles = caller.id().roles.join(", ");
         let who = format!("{} with {}", caller.id().principal(), if roles.is_empty() { "no roles".into() } else { format!("the roles {roles}") });
-        explanation.add("authenticate", vec![format!("taken to be {who}")], None);
+        let at = origin.address.map(|address| format!(", from {address}")).unwrap_or_default();
+        explanation.add("authenticate", vec![format!("taken to be {who}"), format!("at the door {}{at}", origin.door)], None);
         let visible = authorize::visible(self.access.as_ref(), self.catalogue(), caller, origin, None);
         let found = visible.find(kind, name);
         let facts = authorize::facts(caller, origin, name);
@@ -84,17 +85,16 @@ impl Gate {
             let reasons = if has_arguments { opinions(access, kind, facts, Some(&arguments)) } else { vec!["depends on the arguments".into()] };
             let stopped = decision.is_some_and(|decision| !decision.is_allowed());
             let refusal = CallError::Forbidden { kind, name: name.into(), scopes: Box::default() };
-            if !explanation.add("agree", reasons, stopped.then_some(&refusal)) {
+            if !explanation.add("authorize the arguments", reasons, stopped.then_some(&refusal)) {
                 return explanation;
             }
         }
-        let used = self.limits.used(caller.id(), kind, name, SystemTime::now());
-        let reasons: Vec<String> =
-            used.iter().map(|(limit, window, calls)| format!("{calls} of {limit} calls of this {window} are used")).collect();
-        let reasons = if used.is_empty() { vec!["no limit applies".to_owned()] } else { reasons };
-        let reached = used.iter().find(|(limit, _, calls)| calls >= limit);
-        let refusal = reached.map(|(limit, window, _)| CallError::LimitReached { limit: *limit, window, retry_after: std::time::Duration::ZERO });
-        if !explanation.add("limits", reasons, refusal.as_ref()) {
+        let asker = Asker { caller: caller.id(), address: origin.address };
+        let (mut reasons, reached) = self.limits.used(asker, kind, name, SystemTime::now());
+        if reasons.is_empty() {
+            reasons.push("no limit applies".into());
+        }
+        if !explanation.add("limits", reasons, reached.as_ref()) {
             return explanation;
         }
         let timeout = entry.timeout().unwrap_or(self.config.timeout);

@@ -30,8 +30,10 @@ pub use explain::{Explanation, Step};
 pub use validate::{Checked, SchemaFault};
 
 use arc_swap::ArcSwap;
+use authorize::Asker;
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -193,8 +195,8 @@ impl Gate {
     }
 
     /// Counts calls that were made before this process began, so that limits outlast it.
-    pub fn recount(&self, caller: &CallerId, kind: Kind, name: &str, at: SystemTime, calls: u64) {
-        self.limits.recount(caller, kind, name, at, calls);
+    pub fn recount(&self, caller: &CallerId, address: Option<IpAddr>, kind: Kind, name: &str, at: SystemTime, calls: u64) {
+        self.limits.recount(Asker { caller, address }, kind, name, at, calls);
     }
 
     /// Whether limits are set, so that what was called before is of interest.

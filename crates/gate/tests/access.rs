@@ -181,7 +181,7 @@ async fn limits_hold_across_calls_and_count_nothing_that_was_refused() {
     let limit = Limit { roles: vec![EVERYONE.into()], names: tools(&["user_data"]), per_minute: None, per_day: Some(3) };
     let ruled = ruled(vec![allow(&[EVERYONE], &["user_data", "public_info"])], vec![limit]);
     let ann = ruled.caller(&["user"]).await;
-    ruled.gate.recount(ann.id(), Kind::Tool, "user_data", SystemTime::now(), 1);
+    ruled.gate.recount(ann.id(), None, Kind::Tool, "user_data", SystemTime::now(), 1);
     for _ in 0..2 {
         ruled.tool(&["user"], "user_data", "{}").await.unwrap();
         ruled.tool(&["user"], "admin_database", "{}").await.unwrap_err();

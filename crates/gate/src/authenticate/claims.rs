@@ -8,11 +8,10 @@ use std::{
 };
 use toolcrib_contract::CallerId;
 
-/// The longest subject.
-const MAX_SUBJECT_BYTES: usize = 256;
-/// The longest name of a role, and the most of them.
-const MAX_ROLE_BYTES: usize = 128;
+/// The most roles of one caller.
 const MAX_ROLES: usize = 256;
+/// Claims that are words separated by blanks (RFC 9068, section 2.2.3; `scp` as some issuers have it).
+const WORDS: [&str; 2] = ["scope", "scp"];
 
 /// What the claims of a token must be.
 #[derive(Debug, Clone)]
@@ -57,11 +56,13 @@ impl Demands {
             Some(Value::String(subject)) => subject.as_str(),
             _ => return Err("the claim that names the caller is missing or no text"),
         };
-        if subject.trim().is_empty() || subject.len() > MAX_SUBJECT_BYTES || subject.chars().any(char::is_control) {
+        if !CallerId::is_subject(subject) {
             return Err("the claim that names the caller is empty, too long or holds control characters");
         }
-        let mut roles = self.named_roles(&claims)?;
-        roles.extend(scopes(&claims)?);
+        let mut roles = if WORDS.contains(&&*self.roles) { Vec::new() } else { self.named_roles(&claims)? };
+        for name in WORDS.iter().filter(|name| **name == "scope" || **name == self.roles) {
+            roles.extend(words(&claims, name)?);
+        }
         if roles.len() > MAX_ROLES {
             return Err("the token has too many roles");
         }
@@ -117,25 +118,21 @@ impl Demands {
         });
         let Some(found) = found else { return Ok(Vec::new()) };
         let list = found.as_array().ok_or("the roles are no list of texts")?;
-        let named = list.iter().map(|role| role.as_str().filter(|role| is_role(role)).map(str::to_owned));
+        let named = list.iter().map(|role| role.as_str().filter(|role| CallerId::is_role(role)).map(str::to_owned));
         named.collect::<Option<_>>().ok_or("the roles are no list of texts")
     }
 }
 
-/// The words of `scope` (RFC 6749, section 3.3; RFC 9068, section 2.2.3).
-fn scopes(claims: &Map<String, Value>) -> Result<Vec<String>, &'static str> {
-    match claims.get("scope") {
-        None => Ok(Vec::new()),
-        Some(Value::String(scope)) if scope.split(' ').all(|word| word.is_empty() || is_role(word)) => {
-            Ok(scope.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect())
-        }
-        Some(_) => Err("scope is no text of words"),
-    }
-}
-
-/// Whether something can be the name of a role. `*` stands for everyone and is nobody's own.
-fn is_role(role: &str) -> bool {
-    !role.is_empty() && role != "*" && role.len() <= MAX_ROLE_BYTES && !role.chars().any(|c| c.is_control() || c.is_whitespace())
+/// The words of a claim; some issuers write them as a list.
+fn words(claims: &Map<String, Value>, name: &str) -> Result<Vec<String>, &'static str> {
+    let words: Vec<&str> = match claims.get(name) {
+        None => Vec::new(),
+        Some(Value::String(text)) => text.split(' ').filter(|word| !word.is_empty()).collect(),
+        Some(Value::Array(words)) if name == "scp" => words.iter().map(|word| word.as_str().unwrap_or_default()).collect(),
+        Some(_) => return Err("scope is no text of words"),
+    };
+    let are_roles = words.iter().all(|word| CallerId::is_role(word));
+    if are_roles { Ok(words.into_iter().map(str::to_owned).collect()) } else { Err("scope is no text of words") }
 }
 
 /// A date in seconds since 1970, as a number (RFC 7519, "NumericDate"). What is none is a fault, not an absence.

@@ -183,7 +183,13 @@ impl PublicKey {
         let label = pem.trim_start();
         if !label.starts_with("-----BEGIN PUBLIC KEY-----") {
             let found = if label.contains("PRIVATE KEY") {
-                "a private key, which has no business here: take its public half (openssl pkey -pubout)"
+                "a private key, which has no business here: take its public half (openssl pkey -in FILE -pubout)"
+            } else if label.contains("BEGIN CERTIFICATE") {
+                "a certificate: take its key (openssl x509 -in FILE -pubkey -noout)"
+            } else if label.contains("BEGIN RSA PUBLIC KEY") {
+                "the older form of an RSA key: turn it (openssl rsa -RSAPublicKey_in -in FILE -pubout)"
+            } else if label.starts_with("ssh-") {
+                "a key of ssh: turn it (ssh-keygen -e -m PKCS8 -f FILE)"
             } else {
                 "something else"
             };
@@ -253,8 +259,8 @@ struct Listed {
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
     named: HashMap<String, Listed>,
-    /// The only key, for tokens that name none.
-    only: Option<Listed>,
+    /// All keys, for tokens that name none.
+    all: Vec<Listed>,
 }
 
 #[derive(Deserialize)]
@@ -290,7 +296,6 @@ impl KeySet {
             return Err(KeyFault(format!("the key set holds {} keys; at most {MAX_KEYS} are taken", keys.len())));
         }
         let mut set = Self::default();
-        let mut usable = Vec::new();
         for key in keys {
             let Ok(key) = serde_json::from_value::<WrittenKey>(key) else { continue };
             if key.kty == "oct" {
@@ -302,30 +307,25 @@ impl KeySet {
             {
                 return Err(fault("two keys of the set have one \"kid\""));
             }
-            usable.push(listed);
+            set.all.push(listed);
         }
-        match usable.as_slice() {
-            [] => return Err(fault("the key set holds no key for signatures that can be used")),
-            [only] => set.only = Some(only.clone()),
-            _ => {}
-        }
-        Ok(set)
+        if set.is_empty() { Err(fault("the key set holds no key for signatures that can be used")) } else { Ok(set) }
     }
 
-    /// The key of this name, or the only one where a token names none, if it may be used with the algorithm.
+    /// The key of this name, or the only one that fits where a token names none, if it may be used with the algorithm.
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&PublicKey> {
-        let listed = match id {
-            Some(id) => self.named.get(id),
-            None => self.only.as_ref(),
-        }?;
-        let fits = listed.algorithm.is_none_or(|only| only == algorithm) && listed.key.goes_with(algorithm);
-        fits.then_some(&listed.key)
+        let fits = |listed: &&Listed| listed.algorithm.is_none_or(|only| only == algorithm) && listed.key.goes_with(algorithm);
+        let Some(id) = id else {
+            let mut fitting = self.all.iter().filter(fits);
+            return fitting.next().filter(|_| fitting.next().is_none()).map(|listed| &listed.key);
+        };
+        self.named.get(id).filter(fits).map(|listed| &listed.key)
     }
 
-    /// How many keys have a name, or whether there is the one that needs none.
+    /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.named.len().max(usize::from(self.only.is_some()))
+        self.all.len()
     }
 
     /// Whether there is no key: never so for a set that was read.

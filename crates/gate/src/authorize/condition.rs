@@ -123,7 +123,7 @@ impl Condition {
         if text.len() > MAX_BYTES {
             return Err(format!("a condition may have {MAX_BYTES} bytes, this one has {}", text.len()));
         }
-        let program = Program::compile(text).map_err(|errors| format!("this is not CEL: {}", one_line(&errors.to_string())))?;
+        let program = Program::compile(text).map_err(|errors| not_cel(text, &errors.to_string()))?;
         let expression = program.expression();
         Checker::default().check_whole(expression)?;
         let mut parts = Vec::new();
@@ -148,7 +148,12 @@ impl Condition {
 
     /// Whether any of it looks at the arguments.
     pub(crate) fn needs_arguments(&self) -> bool {
-        self.parts.iter().any(Part::needs_arguments)
+        self.speaks_of("args")
+    }
+
+    /// Whether any of it looks at this variable.
+    pub(crate) fn speaks_of(&self, variable: &str) -> bool {
+        self.parts.iter().any(|part| part.speaks_of.contains(&variable))
     }
 
     /// Whether it holds. Without arguments, those parts are judged that do not look at them.
@@ -402,6 +407,14 @@ fn map(members: &serde_json::Map<String, JsonValue>) -> Value {
 fn record<const N: usize>(fields: [(&str, Value); N]) -> Value {
     let fields: HashMap<Key, Value> = fields.into_iter().map(|(key, value)| (Key::String(Arc::new(key.to_owned())), value)).collect();
     Value::Map(cel::objects::Map { map: Arc::new(fields) })
+}
+
+/// What is wrong in the words of the parser, as far as these help.
+fn not_cel(text: &str, told: &str) -> String {
+    let first = told.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let told = first.split(" expecting ").next().unwrap_or(first).trim_start_matches("ERROR: ");
+    let compares = text.replace("==", "").replace("!=", "").replace("<=", "").replace(">=", "").contains('=');
+    format!("this is not CEL: {}{}", one_line(told), if compares { "; to compare, write ==" } else { "" })
 }
 
 fn one_line(text: &str) -> String {

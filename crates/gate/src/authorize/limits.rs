@@ -7,6 +7,7 @@ use super::rules::{EVERYONE, Names};
 use crate::validate::Checked;
 use std::{
     collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -55,7 +56,17 @@ impl Window {
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     limits: Vec<Limit>,
-    counters: Mutex<HashMap<(usize, Window, String), Counter>>,
+    counters: Mutex<Counters>,
+}
+
+/// What is counted together: a limit, its window, and whose calls.
+type Key = (usize, Window, String);
+
+#[derive(Debug, Default)]
+struct Counters {
+    of: HashMap<Key, Counter>,
+    /// The minute in which those of windows that are over were last taken out.
+    swept: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +74,30 @@ struct Counter {
     /// The number of the window since 1970.
     number: u64,
     calls: u64,
+}
+
+/// Somebody who calls, and from where: those who are nobody are told apart by their addresses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) caller: &'a CallerId,
+    pub(crate) address: Option<IpAddr>,
+}
+
+impl Asker<'_> {
+    fn key(self) -> String {
+        match self.address {
+            Some(address) if *self.caller == CallerId::anonymous() => format!("{}@{}", self.caller.principal(), network(address)),
+            _ => self.caller.principal().to_string(),
+        }
+    }
+}
+
+/// The address, or the part of it that one household or machine has (RFC 6177).
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address @ IpAddr::V4(_) => address,
+    }
 }
 
 impl Limits {
@@ -76,81 +111,93 @@ impl Limits {
 
     /// Counts a call, unless one of the limits that it falls under is reached: then none of them counts it.
     pub(crate) fn admit(&self, Checked { permitted }: &Checked) -> Result<(), CallError> {
-        self.count(permitted.caller.id(), permitted.call.kind, &permitted.call.name, SystemTime::now())
-    }
-
-    fn count(&self, caller: &CallerId, kind: Kind, name: &str, now: SystemTime) -> Result<(), CallError> {
-        if self.limits.is_empty() {
+        if self.is_empty() {
             return Ok(());
         }
+        let asker = Asker { caller: permitted.caller.id(), address: permitted.origin.address };
+        self.count(asker, permitted.call.kind, &permitted.call.name, SystemTime::now())
+    }
+
+    fn count(&self, asker: Asker<'_>, kind: Kind, name: &str, now: SystemTime) -> Result<(), CallError> {
         let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let due: Vec<_> = self.due(caller, kind, name).collect();
-        for (index, window, limit) in &due {
-            let number = since_1970.as_secs() / window.seconds();
-            let counter = counters.get(&(*index, *window, caller.principal().to_string()));
-            // A clock that was set back opens no window anew.
-            if counter.is_some_and(|counter| counter.number >= number && counter.calls >= *limit) {
-                let ends = Duration::from_secs((number + 1) * window.seconds());
-                return Err(CallError::LimitReached { limit: *limit, window: window.name(), retry_after: ends - since_1970 });
-            }
+        let due = self.due(asker, kind, name);
+        if let Some(reached) = due.iter().find_map(|(key, limit)| counters.reached(key, *limit, since_1970)) {
+            return Err(reached);
         }
-        for (index, window, _) in due {
-            counter(&mut counters, (index, window, caller), since_1970).calls += 1;
+        for (key, _) in due {
+            counters.counter(key, since_1970).calls += 1;
         }
         Ok(())
     }
 
     /// Counts what was done before, by whoever has the records of it.
-    pub(crate) fn recount(&self, caller: &CallerId, kind: Kind, name: &str, at: SystemTime, calls: u64) {
+    pub(crate) fn recount(&self, asker: Asker<'_>, kind: Kind, name: &str, at: SystemTime, calls: u64) {
         let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        for (index, window, _) in self.due(caller, kind, name) {
-            let counter = counter(&mut counters, (index, window, caller), since_1970);
-            if counter.number == since_1970.as_secs() / window.seconds() {
+        for (key, _) in self.due(asker, kind, name) {
+            let number = since_1970.as_secs() / key.1.seconds();
+            let counter = counters.counter(key, since_1970);
+            if counter.number == number {
                 counter.calls = counter.calls.saturating_add(calls);
             }
         }
     }
 
-    /// How much is used of the limits that a call would fall under: the limit, its window, the calls.
-    pub(crate) fn used(&self, caller: &CallerId, kind: Kind, name: &str, now: SystemTime) -> Vec<(u64, &'static str, u64)> {
-        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    /// How much is used of the limits that a call would fall under, in words, and the refusal if one is reached.
+    pub(crate) fn used(&self, asker: Asker<'_>, kind: Kind, name: &str, now: SystemTime) -> (Vec<String>, Option<CallError>) {
+        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let calls = |index: usize, window: Window| {
-            let counter = counters.get(&(index, window, caller.principal().to_string()));
-            counter.filter(|counter| counter.number >= since_1970 / window.seconds()).map_or(0, |counter| counter.calls)
-        };
-        self.due(caller, kind, name).map(|(index, window, limit)| (limit, window.name(), calls(index, window))).collect()
+        let due = self.due(asker, kind, name);
+        let reached = due.iter().find_map(|(key, limit)| counters.reached(key, *limit, since_1970));
+        let said = due.iter().map(|(key, limit)| {
+            format!("{} of {limit} calls of this {} are used", counters.calls(key, since_1970), key.1.name())
+        });
+        (said.collect(), reached)
     }
 
-    /// The limits that a call falls under.
-    fn due(&self, caller: &CallerId, kind: Kind, name: &str) -> impl Iterator<Item = (usize, Window, u64)> {
-        let applies = move |limit: &Limit| {
-            limit.names.include(kind, name) && limit.roles.iter().any(|role| &**role == EVERYONE || caller.has_role(role))
+    /// What a call counts into, and how much of it there may be.
+    fn due(&self, asker: Asker<'_>, kind: Kind, name: &str) -> Vec<(Key, u64)> {
+        let applies = |limit: &Limit| {
+            limit.names.include(kind, name) && limit.roles.iter().any(|role| &**role == EVERYONE || asker.caller.has_role(role))
         };
-        self.limits.iter().enumerate().filter(move |(_, limit)| applies(limit)).flat_map(|(index, limit)| {
-            let windows = [(Window::Minute, limit.per_minute), (Window::Day, limit.per_day)];
-            windows.into_iter().filter_map(move |(window, calls)| Some((index, window, calls?)))
-        })
+        let limits = self.limits.iter().enumerate().filter(|(_, limit)| applies(limit));
+        let windows = limits.flat_map(|(index, limit)| {
+            [(Window::Minute, limit.per_minute), (Window::Day, limit.per_day)].map(|(window, calls)| (index, window, calls))
+        });
+        windows.filter_map(|(index, window, calls)| Some(((index, window, asker.key()), calls?))).collect()
     }
 }
 
-/// The counter of the window that is now, or of a later one if the clock was set back.
-fn counter<'a>(
-    counters: &'a mut HashMap<(usize, Window, String), Counter>,
-    (index, window, caller): (usize, Window, &CallerId),
-    since_1970: Duration,
-) -> &'a mut Counter {
-    let number = since_1970.as_secs() / window.seconds();
-    if counters.len() >= MAX_COUNTERS {
-        counters.retain(|(_, window, _), counter| counter.number >= since_1970.as_secs() / window.seconds());
+impl Counters {
+    /// The calls of the window that is now, or of a later one if the clock was set back.
+    fn calls(&self, key: &Key, since_1970: Duration) -> u64 {
+        let number = since_1970.as_secs() / key.1.seconds();
+        self.of.get(key).filter(|counter| counter.number >= number).map_or(0, |counter| counter.calls)
     }
-    let counter = counters.entry((index, window, caller.principal().to_string())).or_insert(Counter { number, calls: 0 });
-    if counter.number < number {
-        *counter = Counter { number, calls: 0 };
+
+    fn reached(&self, key: &Key, limit: u64, since_1970: Duration) -> Option<CallError> {
+        let window = key.1;
+        let ends = Duration::from_secs((since_1970.as_secs() / window.seconds() + 1) * window.seconds());
+        let is_reached = self.calls(key, since_1970) >= limit;
+        is_reached.then(|| CallError::LimitReached { limit, window: window.name(), retry_after: ends.saturating_sub(since_1970) })
     }
-    counter
+
+    fn counter(&mut self, key: Key, since_1970: Duration) -> &mut Counter {
+        let (now, number) = (since_1970.as_secs(), since_1970.as_secs() / key.1.seconds());
+        if self.of.len() >= MAX_COUNTERS && self.swept != now / 60 {
+            self.swept = now / 60;
+            self.of.retain(|(_, window, _), counter| counter.number >= now / window.seconds());
+        }
+        // Where there is no room for one more, those who come last share one count.
+        let has_room = self.of.len() < MAX_COUNTERS || self.of.contains_key(&key);
+        let key = if has_room { key } else { (key.0, key.1, String::new()) };
+        let counter = self.of.entry(key).or_insert(Counter { number, calls: 0 });
+        if counter.number < number {
+            *counter = Counter { number, calls: 0 };
+        }
+        counter
+    }
 }
 
 #[cfg(test)]
@@ -171,7 +218,7 @@ mod tests {
         let limits = limits();
         let [ann, bob] = ["ann", "bob"].map(|name| CallerId::new("login", name, ["user"]));
         let at = |seconds: u64| UNIX_EPOCH + Duration::from_secs(86_400 * 20_000 + seconds);
-        let admit = |caller: &CallerId, name: &str, seconds: u64| limits.count(caller, Kind::Tool, name, at(seconds));
+        let admit = |caller: &CallerId, name: &str, seconds: u64| limits.count(Asker { caller, address: None }, Kind::Tool, name, at(seconds));
         admit(&ann, "web_scraper", 10).unwrap();
         admit(&ann, "web_search", 11).unwrap();
         match admit(&ann, "web_scraper", 12).unwrap_err() {
@@ -188,13 +235,32 @@ mod tests {
         admit(&ann, "web_scraper", 6).unwrap_err();
     }
 
+    fn asker(caller: &CallerId) -> Asker<'_> {
+        Asker { caller, address: None }
+    }
+
+    #[test]
+    fn those_who_are_nobody_are_told_apart_by_their_addresses() {
+        let limit = |per_day| Limit { roles: vec![EVERYONE.into()], names: Names { tools: Globs::new(["*"]), ..Names::default() }, per_minute: None, per_day };
+        let (limits, nobody, now) = (Limits::new(vec![limit(Some(1))]), CallerId::anonymous(), SystemTime::now());
+        let count = |address: &str| limits.count(Asker { caller: &nobody, address: address.parse().ok() }, Kind::Tool, "t", now);
+        count("192.0.2.1").unwrap();
+        count("192.0.2.1").unwrap_err();
+        count("192.0.2.2").unwrap();
+        count("2001:db8::1").unwrap();
+        count("2001:db8::2").unwrap_err();
+        count("2001:db8:0:1::1").unwrap();
+        let none = Limits::new(vec![limit(Some(0))]);
+        none.count(asker(&nobody), Kind::Tool, "t", now).unwrap_err();
+    }
+
     #[test]
     fn what_was_done_before_a_restart_counts() {
         let limits = limits();
         let ann = CallerId::new("login", "ann", ["user"]);
         let now = UNIX_EPOCH + Duration::from_secs(86_400 * 20_000 + 40_000);
-        limits.recount(&ann, Kind::Tool, "web_scraper", now - Duration::from_secs(3600), 3);
-        assert!(matches!(limits.count(&ann, Kind::Tool, "web_scraper", now), Err(CallError::LimitReached { window: "day", .. })));
-        limits.count(&ann, Kind::Tool, "calculator", now).unwrap();
+        limits.recount(asker(&ann), Kind::Tool, "web_scraper", now - Duration::from_secs(3600), 3);
+        assert!(matches!(limits.count(asker(&ann), Kind::Tool, "web_scraper", now), Err(CallError::LimitReached { window: "day", .. })));
+        limits.count(asker(&ann), Kind::Tool, "calculator", now).unwrap();
     }
 }

@@ -158,7 +158,11 @@ impl Access {
     /// Whether anything is there for callers who have proved nothing.
     #[must_use]
     pub fn has_something_for_everyone(&self) -> bool {
-        let is_given = |rule: &Rule| rule.allow != Names::default() && rule.roles.iter().any(|role| &**role == EVERYONE);
+        let is_given = |rule: &Rule| {
+            // Whoever has proved nothing has no claims that a condition could find.
+            let asks_claims = rule.when.as_ref().is_some_and(|when| when.speaks_of("claims"));
+            rule.allow != Names::default() && !asks_claims && rule.roles.iter().any(|role| &**role == EVERYONE)
+        };
         self.rules.iter().any(is_given)
     }
 }

@@ -3,7 +3,10 @@
 use super::millis;
 use crate::{StoreError, database::Database};
 use rusqlite::{Row, types::Value};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use toolcrib_contract::{CallerId, Json, Kind};
 
 /// Which records are wanted. By default all of them.
@@ -205,6 +208,8 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 pub struct Spent {
     /// Who.
     pub caller: CallerId,
+    /// From where, for those who are nobody.
+    pub address: Option<IpAddr>,
     /// What kind of thing.
     pub kind: Kind,
     /// Which one.
@@ -217,9 +222,9 @@ pub struct Spent {
 
 /// Calls that were let pass; those that were refused at the gate use up nothing.
 pub(crate) fn spent_since(database: &Database, since: SystemTime) -> Result<Vec<Spent>, StoreError> {
-    let query = "SELECT authority, subject, roles, kind, name, at_ms / 60000, count(*) FROM audit
-        WHERE at_ms >= ?1 AND (code IS NULL OR code NOT IN ('not_found', 'forbidden', 'invalid_arguments', 'limit_reached', 'not_recorded'))
-        GROUP BY 1, 2, 3, 4, 5, 6";
+    let query = "SELECT authority, subject, roles, kind, name, at_ms / 60000, count(*), iif(authority = 'anonymous', address, NULL) FROM audit
+        WHERE at_ms >= ?1 AND (code IS NULL OR code NOT IN ('not_found', 'forbidden', 'invalid_arguments', 'limit_reached', 'not_recordable'))
+        GROUP BY 1, 2, 3, 4, 5, 6, 8";
     let read = || -> rusqlite::Result<Vec<Spent>> {
         let mut statement = database.connection.prepare(query)?;
         let rows = statement.query_map([millis(since)], |row| {
@@ -228,7 +233,8 @@ pub(crate) fn spent_since(database: &Database, since: SystemTime) -> Result<Vec<
             let kind = kind_of(&row.get::<_, String>(3)?);
             let at = UNIX_EPOCH + Duration::from_secs(row.get::<_, i64>(5)?.max(0).unsigned_abs() * 60);
             let (name, calls) = (row.get(4)?, row.get::<_, i64>(6)?.max(0).unsigned_abs());
-            Ok(kind.map(|kind| Spent { caller, kind, name, at, calls }))
+            let address = row.get::<_, Option<String>>(7)?.and_then(|address| address.parse().ok());
+            Ok(kind.map(|kind| Spent { caller, address, kind, name, at, calls }))
         })?;
         rows.filter_map(Result::transpose).collect()
     };

@@ -147,7 +147,7 @@ pub(super) fn recount(gate: &Gate, audit: &settings::Audit) -> Result<(), Fault>
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let today = UNIX_EPOCH + Duration::from_secs(now - now % DAY_SECS);
     for spent in Store::open(folder)?.spent_since(today)? {
-        gate.recount(&spent.caller, spent.kind, &spent.name, spent.at, spent.calls);
+        gate.recount(&spent.caller, spent.address, spent.kind, &spent.name, spent.at, spent.calls);
     }
     Ok(())
 }
