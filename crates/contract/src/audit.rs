@@ -29,6 +29,8 @@ pub struct Record {
     pub name: Arc<str>,
     /// How it ended.
     pub outcome: Outcome,
+    /// Which rule refused it, for whoever has to answer for that.
+    pub reason: Option<Arc<str>>,
     /// How long it took.
     pub duration: Duration,
     /// The arguments as they came. How much of them is kept decides the log.

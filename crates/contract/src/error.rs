@@ -27,7 +27,18 @@ pub enum CallError {
         name: Box<str>,
         /// The scopes that would be enough, where a client can be told to ask its authorization server for them.
         scopes: Box<[Box<str>]>,
+        /// The rule that denies it, if one does; for the record only.
+        rule: Option<Arc<str>>,
     },
+    /// The caller may have it, but not with these arguments.
+    #[error("these arguments are not allowed for you; others may be")]
+    ArgumentsForbidden {
+        /// The rule that denies them, if one does; for the record only.
+        rule: Option<Arc<str>>,
+    },
+    /// The caller had proved who it is, and that is no longer so: a key was revoked, or a token has expired.
+    #[error("Invalid authentication token")]
+    Unauthenticated,
     /// The caller has used up what a limit gives it. Nothing was started.
     #[error("limit reached: {limit} calls per {window}; nothing was started, try again in {} s", .retry_after.as_secs().max(1))]
     LimitReached {
@@ -119,7 +130,8 @@ impl CallError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "not_found",
-            Self::Forbidden { .. } => "forbidden",
+            Self::Forbidden { .. } | Self::ArgumentsForbidden { .. } => "forbidden",
+            Self::Unauthenticated => "unauthenticated",
             Self::LimitReached { .. } => "limit_reached",
             Self::NotRecordable => "not_recordable",
             Self::NotRecorded => "not_recorded",
@@ -134,6 +146,15 @@ impl CallError {
             Self::Refused { .. } => "refused",
             Self::CannotAsk { .. } => "cannot_ask",
             Self::NeedsInput(_) | Self::NeedsRound(_) => "needs_input",
+        }
+    }
+
+    /// The rule that denied the call, if one did.
+    #[must_use]
+    pub fn rule(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Forbidden { rule, .. } | Self::ArgumentsForbidden { rule } => rule.as_ref(),
+            _ => None,
         }
     }
 

@@ -84,6 +84,15 @@ pub trait Callable: Send + Sync {
     /// The future is dropped when the client cancels, leaves, or the deadline passes.
     fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>>;
 
+    /// The arguments as they are to be acted on, where that is not as they came: what an operator has set is put in here,
+    /// before anybody judges them.
+    ///
+    /// # Errors
+    /// [`CallError::InvalidArguments`].
+    fn prepare(&self, _arguments: &Json) -> Result<Option<Json>, CallError> {
+        Ok(None)
+    }
+
     /// Sees to it that changes of the resource with this URI are announced, as long as the watch is held. `None` where
     /// they are announced anyhow.
     fn watch(&self, _uri: &str) -> Option<BoxFuture<'_, Result<Watch, CallError>>> {

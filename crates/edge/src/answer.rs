@@ -158,7 +158,7 @@ fn foreign(result: &Members, kind: Kind, era: Era) -> Json {
 
 fn is_for_the_model(error: &CallError, era: Era) -> bool {
     match error {
-        CallError::NotFound { .. } | CallError::Forbidden { .. } | CallError::Refused { .. } | CallError::NeedsInput(_) | CallError::NeedsRound(_) => false,
+        CallError::NotFound { .. } | CallError::Forbidden { .. } | CallError::Unauthenticated | CallError::Refused { .. } | CallError::NeedsInput(_) | CallError::NeedsRound(_) => false,
         CallError::CannotAsk { .. } => era == Era::Legacy,
         _ => true,
     }
@@ -166,7 +166,7 @@ fn is_for_the_model(error: &CallError, era: Era) -> bool {
 
 fn error_object(error: &CallError, era: Era) -> ErrorObject {
     let message = error.to_string();
-    if let CallError::Forbidden { kind, name, scopes } = error {
+    if let CallError::Forbidden { kind, name, scopes, .. } = error {
         // What is not for this caller is answered as if it were not there.
         let as_missing = error_object(&CallError::NotFound { kind: *kind, name: name.clone() }, era);
         return if scopes.is_empty() { as_missing } else { as_missing.with_missing_scope(scopes.join(" ")) };

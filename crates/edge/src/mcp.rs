@@ -144,7 +144,8 @@ impl Mcp {
     }
 
     fn tell(&self, session: &Session, event: &Event) {
-        let is_visible = session.attached::<Opened>().is_some_and(|opened| self.visible_to(&opened.caller).concerns(event));
+        let may_hear = |opened: &Opened| self.gate.still_holds(&opened.caller.caller) && self.visible_to(&opened.caller).concerns(event);
+        let is_visible = session.attached::<Opened>().is_some_and(may_hear);
         let is_wanted = !matches!(&event.change, Change::Resource(uri) if !session.is_subscribed(uri));
         if is_visible && is_wanted {
             let (method, params) = listen::notification(&event.change);
@@ -286,7 +287,7 @@ fn capabilities() -> Json {
 }
 
 /// The longest name or URI that anything is called by.
-const MAX_NAME_BYTES: usize = 8 * 1024;
+pub(crate) const MAX_NAME_BYTES: usize = 8 * 1024;
 
 fn required_string(params: Option<&Members>, key: &str) -> Result<String, ErrorObject> {
     let text = params

@@ -7,12 +7,12 @@ mod openapi;
 
 use crate::{
     http::{Endpoints, authenticate, demand_scope, origin},
-    mcp::tool_definition,
+    mcp::{MAX_NAME_BYTES, tool_definition},
 };
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -78,6 +78,9 @@ async fn call_named(State(endpoints): State<Arc<Endpoints>>, request: Request) -
             return Err(Refusal::bad(format_args!("unknown member {key:?}; the body is {{\"name\": …, \"args\": {{…}}}}")));
         }
         let name = members.string("name").ok_or_else(|| Refusal::bad("\"name\" is needed, a string"))?;
+        if name.len() > MAX_NAME_BYTES {
+            return Err(Refusal::bad(format_args!("\"name\" is longer than {MAX_NAME_BYTES} bytes")));
+        }
         Ok((name, members.get("args").unwrap_or_else(Json::empty_object)))
     };
     match asked.await {
@@ -86,7 +89,8 @@ async fn call_named(State(endpoints): State<Arc<Endpoints>>, request: Request) -
     }
 }
 
-async fn call(State(endpoints): State<Arc<Endpoints>>, Path(name): Path<String>, request: Request) -> Response {
+async fn call(State(endpoints): State<Arc<Endpoints>>, name: Result<Path<String>, PathRejection>, request: Request) -> Response {
+    let Ok(Path(name)) = name else { return Refusal::bad("the name of the tool in the path is not UTF-8").into_response() };
     let (visitor, headers, body) = match enter(&endpoints, request).await {
         Ok(entered) => entered,
         Err(response) => return response,
@@ -241,6 +245,8 @@ impl Refusal {
     fn of(error: &CallError) -> Self {
         let status = match error {
             CallError::NotFound { .. } | CallError::Forbidden { .. } => StatusCode::NOT_FOUND,
+            CallError::ArgumentsForbidden { .. } => StatusCode::FORBIDDEN,
+            CallError::Unauthenticated => StatusCode::UNAUTHORIZED,
             CallError::InvalidArguments(_) | CallError::Failed(_) | CallError::CannotAsk { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             CallError::NeedsInput(_) | CallError::NeedsRound(_) => StatusCode::UNPROCESSABLE_ENTITY,
             CallError::LimitReached { .. } => StatusCode::TOO_MANY_REQUESTS,

@@ -41,6 +41,28 @@ impl fmt::Debug for Credential {
 pub struct Caller {
     id: CallerId,
     claims: Arc<Map<String, Value>>,
+    proof: Proof,
+}
+
+/// How long what a caller has proved holds: a connection may outlast it.
+#[derive(Clone)]
+enum Proof {
+    /// As long as the process.
+    Lasting,
+    /// Until a token expires.
+    Until(SystemTime),
+    /// As long as an API key is good.
+    Key(Arc<str>),
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lasting => "Lasting",
+            Self::Until(_) => "Until",
+            Self::Key(_) => "Key(…)",
+        })
+    }
 }
 
 /// The credential proves nothing. What exactly is wrong with it is for the operator's log, never for the client.
@@ -109,7 +131,7 @@ impl Caller {
     }
 
     fn without_claims(id: CallerId) -> Self {
-        Self { id, claims: Arc::default() }
+        Self { id, claims: Arc::default(), proof: Proof::Lasting }
     }
 
     /// The same caller, about whom is only to be asked.
@@ -121,7 +143,7 @@ impl Caller {
     /// A caller as the operator assumes it to be, to ask what would be decided.
     #[must_use]
     pub fn assumed(id: CallerId, claims: Map<String, Value>) -> Assumed {
-        Assumed(Self { id, claims: Arc::new(claims) })
+        Assumed(Self { id, claims: Arc::new(claims), proof: Proof::Lasting })
     }
 }
 
@@ -134,6 +156,15 @@ impl Authentication {
     #[must_use]
     pub fn is_configured(&self) -> bool {
         self.is_required || self.keys.is_some() || !self.issuers.is_empty()
+    }
+
+    /// Whether what a caller has proved still holds.
+    pub(crate) fn still_holds(&self, caller: &Caller) -> bool {
+        match &caller.proof {
+            Proof::Lasting => true,
+            Proof::Until(expires) => SystemTime::now() < *expires,
+            Proof::Key(key) => self.keys.as_ref().and_then(|keys| keys.holder(key)).is_some_and(|holder| holder == caller.id),
+        }
     }
 
     pub(crate) async fn identify(&self, credential: Credential) -> Result<Caller, Unauthenticated> {
@@ -150,7 +181,8 @@ impl Authentication {
         if let Some(keys) = &self.keys
             && keys.is_key(&bearer)
         {
-            return keys.holder(&bearer).map(Caller::without_claims).ok_or_else(|| "an API key that is unknown, expired or revoked".into());
+            let holder = keys.holder(&bearer).ok_or("an API key that is unknown, expired or revoked")?;
+            return Ok(Caller { proof: Proof::Key(bearer), ..Caller::without_claims(holder) });
         }
         token::identify(&self.issuers, &bearer, SystemTime::now()).await
     }

@@ -6,6 +6,7 @@
 mod condition;
 mod limits;
 mod rules;
+mod uri;
 
 pub use condition::Condition;
 pub use limits::Limit;
@@ -21,6 +22,9 @@ use crate::{
 };
 use std::sync::Arc;
 use toolcrib_contract::{BackChannel, Call, CallError, Change, Kind, Origin, PromptSpec, ResourceSpec, Spec, TemplateSpec};
+
+/// The largest arguments that conditions are judged on: that takes time, and nothing else is done meanwhile.
+const MAX_JUDGED_BYTES: usize = 64 * 1024;
 
 /// A call that its caller may make, with the entry of the catalogue that it keeps even if a reload swaps the catalogue.
 #[derive(Debug)]
@@ -93,6 +97,12 @@ impl Visible {
         self.access.is_none()
     }
 
+    /// Whether a call of this name would be let pass, as far as its arguments do not matter.
+    #[must_use]
+    pub fn may_call(&self, kind: Kind, name: &str) -> bool {
+        self.find(kind, name).is_ok()
+    }
+
     fn includes(&self, kind: Kind, name: &str) -> bool {
         self.profile.as_ref().is_none_or(|profile| profile.include(kind, name)) && self.may_have(kind, name)
     }
@@ -108,6 +118,11 @@ impl Visible {
             return Err(missing());
         }
         let found = self.catalogue.find(kind, name);
+        let by_template = kind == Kind::Resource && found.as_ref().is_some_and(|entry| matches!(**entry, Entry::Template(_)));
+        // Another way to write a URI must not be a way around what is said of it.
+        if by_template && (self.access.is_some() || self.profile.is_some()) && !uri::is_plain(name) {
+            return Err(missing());
+        }
         if !self.may_have(kind, name) {
             return Err(if found.is_some() { forbidden(self.access.as_deref(), kind, facts(&self.caller, &self.origin, name)) } else { missing() });
         }
@@ -123,7 +138,8 @@ impl Visible {
 
 fn forbidden(access: Option<&Access>, kind: Kind, facts: Facts<'_>) -> CallError {
     let scopes = access.map(|access| access.scopes_for(kind, facts)).unwrap_or_default();
-    CallError::Forbidden { kind, name: facts.name.into(), scopes }
+    let rule = access.and_then(|access| access.decide(kind, facts, None).denied_by());
+    CallError::Forbidden { kind, name: facts.name.into(), scopes, rule }
 }
 
 pub(crate) fn facts<'a>(caller: &'a Caller, origin: &'a Origin, name: &'a str) -> Facts<'a> {
@@ -144,12 +160,14 @@ pub(crate) fn permit(
 pub(crate) fn agree(access: Option<&Arc<Access>>, checked: &Checked) -> Result<(), CallError> {
     let Permitted { call, caller, origin, .. } = &checked.permitted;
     let Some(access) = access.filter(|access| access.looks_at_arguments(call.kind, caller.id(), &call.name)) else { return Ok(()) };
-    let arguments = call.arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
-    let facts = facts(caller, origin, &call.name);
-    if access.decide(call.kind, facts, Some(&arguments)).is_allowed() {
-        return Ok(());
+    if call.arguments.size_bytes() > MAX_JUDGED_BYTES {
+        let (size, limit) = (call.arguments.size_bytes(), MAX_JUDGED_BYTES);
+        return Err(CallError::InvalidArguments(format!("a rule looks at the arguments, so they may have {limit} bytes, not {size}")));
     }
-    Err(CallError::Forbidden { kind: call.kind, name: call.name.clone(), scopes: Box::default() })
+    let arguments = call.arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
+    let decision = access.decide(call.kind, facts(caller, origin, &call.name), Some(&arguments));
+    // That there is such a thing the caller knows: only what it wants of it is not allowed.
+    if decision.is_allowed() { Ok(()) } else { Err(CallError::ArgumentsForbidden { rule: decision.denied_by() }) }
 }
 
 pub(crate) fn visible(

@@ -64,6 +64,11 @@ impl Gate {
         if let Err(CallError::NotFound { .. }) = &found {
             reasons.push(format!("there is no {kind} of that name here"));
         }
+        if let Err(CallError::Forbidden { scopes, .. }) = &found
+            && !scopes.is_empty()
+        {
+            reasons.push(format!("with the scope {} it would be allowed: over HTTP the client is told so (403, or 401 without a token)", scopes.join(" ")));
+        }
         if !explanation.add("authorize", reasons, found.as_ref().err()) {
             return explanation;
         }
@@ -76,6 +81,7 @@ impl Gate {
                 return explanation;
             }
             arguments = checked.ok().flatten().unwrap_or(arguments);
+            arguments = entry.callable().prepare(&arguments).ok().flatten().unwrap_or(arguments);
         } else {
             explanation.add("validate", vec!["no arguments were given, so none are judged".into()], None);
         }
@@ -84,7 +90,7 @@ impl Gate {
             let decision = has_arguments.then(|| access.decide(kind, facts, Some(&value)));
             let reasons = if has_arguments { opinions(access, kind, facts, Some(&arguments)) } else { vec!["depends on the arguments".into()] };
             let stopped = decision.is_some_and(|decision| !decision.is_allowed());
-            let refusal = CallError::Forbidden { kind, name: name.into(), scopes: Box::default() };
+            let refusal = CallError::ArgumentsForbidden { rule: None };
             if !explanation.add("authorize the arguments", reasons, stopped.then_some(&refusal)) {
                 return explanation;
             }

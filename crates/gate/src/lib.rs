@@ -154,6 +154,12 @@ impl Gate {
         self.authentication.identify(credential).await
     }
 
+    /// Whether what a caller has proved still holds: its token has not expired, its key was not revoked.
+    #[must_use]
+    pub fn still_holds(&self, caller: &Caller) -> bool {
+        self.authentication.still_holds(caller)
+    }
+
     /// Whether callers are asked to prove who they are.
     #[must_use]
     pub fn authenticates(&self) -> bool {
@@ -180,6 +186,9 @@ impl Gate {
     }
 
     async fn walk(&self, arrived: Arrived) -> Result<Reply, CallError> {
+        if !self.still_holds(&arrived.caller) {
+            return Err(CallError::Unauthenticated);
+        }
         let permitted = authorize::permit(self.access.as_ref(), self.catalogue.load_full(), arrived)?;
         let checked = validate::check(permitted, self.config.max_argument_bytes)?;
         authorize::agree(self.access.as_ref(), &checked)?;

@@ -27,6 +27,7 @@ pub(crate) fn open(audit: &Arc<dyn AuditLog>, arrived: &Arrived) -> Result<Open,
         kind: call.kind,
         name: shortened(&call.name).into(),
         outcome: Outcome::Abandoned,
+        reason: None,
         duration: Duration::ZERO,
         arguments: call.arguments.clone(),
     };
@@ -62,6 +63,7 @@ impl Open {
                 Ok(reply) => Outcome::Answered { output_bytes: reply.size_bytes, is_error: tells_of_failure(&reply.output) },
                 Err(error) => Outcome::Refused(error.code()),
             };
+            record.reason = result.as_ref().err().and_then(CallError::rule).cloned();
         }
         let Some(kept) = self.keep() else { return result };
         match kept.await {
@@ -90,6 +92,8 @@ fn was_started(result: &Result<Reply, CallError>) -> bool {
         result,
         Err(CallError::NotFound { .. }
             | CallError::Forbidden { .. }
+            | CallError::ArgumentsForbidden { .. }
+            | CallError::Unauthenticated
             | CallError::InvalidArguments(_)
             | CallError::LimitReached { .. }
             | CallError::Overloaded { .. }

@@ -8,7 +8,7 @@ mod weight;
 use crate::{Permitted, catalogue::Entry};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
-use toolcrib_contract::{CallError, Json};
+use toolcrib_contract::{Call, CallError, Json};
 use toolcrib_json::{DEFAULT_MAX_DEPTH, check_depth};
 
 /// The largest schema that is compiled.
@@ -71,11 +71,19 @@ impl Arguments {
 pub(crate) fn check(mut permitted: Permitted, max_argument_bytes: usize) -> Result<Checked, CallError> {
     let Permitted { call, entry, .. } = &mut permitted;
     if let Some(mended) = judge(entry, &call.arguments, max_argument_bytes)? {
-        let params = call.params.as_ref().map(|params| params.edit(&[("arguments", Some(mended.clone()))]));
-        call.params = params.map(|params| params.members().expect("an object stays one"));
-        call.arguments = mended;
+        replace(call, mended);
+    }
+    if let Some(prepared) = entry.callable().prepare(&call.arguments)? {
+        replace(call, prepared);
     }
     Ok(Checked { permitted })
+}
+
+/// Puts other arguments in the place of those that came, wherever they stand.
+fn replace(call: &mut Call, arguments: Json) {
+    let params = call.params.as_ref().map(|params| params.edit(&[("arguments", Some(arguments.clone()))]));
+    call.params = params.map(|params| params.members().expect("an object stays one"));
+    call.arguments = arguments;
 }
 
 /// Checks arguments against what they are for, and gives them as they are to go on, if that is not as they came.

@@ -160,7 +160,7 @@ async fn conditions_are_judged_on_the_arguments_that_the_tool_gets() {
     ruled.tool(&["user"], "api_client", r#"{"method": "GET"}"#).await.unwrap();
     for arguments in [r#"{"method": "POST"}"#, "{}", r#"{"method": null}"#, r#"{"method": ["GET"]}"#, r#"{"METHOD": "GET"}"#] {
         let error = ruled.tool(&["user"], "api_client", arguments).await.unwrap_err();
-        assert!(matches!(error, CallError::Forbidden { .. }), "{arguments}: {error}");
+        assert!(matches!(error, CallError::ArgumentsForbidden { .. }), "{arguments}: {error}");
     }
     // Two members of one name could be read differently by whoever acts on them.
     ruled.tool(&["user"], "api_client", r#"{"method": "GET", "method": "POST"}"#).await.unwrap_err();

@@ -28,7 +28,7 @@ const SECRET_BYTES: usize = 32;
 /// How soon a change made by another process is known here.
 const REFRESH: Duration = Duration::from_secs(1);
 /// In how many rounds it is written down which keys were used.
-const NOTE_USED_EVERY: u64 = 60;
+const NOTE_USED_EVERY: u64 = 10;
 /// The name of the authority that vouches for holders of keys.
 const AUTHORITY: &str = "key";
 
@@ -44,6 +44,8 @@ pub struct ApiKeys {
 struct Known {
     mac: Vec<u8>,
     holder: CallerId,
+    /// The roles as they are written down, which the MAC covers.
+    roles: String,
     expires_ms: Option<i64>,
     /// When it was last used; 0 if it was not since this was last written down.
     used_ms: AtomicI64,
@@ -113,8 +115,8 @@ impl ApiKeys {
         let (mut id, mut secret) = ([0_u8; ID_DIGITS / 2], [0_u8; SECRET_BYTES]);
         getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut secret)).expect("the operating system provides random numbers");
         let (id, secret) = (hex(&id), hex(&secret));
-        let mac = hmac::sign(&self.hashes, secret.as_bytes());
         let roles = serde_json::to_string(&new.roles).unwrap_or_default();
+        let mac = hmac::sign(&self.hashes, &covered(&id, &new.subject, &roles, new.expires.map(millis), &secret));
         let values = params![id, mac.as_ref(), new.subject, roles, millis(SystemTime::now()), new.expires.map(millis)];
         let insert = "INSERT INTO api_key (id, mac, subject, roles, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         self.with(|database| database.connection.execute(insert, values).map(drop))?;
@@ -157,8 +159,11 @@ impl ApiKeys {
         })
     }
 
-    /// Writes down which keys were used.
-    fn note_used(&self) -> Result<(), StoreError> {
+    /// Writes down which keys were used; done by itself every few seconds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn note_used(&self) -> Result<(), StoreError> {
         let known = self.known.load_full();
         for (id, key) in known.iter() {
             let used_ms = key.used_ms.swap(0, Ordering::Relaxed);
@@ -172,21 +177,21 @@ impl ApiKeys {
 
     /// Reads which keys there are.
     fn refresh(&self) -> Result<(), StoreError> {
-        let known = self.known.load_full();
         let query = "SELECT id, mac, subject, roles, expires_ms FROM api_key WHERE revoked_ms IS NULL";
-        let fresh = self.with(|database| {
+        self.with(|database| {
+            let known = self.known.load_full();
             let mut statement = database.connection.prepare_cached(query)?;
             let keys = statement.query_map([], |row| {
-                let roles: Vec<String> = serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default();
+                let (id, written): (String, String) = (row.get(0)?, row.get(3)?);
+                let roles: Vec<String> = serde_json::from_str(&written).unwrap_or_default();
                 let holder = CallerId::new(AUTHORITY, &row.get::<_, String>(2)?, roles);
-                let id: String = row.get(0)?;
-                let used_ms = known.get(&id).map_or(0, |key| key.used_ms.load(Ordering::Relaxed));
-                Ok((id, Known { mac: row.get(1)?, holder, expires_ms: row.get(4)?, used_ms: AtomicI64::new(used_ms) }))
+                let used_ms = AtomicI64::new(known.get(&id).map_or(0, |key| key.used_ms.load(Ordering::Relaxed)));
+                Ok((id, Known { mac: row.get(1)?, holder, roles: written, expires_ms: row.get(4)?, used_ms }))
             })?;
-            keys.collect::<Result<HashMap<String, Known>, _>>()
-        })?;
-        self.known.store(Arc::new(fresh));
-        Ok(())
+            // Stored before the database is let go, so that an older state never comes after a newer one.
+            self.known.store(Arc::new(keys.collect::<Result<_, _>>()?));
+            Ok(())
+        })
     }
 
     fn with<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -218,6 +223,20 @@ fn watch(keys: &Weak<ApiKeys>) {
     }
 }
 
+/// What the MAC of a key is over: whoever changes a row without the secret of the store makes a key that opens nothing.
+fn covered(id: &str, subject: &str, roles: &str, expires_ms: Option<i64>, secret: &str) -> Vec<u8> {
+    let expires = expires_ms.map(|ms| ms.to_string()).unwrap_or_default();
+    [id, subject, roles, &expires, secret].iter().flat_map(|part| [&(part.len() as u64).to_be_bytes(), part.as_bytes()].concat()).collect()
+}
+
+impl Drop for ApiKeys {
+    fn drop(&mut self) {
+        if let Err(error) = self.note_used() {
+            tracing::debug!(%error, "it cannot be written down which keys were used");
+        }
+    }
+}
+
 impl KeyDirectory for ApiKeys {
     fn is_key(&self, credential: &str) -> bool {
         credential.starts_with(BEGINNING)
@@ -229,7 +248,8 @@ impl KeyDirectory for ApiKeys {
         let found = known.get(id)?;
         from_hex(secret).filter(|bytes| bytes.len() == SECRET_BYTES)?;
         // Compares in constant time.
-        hmac::verify(&self.hashes, secret.as_bytes(), &found.mac).ok()?;
+        let covered = covered(id, &found.holder.subject, &found.roles, found.expires_ms, secret);
+        hmac::verify(&self.hashes, &covered, &found.mac).ok()?;
         let now = millis(SystemTime::now());
         if found.expires_ms.is_some_and(|expires| expires <= now) {
             return None;

@@ -11,7 +11,7 @@ pub(crate) mod verify;
 
 use crate::{StoreError, database::Database, secret::Master};
 use arc_swap::ArcSwapOption;
-use chain::{Hash, Row};
+use chain::{Hash, Kind, Row};
 use redact::Arguments;
 use ring::hmac;
 use rusqlite::OptionalExtension;
@@ -19,6 +19,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -29,6 +30,8 @@ use toolcrib_contract::{AuditLog, Kept, Outcome, Record, Unrecorded};
 
 /// Records that wait for the disk; with more, calls are refused.
 const MAX_WAITING: usize = 16 * 1024;
+/// And no more than these bytes of them.
+const MAX_WAITING_BYTES: usize = 64 << 20;
 /// The most records of one commit.
 const MAX_BATCH: usize = 1024;
 /// How long the thread waits for records before it looks after the rest.
@@ -66,11 +69,21 @@ pub struct Audit {
     /// Why nothing can be written, while that is so.
     broken: Arc<ArcSwapOption<Unrecorded>>,
     policy: Policy,
+    master: Arc<Master>,
+    /// The bytes of the records that wait.
+    waiting_bytes: Arc<AtomicUsize>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// A record that waits for the disk, and who waits for it.
+struct Waiting {
+    row: Row,
+    bytes: usize,
+    reply: Option<oneshot::Sender<Result<(), Unrecorded>>>,
+}
+
 enum Message {
-    Record(Box<Record>, Option<oneshot::Sender<Result<(), Unrecorded>>>),
+    Record(Waiting),
     Close,
 }
 
@@ -84,12 +97,14 @@ impl Audit {
     pub(crate) fn start(database: Database, master: &Arc<Master>, policy: Policy) -> Result<Arc<Self>, StoreError> {
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let broken = Arc::new(ArcSwapOption::empty());
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let writer = Writer {
             path: database.path.clone(),
             database,
             master: Arc::clone(master),
             policy: policy.clone(),
             broken: Arc::clone(&broken),
+            waiting_bytes: Arc::clone(&waiting_bytes),
             lost: 0,
             since_checkpoint: 0,
             checkpointed: Instant::now(),
@@ -103,7 +118,8 @@ impl Audit {
             }
         });
         let thread = spawned.map_err(|source| StoreError::File { path: "audit".into(), source })?;
-        Ok(Arc::new(Self { sender, broken, policy, thread: Mutex::new(Some(thread)) }))
+        let master = Arc::clone(master);
+        Ok(Arc::new(Self { sender, broken, policy, master, waiting_bytes, thread: Mutex::new(Some(thread)) }))
     }
 
     /// Writes what waits, signs a checkpoint, and ends. Records that come later are lost.
@@ -116,10 +132,20 @@ impl Audit {
         }
     }
 
-    fn hand_over(&self, record: Record, reply: Option<oneshot::Sender<Result<(), Unrecorded>>>) -> Result<(), Unrecorded> {
-        self.sender.try_send(Message::Record(Box::new(record), reply)).map_err(|error| match error {
-            TrySendError::Full(_) => Unrecorded("too many records wait for the disk".into()),
-            TrySendError::Disconnected(_) => Unrecorded("the log is closed".into()),
+    fn hand_over(&self, record: &Record, reply: Option<oneshot::Sender<Result<(), Unrecorded>>>) -> Result<(), Unrecorded> {
+        let row = row_of(record, self.policy.arguments, &self.master.digests);
+        let bytes = row.size_bytes();
+        let too_many = || Unrecorded("too many records wait for the disk".into());
+        if self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) > MAX_WAITING_BYTES {
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(too_many());
+        }
+        self.sender.try_send(Message::Record(Waiting { row, bytes, reply })).map_err(|error| {
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => too_many(),
+                TrySendError::Disconnected(_) => Unrecorded("the log is closed".into()),
+            }
         })
     }
 }
@@ -138,10 +164,10 @@ impl AuditLog for Audit {
             if self.policy.is_required { Some(Box::pin(async move { Err(reason) })) } else { None }
         };
         if !self.policy.is_awaited {
-            return self.hand_over(record, None).err().and_then(refuse);
+            return self.hand_over(&record, None).err().and_then(refuse);
         }
         let (reply, kept) = oneshot::channel();
-        if let Err(reason) = self.hand_over(record, Some(reply)) {
+        if let Err(reason) = self.hand_over(&record, Some(reply)) {
             return refuse(reason);
         }
         let is_required = self.policy.is_required;
@@ -165,14 +191,13 @@ struct Writer {
     master: Arc<Master>,
     policy: Policy,
     broken: Arc<ArcSwapOption<Unrecorded>>,
+    waiting_bytes: Arc<AtomicUsize>,
     /// Records that could not be written since the log broke.
     lost: u64,
     since_checkpoint: u64,
     checkpointed: Instant,
     pruned: Option<Instant>,
 }
-
-type Waiting = (Box<Record>, Option<oneshot::Sender<Result<(), Unrecorded>>>);
 
 impl Writer {
     fn run(mut self, receiver: &Receiver<Message>) {
@@ -183,7 +208,7 @@ impl Writer {
                 Ok(first) => {
                     for message in std::iter::once(first).chain(receiver.try_iter().take(MAX_BATCH - 1)) {
                         match message {
-                            Message::Record(record, reply) => batch.push((record, reply)),
+                            Message::Record(waiting) => batch.push(waiting),
                             Message::Close => is_closing = true,
                         }
                     }
@@ -206,8 +231,9 @@ impl Writer {
 
     /// Writes a batch and answers everybody who waits for it.
     fn keep(&mut self, batch: Vec<Waiting>) {
-        let rows: Vec<Row> = batch.iter().map(|(record, _)| row_of(record, self.policy.arguments, &self.master.digests)).collect();
-        let count = rows.len() as u64;
+        let count = batch.len() as u64;
+        self.waiting_bytes.fetch_sub(batch.iter().map(|waiting| waiting.bytes).sum(), Ordering::Relaxed);
+        let (rows, replies): (Vec<Row>, Vec<_>) = batch.into_iter().map(|Waiting { row, reply, .. }| (row, reply)).unzip();
         let written = self.append(rows).map_err(|error| Unrecorded(error.to_string().into()));
         match &written {
             Ok(()) => self.since_checkpoint += count,
@@ -218,7 +244,7 @@ impl Writer {
                 }
             }
         }
-        for reply in batch.into_iter().filter_map(|(_, reply)| reply) {
+        for reply in replies.into_iter().flatten() {
             // Whoever does not wait any more has left.
             let _ = reply.send(written.clone());
         }
@@ -232,8 +258,10 @@ impl Writer {
             let mut insert = transaction.prepare_cached(&chain::insert())?;
             for mut row in rows {
                 seq += 1;
-                hash = row.bind(seq, &hash);
-                insert.execute(rusqlite::params_from_iter(row.values()))?;
+                hash = row.bind(seq, &hash, &self.master.chain);
+                if insert.execute(rusqlite::params_from_iter(row.values()))? != 1 {
+                    return Err(rusqlite::Error::StatementChangedRows(0));
+                }
             }
         }
         transaction.commit()
@@ -271,7 +299,7 @@ impl Writer {
     fn checkpoint(&mut self) -> rusqlite::Result<()> {
         let transaction = self.database.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let (seq, hash) = chain::head(&transaction)?;
-        chain::sign(&transaction, &self.master, seq, &hash)?;
+        chain::sign(&transaction, &self.master, Kind::Head, seq, &hash)?;
         transaction.commit()
     }
 
@@ -299,12 +327,12 @@ impl Writer {
         let Some(cut) = too_old.max(too_much).map(|cut| cut.min(head - 1)).filter(|cut| *cut > 0) else { return Ok(()) };
         let found = transaction.query_row("SELECT hash FROM audit WHERE seq = ?1", [cut], |row| row.get::<_, Vec<u8>>(0)).optional()?;
         let Some(hash) = found.and_then(|hash| Hash::try_from(hash).ok()) else { return Ok(()) };
-        chain::sign(&transaction, &self.master, cut, &hash)?;
+        chain::sign(&transaction, &self.master, Kind::Cut, cut, &hash)?;
         let gone = transaction.execute("DELETE FROM audit WHERE seq <= ?1", [cut])?;
         transaction.execute("DELETE FROM checkpoint WHERE seq < ?1", [cut])?;
         transaction.commit()?;
         self.database.connection.execute_batch("PRAGMA incremental_vacuum")?;
-        tracing::info!(records = gone, "old records were taken out of the audit log, as its retention says");
+        tracing::warn!(records = gone, "old records were taken out of the audit log, as its retention says");
         Ok(())
     }
 }
@@ -329,9 +357,10 @@ fn row_of(record: &Record, policy: Arguments, digests: &hmac::Key) -> Row {
         door: record.origin.door,
         client: record.origin.client.as_deref(),
         kind: query::kind_name(record.kind),
-        name: &record.name,
+        name: &redact::name(&record.name, policy),
         outcome,
         code,
+        reason: record.reason.as_deref(),
         duration_us: record.duration.as_micros() as i64,
         argument_bytes: record.arguments.size_bytes() as i64,
         output_bytes: output_bytes.map(|bytes| bytes as i64),

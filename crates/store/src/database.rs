@@ -32,6 +32,7 @@ const MIGRATIONS: [&str; 2] = [
         name TEXT NOT NULL,
         outcome TEXT NOT NULL,
         code TEXT,
+        reason TEXT,
         duration_us INTEGER NOT NULL,
         argument_bytes INTEGER NOT NULL,
         output_bytes INTEGER,
@@ -42,6 +43,7 @@ const MIGRATIONS: [&str; 2] = [
     CREATE INDEX audit_at ON audit (at_ms);
     CREATE TABLE checkpoint (
         seq INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
         at_ms INTEGER NOT NULL,
         hash BLOB NOT NULL,
         signature BLOB NOT NULL
@@ -78,8 +80,9 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-        let database = Self::connect(path).map_err(|source| StoreError::Database { path: path.to_owned(), source })?;
+        let database = Self::connect(path).map_err(|source| explained(path, source))?;
         database.migrate()?;
+        database.refuse_strangers()?;
         Ok(database)
     }
 
@@ -117,13 +120,27 @@ impl Database {
         if found > known { Err(StoreError::Newer { path: self.path.clone(), found, known }) } else { Ok(()) }
     }
 
-    pub(crate) fn failed(&self, source: rusqlite::Error) -> StoreError {
-        match source.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
-                StoreError::Damaged { path: self.path.clone(), reason: source.to_string() }
-            }
-            _ => StoreError::Database { path: self.path.clone(), source },
+    /// A trigger or a view of somebody else's could change what is written or read without a word.
+    fn refuse_strangers(&self) -> Result<(), StoreError> {
+        let query = "SELECT group_concat(name, ', ') FROM sqlite_schema WHERE type IN ('trigger', 'view')";
+        let found: Option<String> = self.connection.query_row(query, [], |row| row.get(0)).map_err(|source| self.failed(source))?;
+        match found {
+            Some(names) => Err(StoreError::Damaged { path: self.path.clone(), reason: format!("somebody added triggers or views to it: {names}") }),
+            None => Ok(()),
         }
+    }
+
+    pub(crate) fn failed(&self, source: rusqlite::Error) -> StoreError {
+        explained(&self.path, source)
+    }
+}
+
+fn explained(path: &Path, source: rusqlite::Error) -> StoreError {
+    match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
+            StoreError::Damaged { path: path.to_owned(), reason: source.to_string() }
+        }
+        _ => StoreError::Database { path: path.to_owned(), source },
     }
 }
 

@@ -42,8 +42,11 @@ pub enum StoreError {
     /// Others can read a file that is secret.
     #[error("{} can be read by others: run chmod 600 on it, and think about who may have read it", .0.display())]
     Exposed(PathBuf),
+    /// The secret is gone, though what it protects is there.
+    #[error("{} is missing, though there is a database that belongs to it: put it back from a backup, or move the folder away to begin anew", .0.display())]
+    KeyMissing(PathBuf),
     /// A file is not what it should be.
-    #[error("{} is damaged or of another kind: {reason}", path.display())]
+    #[error("{} is damaged or of another kind: {reason}; put it back from a backup, or move it away to begin anew", path.display())]
     Damaged {
         /// Which.
         path: PathBuf,

@@ -20,6 +20,8 @@ const BYTES: usize = 32;
 pub(crate) struct Master {
     /// Signs checkpoints of the audit log.
     pub(crate) signer: Ed25519KeyPair,
+    /// Binds records to one another.
+    pub(crate) chain: hmac::Key,
     /// Makes digests of arguments that cannot be guessed back.
     pub(crate) digests: hmac::Key,
     /// Stands between a stolen database and the API keys in it.
@@ -43,6 +45,10 @@ impl Master {
         let path = folder.join(FILE);
         let failed = |source: io::Error| StoreError::File { path: path.clone(), source };
         if !path.exists() {
+            // A new secret would open nothing of what is there, and the old one is perhaps only mislaid.
+            if folder.join(crate::database::FILE).exists() {
+                return Err(StoreError::KeyMissing(path));
+            }
             make(folder, &path).map_err(failed)?;
         }
         let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
@@ -65,7 +71,7 @@ impl Master {
         let secrets = aead::UnboundKey::new(&aead::AES_256_GCM, &derive("caller secrets")).expect("32 bytes are a key");
         let secrets = aead::LessSafeKey::new(secrets);
         let mac = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, &derive(purpose));
-        Ok(Self { signer, digests: mac("audit digests"), api_keys: mac("api keys"), secrets })
+        Ok(Self { signer, chain: mac("audit chain"), digests: mac("audit digests"), api_keys: mac("api keys"), secrets })
     }
 
     /// The public half of the key that signs checkpoints, for whoever checks them elsewhere.

@@ -19,6 +19,7 @@ fn record(number: usize) -> Record {
         kind: Kind::Tool,
         name: format!("tool_{}", number % 3).into(),
         outcome: if number % 5 == 4 { Outcome::Refused("forbidden") } else { Outcome::Answered { output_bytes: 12, is_error: false } },
+        reason: None,
         duration: Duration::from_micros(1500),
         arguments: Json::parse(format!(r#"{{"number":{number},"password":"hunter2"}}"#)).unwrap(),
     }
@@ -142,8 +143,8 @@ async fn tampering_is_found_and_named() {
 }
 
 #[tokio::test]
-async fn a_chain_that_was_computed_anew_does_not_pass_the_checkpoints() {
-    // Somebody without the key writes a whole log of the same length, and puts the old checkpoints behind it.
+async fn a_chain_of_another_store_does_not_pass_for_this_one() {
+    // Somebody without the key writes a whole log of the same length, and puts it in the place of this one.
     let [real, forged] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     written(real.path(), 10).await;
     written(forged.path(), 10).await;
@@ -153,7 +154,43 @@ async fn a_chain_that_was_computed_anew_does_not_pass_the_checkpoints() {
     connection.execute("ATTACH ?1 AS forged", [database.to_str().unwrap()]).unwrap();
     connection.execute_batch("DELETE FROM audit; INSERT INTO audit SELECT * FROM forged.audit").unwrap();
     drop(connection);
-    assert_eq!(broken(real.path()), Some(Broken::Rewritten(10)));
+    assert_eq!(broken(real.path()), Some(Broken::Record { seq: 1, id: "call-0".into() }));
+}
+
+#[tokio::test]
+async fn a_chain_begins_at_its_origin_or_where_retention_cut_it_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), 5).await;
+    written(folder.path(), 5).await;
+    // There is a signed checkpoint at record 5, but retention did not put it there.
+    tamper(folder.path(), "DELETE FROM audit WHERE seq <= 5");
+    assert_eq!(broken(folder.path()), Some(Broken::Missing { from: 1, to: 5 }));
+    tamper(folder.path(), "UPDATE checkpoint SET kind = 'cut' WHERE seq = 5");
+    assert_eq!(broken(folder.path()), Some(Broken::Forged(5)));
+}
+
+#[tokio::test]
+async fn a_store_that_somebody_added_to_or_lost_the_key_of_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = written(folder.path(), 3).await;
+    let trigger = "CREATE TRIGGER t BEFORE INSERT ON audit BEGIN SELECT raise(IGNORE); END";
+    // A log that is open notices that its rows are not written.
+    let audit = store.audit(Policy::default()).unwrap();
+    rusqlite::Connection::open(folder.path().join("toolcrib.db")).unwrap().execute(trigger, []).unwrap();
+    assert!(audit.keep(record(4)).unwrap().await.is_err());
+    audit.close();
+    assert!(Store::open(folder.path()).unwrap_err().to_string().contains("added triggers or views to it: t"));
+
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), 3).await;
+    fs::remove_file(folder.path().join("toolcrib.key")).unwrap();
+    assert!(matches!(Store::open(folder.path()), Err(StoreError::KeyMissing(_))));
+    assert!(!folder.path().join("toolcrib.key").exists());
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("toolcrib.db"), "this is no database, it is a note of some length").unwrap();
+    fs::write(folder.path().join("toolcrib.key"), "0".repeat(64)).unwrap();
+    fs::set_permissions(folder.path().join("toolcrib.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(matches!(Store::open(folder.path()), Err(StoreError::Damaged { .. })));
 }
 
 #[tokio::test]
@@ -254,6 +291,10 @@ async fn keys_are_good_until_they_expire_or_are_revoked() {
     let database = fs::read(folder.path().join("toolcrib.db-wal")).unwrap();
     let secret = issued.key.rsplit('_').next().unwrap().as_bytes();
     assert!(!database.windows(secret.len()).any(|window| window == secret), "only a keyed hash is kept");
+
+    tamper(folder.path(), "UPDATE api_key SET roles = '[\"admin\"]'");
+    assert!(store.api_keys().unwrap().holder(&issued.key).is_none(), "what a key is for is part of it");
+    tamper(folder.path(), "UPDATE api_key SET roles = '[\"user\"]'");
 
     let expired = keys.issue(&new(Some(SystemTime::now() - Duration::from_secs(1)))).unwrap();
     assert!(keys.holder(&expired.key).is_none());

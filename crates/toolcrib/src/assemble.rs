@@ -5,6 +5,7 @@ pub(crate) mod security;
 use crate::{Builder, Crib, settings::Settings};
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -43,7 +44,8 @@ pub(crate) struct Assembled {
     pub(crate) upstreams: Vec<Upstream>,
     lives: JoinSet<()>,
     stop: watch::Sender<bool>,
-    /// The log that lasts, if there is one.
+    /// Where records are kept that last, if they are.
+    pub(crate) recorded_in: Option<PathBuf>,
     audit: Option<Arc<Audit>>,
     /// What keeps the keys of issuers fresh; ends with this.
     _fresh: JoinSet<()>,
@@ -60,6 +62,7 @@ pub(crate) fn assemble(settings: Settings, shown: Credential) -> Result<Assemble
         .gate_config(settings.gate)
         .door_limits(settings.doors)
         .profiles(settings.profiles);
+    let recorded_in = settings.security.audit.folder.clone().filter(|_| security.audit.is_some());
     let (audit, secrets) = (security.audit.clone(), security.secrets.clone());
     let crib = ready_tools(security.build(builder), settings.ready)?.build();
     security::recount(crib.gate(), &settings.security.audit)?;
@@ -78,7 +81,7 @@ pub(crate) fn assemble(settings: Settings, shown: Credential) -> Result<Assemble
         lives.spawn(life);
         upstreams.push(upstream);
     }
-    Ok(Assembled { crib, upstreams, lives, stop, audit, _fresh: fresh })
+    Ok(Assembled { crib, upstreams, lives, stop, recorded_in, audit, _fresh: fresh })
 }
 
 impl Assembled {

@@ -89,6 +89,17 @@ impl Target {
         (!self.roles.is_empty()).then(|| CallerId::new(LOCAL, "cli", self.roles.iter().cloned()))
     }
 
+    /// Says which of the assumed roles no rule names: most likely they are misspelt.
+    fn check_roles(&self, settings: &settings::Settings) {
+        let Some(access) = &settings.security.access else { return };
+        let mut named: Vec<&str> = access.rules.iter().flat_map(|rule| &rule.roles).map(|role| &**role).filter(|role| *role != "*").collect();
+        named.sort_unstable();
+        named.dedup();
+        for role in self.roles.iter().filter(|role| !named.contains(&role.as_str())) {
+            note(format_args!("toolcrib: no rule names the role {role:?}; the rules name {}", named.join(", ")));
+        }
+    }
+
     /// What is shown to prove who calls: the role that is assumed, or the token of the environment.
     fn credential(&self) -> Credential {
         self.assumed().map_or_else(credential_of_environment, Credential::Local)
@@ -178,11 +189,39 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The store that a config speaks of.
-fn store(config: Option<&PathBuf>) -> Result<Store, Failure> {
-    let folder = settings(config)?.security.audit.folder;
-    let folder = folder.ok_or_else(|| Failure::usage("neither HOME nor XDG_DATA_HOME is set: set \"dataFolder\" in the config"))?;
+/// The store that a config speaks of, wherever its secrets are.
+fn store(config: Option<&PathBuf>) -> Result<(Store, PathBuf), Failure> {
+    let folder = folder(config)?;
+    Store::open(&folder).map(|store| (store, folder)).map_err(Failure::failed)
+}
+
+/// The same, for a command that makes nothing.
+fn existing_store(config: Option<&PathBuf>) -> Result<Store, Failure> {
+    let folder = folder(config)?;
+    if !Store::exists(&folder) {
+        return Err(Failure::failed(format_args!("nothing is recorded in {} yet", folder.display())));
+    }
     Store::open(&folder).map_err(Failure::failed)
+}
+
+fn folder(config: Option<&PathBuf>) -> Result<PathBuf, Failure> {
+    let default = PathBuf::from(settings::DEFAULT_FILE);
+    let file = config.or_else(|| Some(&default).filter(|file| file.exists()));
+    let folder = match file {
+        Some(file) => settings::data_folder(file, &environment).map_err(Failure::usage)?,
+        None => settings::without_file(&environment).security.audit.folder,
+    };
+    folder.ok_or_else(|| Failure::usage("neither HOME nor XDG_DATA_HOME is set: set \"dataFolder\" in the config"))
+}
+
+/// A text as it can be printed: what would move the cursor or break the line is written out.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+#[expect(clippy::print_stderr, reason = "this is a word to the person at the terminal")]
+fn note(text: impl fmt::Display) {
+    eprintln!("{text}");
 }
 
 /// The settings of a config file; those of an empty one where there is none.

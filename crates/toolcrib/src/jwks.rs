@@ -109,7 +109,8 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Url(url, _) => url.fmt(f),
+            // What stands before the host may be a password.
+            Self::Url(url, _) => write!(f, "{}{}", url.origin().ascii_serialization(), url.path()),
         }
     }
 }

@@ -56,6 +56,19 @@ pub fn read(file: &Path, lookup: Lookup<'_>) -> Result<Settings, SettingsError> 
     if faults.is_empty() { Ok(settings) } else { Err(SettingsError::Faulty(faults)) }
 }
 
+/// The folder of what is kept, whatever else a file says: to read records nobody needs the secrets of the config.
+///
+/// # Errors
+/// [`SettingsError`] where the file cannot be read, or is no YAML.
+pub fn data_folder(file: &Path, lookup: Lookup<'_>) -> Result<Option<PathBuf>, SettingsError> {
+    let text = load(file)?;
+    let mut faults = Faults::default();
+    let written = raw::read(&text, file, lookup, &mut faults);
+    // A document that is none has a fault without a key.
+    let is_unreadable = faults.iter().any(|fault| fault.key.is_empty());
+    if is_unreadable { Err(SettingsError::Faulty(faults)) } else { Ok(checked::data_folder(&written, file, lookup)) }
+}
+
 /// The settings where there is no file.
 #[must_use]
 pub fn without_file(lookup: Lookup<'_>) -> Settings {

@@ -39,9 +39,8 @@ pub(crate) enum What {
 }
 
 impl Callable for Remote {
-    fn call(&self, mut input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
+    fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
         Box::pin(async move {
-            self.preset(&mut input)?;
             let client = cx.back().client();
             let session = client.session.clone().filter(|_| self.link.sharing != Sharing::PerCaller);
             let conversation = Conversation::about(cx, session);
@@ -58,6 +57,14 @@ impl Callable for Remote {
                 _ => result,
             }
         })
+    }
+
+    /// Puts in the arguments that the config gives.
+    fn prepare(&self, arguments: &Json) -> Result<Option<Json>, CallError> {
+        match &self.what {
+            What::Tool { presets, .. } => curate::arguments(arguments, presets),
+            _ => Ok(None),
+        }
     }
 
     fn watch(&self, uri: &str) -> Option<BoxFuture<'_, Result<Watch, CallError>>> {
@@ -109,17 +116,6 @@ impl Remote {
         }
         let edited = params.edit(&[("inputResponses", Some(responses.finish())), ("requestState", asked.get("requestState"))]);
         Ok(edited.members().expect("an object stays one"))
-    }
-
-    /// Puts in the arguments that the config gives.
-    fn preset(&self, input: &mut Input) -> Result<(), CallError> {
-        let What::Tool { presets, .. } = &self.what else { return Ok(()) };
-        if let Some(arguments) = curate::arguments(&input.arguments, presets)? {
-            let params = input.params.as_ref().map(|params| params.edit(&[("arguments", Some(arguments.clone()))]));
-            input.params = params.map(|params| params.members().expect("an object stays one"));
-            input.arguments = arguments;
-        }
-        Ok(())
     }
 
     /// The request as the other server understands it. Parameters that nobody here knows go along.

@@ -32,6 +32,10 @@ pub(super) fn credential(headers: &HeaderMap, uri: &Uri) -> Result<Credential, U
     if in_url {
         return Err("a token has no place in a URL".into());
     }
+    // Whoever shows a key in the wrong place is not taken for nobody.
+    if headers.contains_key("x-api-key") {
+        return Err("a key stands in X-API-Key: it has its place in Authorization, after Bearer".into());
+    }
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(Credential::None) };
     if values.next().is_some() {

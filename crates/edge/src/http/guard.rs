@@ -39,10 +39,10 @@ impl Guard {
         // A request line with an authority of its own outranks the header (RFC 9112, section 3.2.2).
         let host = uri.authority().map(http::uri::Authority::as_str).or_else(|| host.and_then(|host| host.to_str().ok()));
         if !host.is_some_and(|host| self.is_allowed_host(host)) {
-            return Err((StatusCode::FORBIDDEN, "this Host is not allowed here"));
+            return Err((StatusCode::FORBIDDEN, "this Host is not allowed here: http.allowedHosts in the config names those that are"));
         }
         match only_one(headers, &header::ORIGIN)? {
-            Some(origin) if !self.is_allowed_origin(origin) => Err((StatusCode::FORBIDDEN, "this Origin is not allowed here")),
+            Some(origin) if !self.is_allowed_origin(origin) => Err((StatusCode::FORBIDDEN, "this Origin is not allowed here: http.allowedOrigins in the config names those that are")),
             _ => Ok(()),
         }
     }

@@ -87,6 +87,8 @@ impl Mcp {
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
+                    // Who is no longer known hears of nothing more.
+                    _ if !self.gate.still_holds(&exchange.caller.caller) => break,
                     Ok(event) if filter.wants(&event.change) && self.visible_to(&exchange.caller).concerns(&event) => tell(&event.change),
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => filter.everything().for_each(|change| tell(&change)),

@@ -59,6 +59,11 @@ impl Mcp {
         let mut answered = Answered::new();
         match round {
             Some(Round::Parked(ticket)) => {
+                // A call that was begun is gone on with only by whoever may still make it.
+                if !self.visible_to(&exchange.caller).may_call(call.kind, &call.name) {
+                    let error = CallError::NotFound { kind: call.kind, name: call.name };
+                    return self.answers.error(&error, call.kind, Era::Modern);
+                }
                 let live = self.parked.claim(ticket).ok_or_else(|| ErrorObject::invalid_params(BadState.to_string()))?;
                 live.back.move_to(&exchange);
                 live.back.questions().answer(responses.as_ref());

@@ -1,6 +1,6 @@
 //! What a token says, and what it has to say (RFC 7519, RFC 9068, RFC 8707).
 
-use super::Caller;
+use super::{Caller, Proof};
 use serde_json::{Map, Number, Value};
 use std::{
     sync::Arc,
@@ -22,6 +22,8 @@ pub struct Demands {
     pub audiences: Vec<String>,
     /// Where the roles stand: a claim, or claims within claims, separated by dots. The words of `scope` are roles too.
     pub roles: String,
+    /// Which words of `scope` are roles; all of them, if nothing is said.
+    pub scopes: Option<Vec<String>>,
     /// Which claim names the caller.
     pub subject: String,
     /// How far the clock of the issuer may be from ours.
@@ -36,6 +38,7 @@ impl Default for Demands {
             issuer: None,
             audiences: Vec::new(),
             roles: "roles".into(),
+            scopes: None,
             subject: "sub".into(),
             leeway: Duration::from_secs(30),
             max_lifetime: Duration::from_secs(24 * 60 * 60),
@@ -61,12 +64,15 @@ impl Demands {
         }
         let mut roles = if WORDS.contains(&&*self.roles) { Vec::new() } else { self.named_roles(&claims)? };
         for name in WORDS.iter().filter(|name| **name == "scope" || **name == self.roles) {
-            roles.extend(words(&claims, name)?);
+            let words = words(&claims, name)?;
+            roles.extend(words.into_iter().filter(|word| self.scopes.as_ref().is_none_or(|known| known.contains(word))));
         }
         if roles.len() > MAX_ROLES {
             return Err("the token has too many roles");
         }
-        Ok(Caller { id: CallerId::new(authority, subject, roles), claims: Arc::new(claims) })
+        let expires = date(&claims, "exp")?.ok_or("exp is missing")?;
+        let proof = Proof::Until(UNIX_EPOCH + expires + self.leeway);
+        Ok(Caller { id: CallerId::new(authority, subject, roles), claims: Arc::new(claims), proof })
     }
 
     fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), &'static str> {

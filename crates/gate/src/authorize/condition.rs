@@ -343,7 +343,14 @@ impl<'a> Checker<'a> {
                 if wanted.len() != kinds.len() || kinds.iter().zip(*wanted).any(|(kind, wanted)| !kind.may_be(*wanted)) {
                     return Err(format!("{name} does not go with these operands"));
                 }
-                if let (true, Some(IdedExpr { expr: Expr::Literal(LiteralValue::String(pattern)), .. })) = (name == "matches", operands.last()) {
+                if name == "matches" {
+                    // A pattern is made ready each time that it is used: once for a call is no matter, once for each item is.
+                    if !self.bound.is_empty() {
+                        return Err("within all, exists, map and filter, matches cannot be used; startsWith, endsWith and contains can".into());
+                    }
+                    let Some(IdedExpr { expr: Expr::Literal(LiteralValue::String(pattern)), .. }) = operands.last() else {
+                        return Err("the pattern of matches must stand in the condition itself".into());
+                    };
                     check_pattern(pattern.inner())?;
                 }
                 Ok(*gives)
@@ -482,6 +489,9 @@ mod tests {
             ("args.a.all(x, args.a.exists(y, x == y))", "do not nest"),
             ("args.a.all(x, x in args.a)", "args cannot be looked at again"),
             ("{'a': 1} == args", "cannot be made in a condition"),
+            ("args.a.all(x, x.matches('^a$'))", "matches cannot be used"),
+            ("args.a.matches(args.b)", "must stand in the condition itself"),
+            ("args.a = 'x'", "to compare, write =="),
         ];
         for (condition, expected) in cases {
             let fault = Condition::parse(condition).unwrap_err();

@@ -68,6 +68,11 @@ pub enum Decision<'a> {
 }
 
 impl Decision<'_> {
+    /// The place of the rule that denies it.
+    pub(crate) fn denied_by(&self) -> Option<Arc<str>> {
+        if let Self::Denied(rule) = self { Some(Arc::clone(&rule.place)) } else { None }
+    }
+
     /// Whether it is allowed.
     #[must_use]
     pub fn is_allowed(&self) -> bool {

@@ -1,12 +1,13 @@
 //! What binds the rows of the log to one another, and what is signed.
 //!
-//! `hash = SHA-256(hash of the row before ‖ the columns in their order)`, each column with its kind and length, so that no
-//! two rows have one text. A checkpoint is a signature (Ed25519) over a row's number and hash: whoever changes rows and
-//! computes all later hashes anew would have to sign anew, too.
+//! `hash = HMAC-SHA-256(hash of the row before ‖ the columns in their order)`, each column with its kind and length, so that
+//! no two rows have one text. Whoever has the file without the key cannot change a row and compute those after it anew. A
+//! checkpoint is a signature (Ed25519) over a row's number and hash, so that rows cannot be cut off behind it; another kind
+//! of it stands where retention has cut off the oldest, and nowhere else may a chain begin.
 
 use super::millis;
 use crate::secret::Master;
-use ring::digest::{Context, SHA256};
+use ring::hmac;
 use rusqlite::{Connection, OptionalExtension, types::Value};
 use std::time::SystemTime;
 
@@ -16,7 +17,7 @@ pub(super) type Hash = [u8; 32];
 pub(super) const ORIGIN: Hash = [0; 32];
 
 /// The columns of a row in the order in which they are hashed, but for the hash itself.
-pub(super) const COLUMNS: [&str; 19] = [
+pub(super) const COLUMNS: [&str; 20] = [
     "seq",
     "id",
     "at_ms",
@@ -31,6 +32,7 @@ pub(super) const COLUMNS: [&str; 19] = [
     "name",
     "outcome",
     "code",
+    "reason",
     "duration_us",
     "argument_bytes",
     "output_bytes",
@@ -55,6 +57,7 @@ pub(super) struct Fields<'a> {
     pub(super) name: &'a str,
     pub(super) outcome: &'a str,
     pub(super) code: Option<&'a str>,
+    pub(super) reason: Option<&'a str>,
     pub(super) duration_us: i64,
     pub(super) argument_bytes: i64,
     pub(super) output_bytes: Option<i64>,
@@ -81,6 +84,7 @@ impl Row {
             text(fields.name),
             text(fields.outcome),
             some(fields.code),
+            some(fields.reason),
             Value::Integer(fields.duration_us),
             Value::Integer(fields.argument_bytes),
             fields.output_bytes.map_or(Value::Null, Value::Integer),
@@ -90,11 +94,17 @@ impl Row {
     }
 
     /// Gives the row its number and its hash.
-    pub(super) fn bind(&mut self, seq: i64, before: &Hash) -> Hash {
+    pub(super) fn bind(&mut self, seq: i64, before: &Hash, key: &hmac::Key) -> Hash {
         self.0[0] = Value::Integer(seq);
-        let hash = hash(before, &self.0);
+        let hash = hash(before, &self.0, key);
         self.0.push(Value::Blob(hash.to_vec()));
         hash
+    }
+
+    /// How much room the row takes while it waits, near enough.
+    pub(super) fn size_bytes(&self) -> usize {
+        let texts = self.0.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 });
+        size_of::<Value>() * self.0.len() + texts.sum::<usize>()
     }
 
     pub(super) fn values(&self) -> &[Value] {
@@ -119,6 +129,7 @@ pub(super) fn gap(now: SystemTime, lost: u64, reason: Option<String>) -> Row {
         name: "records lost",
         outcome: "abandoned",
         code: Some("not_recorded"),
+        reason: None,
         duration_us: 0,
         argument_bytes: 0,
         output_bytes: None,
@@ -128,8 +139,8 @@ pub(super) fn gap(now: SystemTime, lost: u64, reason: Option<String>) -> Row {
 }
 
 /// The hash of a row's columns, bound to the row before.
-pub(super) fn hash(before: &Hash, columns: &[Value]) -> Hash {
-    let mut context = Context::new(&SHA256);
+pub(super) fn hash(before: &Hash, columns: &[Value], key: &hmac::Key) -> Hash {
+    let mut context = hmac::Context::with_key(key);
     context.update(b"toolcrib audit 1");
     context.update(before);
     let mut add = |kind: u8, bytes: &[u8]| {
@@ -146,7 +157,7 @@ pub(super) fn hash(before: &Hash, columns: &[Value]) -> Hash {
             Value::Real(number) => add(4, &number.to_be_bytes()),
         }
     }
-    context.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes")
+    context.sign().as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }
 
 /// The number and hash of the last row; of the last one that was taken out, where there is none.
@@ -166,14 +177,36 @@ pub(super) fn insert() -> String {
     format!("INSERT INTO audit ({}, hash) VALUES ({})", COLUMNS.join(", "), places.join(", "))
 }
 
-/// What a checkpoint's signature is over.
-pub(super) fn signed(seq: i64, at_ms: i64, hash: &Hash) -> Vec<u8> {
-    [b"toolcrib checkpoint 1".as_slice(), &seq.to_be_bytes(), &at_ms.to_be_bytes(), hash].concat()
+/// What a checkpoint says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The log went at least as far as here.
+    Head,
+    /// Retention took out everything up to here.
+    Cut,
 }
 
-pub(super) fn sign(connection: &Connection, master: &Master, seq: i64, hash: &Hash) -> rusqlite::Result<()> {
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Cut => "cut",
+        }
+    }
+
+    pub(super) fn of(name: &str) -> Option<Self> {
+        [Self::Head, Self::Cut].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// What a checkpoint's signature is over.
+pub(super) fn signed(kind: Kind, seq: i64, at_ms: i64, hash: &Hash) -> Vec<u8> {
+    [b"toolcrib checkpoint 1 ".as_slice(), kind.name().as_bytes(), &seq.to_be_bytes(), &at_ms.to_be_bytes(), hash].concat()
+}
+
+pub(super) fn sign(connection: &Connection, master: &Master, kind: Kind, seq: i64, hash: &Hash) -> rusqlite::Result<()> {
     let at_ms = millis(SystemTime::now());
-    let signature = master.signer.sign(&signed(seq, at_ms, hash));
-    let insert = "INSERT OR REPLACE INTO checkpoint (seq, at_ms, hash, signature) VALUES (?1, ?2, ?3, ?4)";
-    connection.execute(insert, rusqlite::params![seq, at_ms, hash, signature.as_ref()]).map(drop)
+    let signature = master.signer.sign(&signed(kind, seq, at_ms, hash));
+    let insert = "INSERT OR REPLACE INTO checkpoint (seq, kind, at_ms, hash, signature) VALUES (?1, ?2, ?3, ?4, ?5)";
+    connection.execute(insert, rusqlite::params![seq, kind.name(), at_ms, hash, signature.as_ref()]).map(drop)
 }

@@ -70,6 +70,8 @@ pub struct Entry {
     pub outcome: String,
     /// Why it was refused.
     pub code: Option<String>,
+    /// Which rule refused it.
+    pub reason: Option<String>,
     pub duration: Duration,
     pub argument_bytes: i64,
     pub output_bytes: Option<i64>,
@@ -103,6 +105,7 @@ impl Entry {
             .with_str("name", &self.name)
             .with_str("outcome", &self.outcome)
             .with_some("code", text(&self.code).as_ref())
+            .with_some("reason", text(&self.reason).as_ref())
             .with("execution_ms", &Json::of(&(self.duration.as_micros() as f64 / 1000.0)).expect("a number has a JSON form"))
             .with("argument_bytes", &number(self.argument_bytes))
             .with_some("output_bytes", self.output_bytes.map(number).as_ref())
@@ -131,7 +134,7 @@ pub fn utc(at: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", of_day % 1000)
 }
 
-const SELECT: &str = "SELECT seq, id, at_ms, trace, authority, subject, roles, address, door, client, kind, name, outcome, code, \
+const SELECT: &str = "SELECT seq, id, at_ms, trace, authority, subject, roles, address, door, client, kind, name, outcome, code, reason, \
     duration_us, argument_bytes, output_bytes, digest, arguments, hash FROM audit";
 
 pub(crate) fn read(database: &Database, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
@@ -155,7 +158,8 @@ fn conditions(filter: &Filter) -> (Vec<String>, Vec<Value>) {
         conditions.push(condition.replace("?", &format!("?{}", values.len())));
     };
     if let Some(user) = &filter.user {
-        add("subject = ?", Value::Text(user.clone()));
+        // Either the subject, or the authority and the subject.
+        add("(subject = ? OR authority || ':' || subject = ?)", Value::Text(user.clone()));
     }
     if let Some(tool) = &filter.tool {
         // GLOB also knows classes of characters, which names are not written with.
@@ -194,12 +198,13 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         name: row.get(11)?,
         outcome: row.get(12)?,
         code: row.get(13)?,
-        duration: Duration::from_micros(row.get::<_, i64>(14)?.max(0).unsigned_abs()),
-        argument_bytes: row.get(15)?,
-        output_bytes: row.get(16)?,
-        digest: row.get(17)?,
-        arguments: row.get(18)?,
-        hash: crate::secret::hex(&row.get::<_, Vec<u8>>(19)?),
+        reason: row.get(14)?,
+        duration: Duration::from_micros(row.get::<_, i64>(15)?.max(0).unsigned_abs()),
+        argument_bytes: row.get(16)?,
+        output_bytes: row.get(17)?,
+        digest: row.get(18)?,
+        arguments: row.get(19)?,
+        hash: crate::secret::hex(&row.get::<_, Vec<u8>>(20)?),
     })
 }
 

@@ -24,9 +24,11 @@ pub enum Arguments {
 
 /// What stands in the place of a secret.
 const REDACTED: &str = "[redacted]";
+/// The largest arguments that are read to be redacted; of larger ones only the digest is kept.
+const MAX_READ_BYTES: usize = 64 * 1024;
 /// The most that is kept of redacted arguments.
 const MAX_BYTES: usize = 4096;
-const MAX_TEXT_CHARS: usize = 512;
+const MAX_TEXT_BYTES: usize = 1024;
 const MAX_ITEMS: usize = 32;
 /// The shortest word that can be a secret by its look alone.
 const MIN_RANDOM_CHARS: usize = 24;
@@ -42,22 +44,30 @@ const SECRET_PARTS: [&str; 16] = [
     "apikey",
     "accesskey",
     "privatekey",
-    "signingkey",
-    "encryptionkey",
+    "assertion",
+    "signature",
     "authorization",
     "credential",
     "cookie",
     "bearer",
     "connectionstring",
 ];
+/// How names of keys end whose values are secret.
+const SECRET_ENDS: [&str; 2] = ["key", "pass"];
 /// Names of keys whose values are secret, whatever they look like.
-const SECRET_NAMES: [&str; 13] =
-    ["auth", "pin", "otp", "totp", "mfa", "cvv", "cvc", "ssn", "jwt", "key", "sessionid", "sid", "pass"];
+const SECRET_NAMES: [&str; 14] =
+    ["auth", "pin", "otp", "totp", "mfa", "cvv", "cvc", "ssn", "jwt", "sessionid", "sid", "sig", "card", "cardnumber"];
+/// Names of headers whose whole value is secret.
+const SECRET_HEADERS: [&str; 4] = ["authorization", "proxyauthorization", "cookie", "setcookie"];
+/// What stands before a secret in a header: the scheme (RFC 9110, section 11.1).
+const SCHEMES: [&str; 5] = ["bearer", "basic", "digest", "negotiate", "apikey"];
 /// How secrets of well-known services begin.
 const SECRET_BEGINNINGS: [&str; 26] = [
     "sk-", "sk_", "pk_live_", "rk_live_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "xoxa-",
     "xoxs-", "xapp-", "akia", "asia", "aiza", "npm_", "hf_", "eyj", "ya29.", "sg.", "tck_", "pypi-",
 ];
+/// URLs that are secrets themselves: whoever knows one may post there.
+const SECRET_URLS: [&str; 3] = ["hooks.slack.com/", "discord.com/api/webhooks/", "discordapp.com/api/webhooks/"];
 
 /// What a record keeps of arguments: a digest, and a text.
 pub(super) fn kept(arguments: &Json, policy: Arguments, digests: &hmac::Key) -> (Option<String>, Option<String>) {
@@ -66,33 +76,61 @@ pub(super) fn kept(arguments: &Json, policy: Arguments, digests: &hmac::Key) -> 
         Arguments::Off => (None, None),
         Arguments::Digest => (digest(), None),
         Arguments::Full => (digest(), Some(arguments.as_str().to_owned())),
+        Arguments::Redacted if arguments.size_bytes() > MAX_READ_BYTES => (digest(), Some(too_many(arguments.size_bytes()))),
         // What cannot be read cannot be redacted.
         Arguments::Redacted => (digest(), arguments.to_value().ok().map(|value| redacted(&value))),
     }
 }
 
+/// The name of what was called; the URI of a resource may hold a secret.
+pub(super) fn name(name: &str, policy: Arguments) -> String {
+    if policy == Arguments::Full { name.to_owned() } else { text_without_secrets(name) }
+}
+
 /// Arguments without their secrets, and not too long.
 fn redacted(arguments: &Value) -> String {
     let text = without_secrets(arguments).to_string();
-    if text.len() > MAX_BYTES { serde_json::json!({"…": format!("{} bytes are too many to keep", text.len())}).to_string() } else { text }
+    if text.len() > MAX_BYTES { too_many(text.len()) } else { text }
+}
+
+fn too_many(bytes: usize) -> String {
+    serde_json::json!({"…": format!("{bytes} bytes are too many to keep")}).to_string()
 }
 
 fn without_secrets(value: &Value) -> Value {
     match value {
-        Value::Object(members) => Value::Object(members.iter().take(MAX_ITEMS).map(member).collect::<Map<_, _>>()),
-        Value::Array(items) => Value::Array(items.iter().take(MAX_ITEMS).map(without_secrets).collect()),
+        Value::Object(members) => {
+            // `{"name": "X-Api-Key", "value": "…"}`: one member names what the other is.
+            let is_named = ["name", "key", "header"].iter().any(|key| members.get(*key).and_then(Value::as_str).is_some_and(names_a_secret));
+            let kept = members.iter().take(MAX_ITEMS).map(|(key, value)| match key.as_str() {
+                "value" if is_named => (key.clone(), Value::String(REDACTED.into())),
+                // What is called a key here is the name of something.
+                "key" if members.contains_key("value") => (key.clone(), without_secrets(value)),
+                _ => member(key, value),
+            });
+            Value::Object(kept.collect::<Map<_, _>>())
+        }
+        Value::Array(items) => {
+            // `["--password", "…"]`: an option names what comes next.
+            let option = |item: &Value| item.as_str().is_some_and(|item| item.starts_with('-') && !item.contains('=') && names_a_secret(item));
+            let before = std::iter::once(None).chain(items.iter().map(Some));
+            let kept = items.iter().zip(before).take(MAX_ITEMS).map(|(item, before)| {
+                if before.is_some_and(option) && item.is_string() { Value::String(REDACTED.into()) } else { without_secrets(item) }
+            });
+            Value::Array(kept.collect())
+        }
         Value::String(text) => Value::String(text_without_secrets(text)),
         other => other.clone(),
     }
 }
 
-fn member((key, value): (&String, &Value)) -> (String, Value) {
-    let secret = Value::String(REDACTED.into());
+fn member(key: &str, value: &Value) -> (String, Value) {
+    let plain = plain(key);
+    // A count of tokens is no token.
+    let is_count = value.is_number() && (plain.ends_with("tokens") || plain.starts_with("max") || plain.ends_with("count"));
     let value = match value {
         Value::Null | Value::Bool(_) => value.clone(),
-        // A count of tokens is no token; a PIN is one even as a number.
-        Value::Number(_) if !is_secret_name(&plain(key)) => value.clone(),
-        _ if names_a_secret(key) => secret,
+        _ if is_secret_name(&plain) && !is_count => Value::String(REDACTED.into()),
         value => without_secrets(value),
     };
     (text_without_secrets(key), value)
@@ -104,103 +142,147 @@ fn plain(name: &str) -> String {
 }
 
 fn is_secret_name(plain: &str) -> bool {
-    SECRET_NAMES.contains(&plain)
+    plain == "key"
+        || SECRET_NAMES.contains(&plain)
+        || SECRET_ENDS.iter().any(|end| plain.ends_with(end))
+        || SECRET_PARTS.iter().any(|part| plain.contains(part))
 }
 
 fn names_a_secret(name: &str) -> bool {
-    let plain = plain(name);
-    is_secret_name(&plain) || SECRET_PARTS.iter().any(|part| plain.contains(part))
+    name.len() <= 128 && is_secret_name(&plain(name))
 }
 
-/// A text without the words that are, or follow the name of, a secret.
+/// A text without what is a secret by its shape, or follows the name of one. Reads its beginning only, once.
 fn text_without_secrets(text: &str) -> String {
-    if text.contains("PRIVATE KEY-----") {
+    if text.contains("PRIVATE KEY") {
         return REDACTED.into();
     }
-    let mut kept = String::with_capacity(text.len().min(MAX_TEXT_CHARS));
-    let mut is_named = false;
-    let mut before = String::new();
-    for word in words(text) {
-        if kept.chars().count() >= MAX_TEXT_CHARS {
-            kept.push('…');
-            return kept;
-        }
-        let is_separator = !word.starts_with(is_of_word);
-        if is_separator {
-            // The password in `scheme://user:password@host` stands between a colon and an at sign.
-            kept.push_str(word);
-            is_named = is_named && word.chars().all(|c| " \t=:\"'`".contains(c)) || names_its_value(&before, word);
-            continue;
-        }
-        let is_secret = is_named || looks_secret(word) || is_password_of_url(text, word);
-        kept.push_str(if is_secret { REDACTED } else { word });
-        // `Authorization: Bearer abc`: the scheme is named by the header, and names the token.
-        is_named = is_named && matches!(plain(word).as_str(), "bearer" | "basic" | "token");
-        before = word.to_owned();
+    let head = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
+    let mut kept = String::with_capacity(head.len());
+    let mut rest = head;
+    while let Some(first) = rest.chars().next() {
+        let (shown, hidden, length) = match piece(rest) {
+            Some(piece) => piece,
+            None => (first.len_utf8(), false, first.len_utf8()),
+        };
+        kept.push_str(&rest[..shown]);
+        kept.push_str(if hidden { REDACTED } else { "" });
+        rest = &rest[length..];
+    }
+    if head.len() < text.len() {
+        kept.push('…');
     }
     kept
 }
 
-/// Whether what follows a word is secret: `password=…`, `--token …`, `Bearer …`, `IDENTIFIED BY '…'`.
-fn names_its_value(word: &str, separator: &str) -> bool {
-    let begins_value = separator.contains(['=', ':']) || separator.chars().all(|c| c == ' ');
+/// What a text begins with, if it is more than one character that means nothing: how much of it is shown, whether what comes
+/// then is a secret, and how long all of it is.
+fn piece(rest: &str) -> Option<(usize, bool, usize)> {
+    if let Some((shown, length)) = password_of_url(rest) {
+        return Some((shown, true, length));
+    }
+    if let Some(url) = SECRET_URLS.iter().find(|url| rest.starts_with(**url)) {
+        return Some((url.len(), true, rest.find(char::is_whitespace).unwrap_or(rest.len())));
+    }
+    let run = &rest[..rest.find(|c: char| !is_of_word(c) && !matches!(c, '/' | '=')).unwrap_or(rest.len())];
+    if is_random(run) {
+        return Some((0, true, run.len()));
+    }
+    let word = &rest[..rest.find(|c| !is_of_word(c)).unwrap_or(rest.len())];
+    if word.is_empty() {
+        return None;
+    }
+    if let Some((gap, length)) = named_value(word, &rest[word.len()..]) {
+        return Some((word.len() + gap, true, word.len() + gap + length));
+    }
+    let is_secret = looks_secret(word);
+    Some((if is_secret { 0 } else { word.len() }, is_secret, word.len()))
+}
+
+/// `://user:password@host` and `://token@host`: up to where it is shown, and how long it is.
+fn password_of_url(rest: &str) -> Option<(usize, usize)> {
+    let authority = rest.strip_prefix("://")?;
+    let authority = &authority[..authority.find(['/', '?', '#', ' ', '"', '\n']).unwrap_or(authority.len())];
+    let (user, _) = authority.rsplit_once('@')?;
+    let shown = user.find(':').map_or(0, |colon| colon + 1);
+    (user.len() > shown).then_some(("://".len() + shown, "://".len() + user.len()))
+}
+
+/// The value that follows its name: how far away it begins, and how long it is.
+fn named_value(word: &str, after: &str) -> Option<(usize, usize)> {
     let plain = plain(word);
-    match plain.as_str() {
-        "bearer" | "basic" | "identifiedby" => begins_value,
-        // In prose, words follow words: only an option, an assignment or a header names a value.
-        _ if separator.contains(['=', ':']) => names_a_secret(word),
-        _ => word.starts_with('-') && begins_value && names_a_secret(word),
+    let is_scheme = SCHEMES.contains(&plain.as_str());
+    let spaces = after.len() - after.trim_start_matches(' ').len();
+    let next = after[spaces..].chars().next()?;
+    let (separator, named) = match next {
+        '=' | ':' | '>' => (spaces + 1, names_a_secret(word)),
+        // `"password": "…"`, with the quotes of JSON, or of JSON within a text.
+        '"' | '\'' | '\\' if after[spaces..].trim_start_matches(['"', '\'', '\\', ' ']).starts_with(':') => {
+            (after.find(':')? + 1, names_a_secret(word))
+        }
+        '"' | '\'' if spaces > 0 => (spaces, names_a_secret(word)),
+        _ if spaces > 0 && is_scheme => (spaces, true),
+        _ if spaces > 0 && (word == "-u" || word == "--user") => (spaces, after[spaces..].split(' ').next()?.contains(':')),
+        _ if spaces > 0 && word.starts_with('-') => (spaces, names_a_secret(word)),
+        _ => {
+            let lowercase = after[..after.floor_char_boundary(8)].to_ascii_lowercase();
+            let prose = [" is ", " was ", " by "].iter().find(|verb| lowercase.starts_with(**verb))?;
+            (prose.len(), names_a_secret(word) || plain == "identified")
+        }
+    };
+    if !named {
+        return None;
     }
-}
-
-/// Whether the word is what stands between `user:` and `@` of a URL.
-fn is_password_of_url(text: &str, word: &str) -> bool {
-    let Some(start) = (word.as_ptr() as usize).checked_sub(text.as_ptr() as usize) else { return false };
-    let (before, after) = (&text[..start], &text[start + word.len()..]);
-    let authority = before.rsplit_once("://").map(|(_, authority)| authority);
-    authority.is_some_and(|authority| authority.contains(':') && !authority.contains(['/', ' ', '@'])) && {
-        let rest = after.split(['/', ' ', '?', '#']).next().unwrap_or_default();
-        rest.contains('@')
-    }
-}
-
-/// Words and what separates them, in turn.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let first = rest.chars().next()?;
-        let end = rest.find(|c| is_of_word(c) != is_of_word(first)).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(end);
-        rest = after;
-        Some(word)
-    })
+    let value = &after[separator..];
+    let begin = separator + (value.len() - value.trim_start_matches([' ', '"', '\'', '`', '\\']).len());
+    let quote = after[separator..begin].chars().last().filter(|c| matches!(c, '"' | '\'' | '`'));
+    let value = &after[begin..];
+    let end = if let Some(quote) = quote {
+        value.find(quote)
+    } else if SECRET_HEADERS.contains(&plain.as_str()) {
+        value.find(['\n', '\r', '"', '\''])
+    } else {
+        value.find(|c: char| c.is_whitespace() || matches!(c, '&' | '<' | '"' | '\''))
+    };
+    let length = end.unwrap_or(value.len());
+    (length > 0).then_some((begin, length))
 }
 
 fn is_of_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '~' | '!' | '$' | '%' | '^' | '*' | '\\')
+    c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '~')
 }
 
-/// Whether a word looks like a secret, whoever named it: as those of well-known services, or as if made by chance.
+/// Whether a word looks like a secret, whoever named it: as those of well-known services, as the number of a card, or as if
+/// made by chance.
 fn looks_secret(word: &str) -> bool {
-    let lowercase = word.to_ascii_lowercase();
-    let begins_so = |beginning: &&str| lowercase.starts_with(*beginning) && word.len() >= beginning.len() + 12;
-    if SECRET_BEGINNINGS.iter().any(|beginning| begins_so(&beginning)) {
-        return true;
-    }
-    let has = |of: fn(&char) -> bool| word.chars().any(|c| of(&c));
-    let is_mixed = has(char::is_ascii_digit) && has(char::is_ascii_alphabetic);
-    let is_one_word = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+'));
-    word.len() >= MIN_RANDOM_CHARS && is_mixed && is_one_word && !is_uuid(word) && longest_run(word) >= MIN_RANDOM_CHARS - 4
+    let begins_so = |beginning: &str| {
+        word.len() >= beginning.len() + 12 && word.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning))
+    };
+    SECRET_BEGINNINGS.iter().any(|beginning| begins_so(beginning)) || is_card(word) || is_random(word)
 }
 
-/// Ids are not secrets by themselves.
+/// Whether a word looks as if made by chance: long, of letters and digits, with few separators. Ids (UUIDs) are no secrets.
+fn is_random(word: &str) -> bool {
+    let has = |of: fn(&char) -> bool| word.chars().any(|c| of(&c));
+    let longest = word.split(['-', '_', '+', '/', '=', '.']).map(str::len).max().unwrap_or_default();
+    // What stands between slashes is shorter; in a path it is a name, in Base64 letters of both cases with digits.
+    let enough = if word.contains(['/', '+']) && has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase) { 12 } else { MIN_RANDOM_CHARS - 4 };
+    let is_ascii = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '='));
+    word.len() >= MIN_RANDOM_CHARS && is_ascii && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic) && longest >= enough && !is_uuid(word)
+}
+
 fn is_uuid(word: &str) -> bool {
     word.len() == 36 && word.char_indices().all(|(at, c)| if [8, 13, 18, 23].contains(&at) { c == '-' } else { c.is_ascii_hexdigit() })
 }
 
-/// How many characters stand together without a separator: names of things have separators, secrets mostly none.
-fn longest_run(word: &str) -> usize {
-    word.split(['-', '_', '+']).map(str::len).max().unwrap_or_default()
+/// Whether a word is the number of a card, by its length and check digit (ISO/IEC 7812-1, annex B).
+fn is_card(word: &str) -> bool {
+    if !(13..=19).contains(&word.len()) || !word.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    let digits = word.bytes().rev().map(|byte| u32::from(byte - b'0')).enumerate();
+    let sum: u32 = digits.map(|(place, digit)| if place % 2 == 1 { digit * 2 / 10 + digit * 2 % 10 } else { digit }).sum();
+    sum % 10 == 0
 }
 
 #[cfg(test)]
@@ -245,10 +327,49 @@ mod tests {
             ("postgres://ann:hunter2@db.example/shop", "hunter2"),
             ("{\"password\": \"hunter2\"}", "hunter2"),
             ("-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA", "MIIEpAIBAAKCAQEA"),
+            ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nlQOYBF", "lQOYBF"),
+            ("Authorization: Bearer abc/def+ghi=", "ghi"),
+            ("Authorization: ApiKey s3cr3t", "s3cr3t"),
+            ("Cookie: JSESSIONID=ABC123; other=DEF456", "DEF456"),
+            ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "bPxRfi"),
+            ("it is wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "K7MDENG"),
+            ("password=abc#def@ghi", "ghi"),
+            ("password=\"correct horse battery\" and more", "horse"),
+            ("Server=x;Pwd=hun;ter2", "ter2"),
+            ("my password is hunter2", "hunter2"),
+            ("CREATE USER a IDENTIFIED BY 'hunter2'", "hunter2"),
+            ("ALTER ROLE a PASSWORD 'hunter2'", "hunter2"),
+            ("<password>hunter2</password>", "hunter2"),
+            ("curl -u ann:hunter2 https://x.example", "hunter2"),
+            ("https://hunter2@github.com/a/b", "hunter2"),
+            ("https://hooks.slack.com/services/T000/B000/XXXX", "XXXX"),
+            ("https://x.example/?a=1&sig=abc%2Fdef&b=2", "abc%2Fdef"),
+            ("pay with 4111111111111111", "4111111111111111"),
+            ("{\\\"token\\\": \\\"hunter2\\\"}", "hunter2"),
         ] {
             let kept = redact(&json!({ "text": text })).to_string();
             assert!(!kept.contains(secret), "{text}: {kept}");
         }
+    }
+
+    #[test]
+    fn names_and_values_that_stand_apart_belong_together() {
+        let told = json!({"args": ["--password", "hunter2", "--name", "x"], "headers": [{"name": "X-Api-Key", "value": "hunter2"}],
+            "password": 12345678, "max_tokens": 5, "DB_PASS": "hunter2", "AccountKey": "hunter2"});
+        assert!(!redact(&told).to_string().contains("hunter2"), "{}", redact(&told));
+        assert_eq!(redact(&told)["password"], REDACTED);
+        assert_eq!(name("https://x.example/?token=hunter2", Arguments::Redacted), "https://x.example/?token=[redacted]");
+    }
+
+    #[test]
+    fn a_text_is_read_once_however_it_is_made() {
+        let hostile = [format!("x://{}", "a:".repeat(2_000_000)), "password ".repeat(400_000), "a@".repeat(2_000_000), "\\\"".repeat(2_000_000)];
+        for text in hostile {
+            assert!(text_without_secrets(&text).len() < 2 * MAX_TEXT_BYTES);
+        }
+        let arguments = Json::of(&json!({"text": "a".repeat(MAX_READ_BYTES)})).unwrap();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
+        assert!(kept(&arguments, Arguments::Redacted, &key).1.unwrap().contains("too many to keep"));
     }
 
     #[test]

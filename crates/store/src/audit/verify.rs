@@ -1,6 +1,6 @@
 //! Is the log what was written?
 
-use super::chain::{COLUMNS, Hash, ORIGIN, hash, signed};
+use super::chain::{COLUMNS, Hash, Kind, ORIGIN, hash, signed};
 use crate::{
     StoreError,
     database::Database,
@@ -76,17 +76,18 @@ pub(crate) fn verify(database: &Database, master: &Master) -> Result<Verdict, St
 fn walk(database: &Database, master: &Master, verdict: &mut Verdict) -> rusqlite::Result<Option<Broken>> {
     // One view of the file, whatever is written meanwhile.
     let transaction = database.connection.unchecked_transaction()?;
-    let mut checkpoints: BTreeMap<i64, Hash> = BTreeMap::new();
+    let mut checkpoints: BTreeMap<i64, (Kind, Hash)> = BTreeMap::new();
     let key = UnparsedPublicKey::new(&ED25519, master.signer.public_key().as_ref().to_vec());
-    let mut statement = transaction.prepare("SELECT seq, at_ms, hash, signature FROM checkpoint ORDER BY seq")?;
+    let mut statement = transaction.prepare("SELECT seq, at_ms, hash, signature, kind FROM checkpoint ORDER BY seq")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (seq, at_ms, hash): (i64, i64, Hash) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let signature: Vec<u8> = row.get(3)?;
-        if key.verify(&signed(seq, at_ms, &hash), &signature).is_err() {
+        let kind = Kind::of(&row.get::<_, String>(4)?);
+        let Some(kind) = kind.filter(|kind| key.verify(&signed(*kind, seq, at_ms, &hash), &signature).is_ok()) else {
             return Ok(Some(Broken::Forged(seq)));
-        }
-        checkpoints.insert(seq, hash);
+        };
+        checkpoints.insert(seq, (kind, hash));
     }
     let mut statement = transaction.prepare(&format!("SELECT {}, hash FROM audit ORDER BY seq", COLUMNS.join(", ")))?;
     let mut rows = statement.query([])?;
@@ -97,18 +98,18 @@ fn walk(database: &Database, master: &Master, verdict: &mut Verdict) -> rusqlite
         let (last, link) = match before {
             Some(before) => before,
             None => match checkpoints.get(&(seq - 1)) {
-                Some(hash) => (seq - 1, *hash),
-                None => (0, ORIGIN),
+                Some((Kind::Cut, hash)) => (seq - 1, *hash),
+                _ => (0, ORIGIN),
             },
         };
         if seq != last + 1 {
             return Ok(Some(Broken::Missing { from: last + 1, to: seq - 1 }));
         }
-        if hash(&link, &columns) != written {
+        if hash(&link, &columns, &master.chain) != written {
             let id = if let Value::Text(id) = &columns[1] { id.clone() } else { String::new() };
             return Ok(Some(Broken::Record { seq, id }));
         }
-        if checkpoints.get(&seq).is_some_and(|signed| *signed != written) {
+        if checkpoints.get(&seq).is_some_and(|(_, signed)| *signed != written) {
             return Ok(Some(Broken::Rewritten(seq)));
         }
         verdict.checkpoints += u64::from(checkpoints.contains_key(&seq));

@@ -1,6 +1,6 @@
 //! `toolcrib audit`.
 
-use super::{Done, Failure, print, store, times};
+use super::{Done, Failure, existing_store, note, print, printable, times};
 use crate::exit;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -14,8 +14,13 @@ const SHOWN: usize = 50;
 
 /// Show what was called, by whom, and what came of it.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Audit {
+    /// The config file. Without it, ./mcp-config.yaml if there is one.
+    #[arg(long, short, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Print JSON: lines, one for each call.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     what: Option<What>,
     #[command(flatten)]
@@ -26,21 +31,15 @@ pub(super) struct Audit {
 enum What {
     /// Check that the log is what was written: name the first record that is not.
     Verify {
-        /// The config file. Without it, ./mcp-config.yaml if there is one.
-        #[arg(long, short, value_name = "FILE")]
-        config: Option<PathBuf>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
+        /// A record that must be there, as an earlier `verify` showed it last: then nothing was cut off behind it since.
+        #[arg(long, value_name = "NUMBER:HASH")]
+        expect: Option<String>,
     },
 }
 
 #[derive(Debug, Args)]
 struct Show {
-    /// The config file. Without it, ./mcp-config.yaml if there is one.
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Only calls of this caller.
+    /// Only calls of this caller: ann, or jwt:ann.
     #[arg(long, value_name = "SUBJECT")]
     user: Option<String>,
     /// Only calls of what is named so; * stands for any characters.
@@ -61,23 +60,25 @@ struct Show {
     /// Go on as new ones come.
     #[arg(long, short)]
     follow: bool,
-    /// Print JSON lines, one for each call.
-    #[arg(long)]
-    json: bool,
 }
 
 impl Audit {
     pub(super) async fn run(self) -> Done {
+        let store = existing_store(self.config.as_ref())?;
         match self.what {
-            Some(What::Verify { config, json }) => verify(&store(config.as_ref())?, json),
-            None => self.show.run().await,
+            Some(What::Verify { expect }) => verify(&store, expect.as_deref(), self.json),
+            None => self.show.run(&store, self.json).await,
         }
     }
 }
 
 impl Show {
-    async fn run(self) -> Done {
-        let store = store(self.config.as_ref())?;
+    async fn run(self, store: &Store, as_json: bool) -> Done {
+        if let (Some(since), Some(until)) = (self.since, self.until)
+            && since >= until
+        {
+            return Err(Failure::usage("--since is not before --until"));
+        }
         let mut filter = Filter {
             user: self.user.clone(),
             tool: self.tool.clone(),
@@ -90,9 +91,12 @@ impl Show {
         loop {
             let entries = store.records(&filter).map_err(Failure::failed)?;
             for entry in &entries {
-                if self.json { print(entry.to_json()) } else { print(line(entry)) }
+                if as_json { print(entry.to_json()) } else { print(line(entry)) }
             }
             if !self.follow {
+                if entries.is_empty() {
+                    note("no calls match");
+                }
                 return Ok(());
             }
             filter.after = entries.last().map(|entry| entry.seq).or(filter.after);
@@ -104,32 +108,55 @@ impl Show {
 
 /// A record as a person reads it.
 fn line(entry: &Entry) -> String {
-    let outcome = match &entry.code {
-        Some(code) => format!("{} ({code})", entry.outcome),
-        None => entry.outcome.clone(),
+    let outcome = match (&entry.code, &entry.reason) {
+        (Some(code), Some(rule)) => format!("{} ({code}, by {rule})", entry.outcome),
+        (Some(code), None) => format!("{} ({code})", entry.outcome),
+        (None, _) => entry.outcome.clone(),
     };
     let took = entry.duration.as_secs_f64() * 1000.0;
+    let caller = if entry.authority == entry.subject { entry.subject.clone() } else { format!("{}:{}", entry.authority, entry.subject) };
     let arguments = entry.arguments.as_deref().unwrap_or_default();
-    format!("{}  {}  {}  {}  {outcome}  {took:.1} ms  {arguments}", utc(entry.at), entry.subject, entry.door, entry.name)
+    let told = format!("{}  {caller}  {}  {}  {outcome}  {took:.1} ms  {arguments}", utc(entry.at), entry.door, entry.name);
+    // Names and arguments are what callers wrote.
+    printable(told.trim_end())
 }
 
-fn verify(store: &Store, as_json: bool) -> Done {
+fn verify(store: &Store, expect: Option<&str>, as_json: bool) -> Done {
     let verdict = store.verify().map_err(Failure::failed)?;
+    let missing = expect.map(|expected| is_missing(store, expected)).transpose()?.flatten();
+    let fault = verdict.broken.as_ref().map(ToString::to_string).or(missing);
     if as_json {
         let head = verdict.head.as_ref().map(|(seq, hash)| json!({"seq": seq, "hash": hash}));
-        let fault = verdict.broken.as_ref().map(ToString::to_string);
-        print(json!({"ok": verdict.broken.is_none(), "records": verdict.records, "checkpoints": verdict.checkpoints, "first": verdict.first,
+        print(json!({"ok": fault.is_none(), "records": verdict.records, "checkpoints": verdict.checkpoints, "first": verdict.first,
             "head": head, "publicKey": verdict.public_key, "fault": fault}));
     }
-    if let Some(broken) = &verdict.broken {
-        return Err(Failure::new(exit::FAILED, format_args!("the audit log is not what was written: {broken}; {} before it are", verdict.records)));
+    if let Some(fault) = fault {
+        return Err(Failure::new(exit::FAILED, format_args!("the audit log is not what was written: {fault}")));
     }
-    if !as_json {
-        print(format_args!("{} records are what was written, {} signed checkpoints among them", verdict.records, verdict.checkpoints));
-        if let Some((seq, hash)) = &verdict.head {
-            print(format_args!("last: record {seq}, hash {hash}"));
+    let Some((first, (last, hash))) = verdict.first.zip(verdict.head.as_ref()).filter(|_| !as_json) else {
+        if !as_json {
+            print("there are no records");
         }
-        print(format_args!("signed with the key {}", verdict.public_key));
+        return Ok(());
+    };
+    print(format_args!("{} records, {first} to {last}, are what was written; {} signed checkpoints", verdict.records, verdict.checkpoints));
+    if first > 1 {
+        print(format_args!("retention took out what was before {first}, as a signed checkpoint says"));
     }
+    print(format_args!("the last: {last}:{hash}\nnote it elsewhere: with --expect nobody can cut the log short unnoticed"));
     Ok(())
+}
+
+/// Whether the record that must be there is not, and what is there instead.
+fn is_missing(store: &Store, expected: &str) -> Result<Option<String>, Failure> {
+    let fault = || Failure::usage("--expect is of the form NUMBER:HASH, as `toolcrib audit verify` prints the last record");
+    let (seq, hash) = expected.split_once(':').ok_or_else(fault)?;
+    let seq: i64 = seq.parse().map_err(|_| fault())?;
+    let filter = Filter { after: Some(seq - 1), until: None, ..Filter::default() };
+    let found = store.records(&filter).map_err(Failure::failed)?.into_iter().next().filter(|entry| entry.seq == seq);
+    Ok(match found {
+        Some(entry) if entry.hash == hash => None,
+        Some(_) => Some(format!("record {seq} is another than the one that is expected")),
+        None => Some(format!("record {seq}, which is expected, is not there")),
+    })
 }

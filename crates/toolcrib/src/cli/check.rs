@@ -67,7 +67,11 @@ impl Check {
 impl Check {
     fn report_access(&self, broken: &[(Arc<str>, String)]) -> Done {
         if self.json {
-            let faults: Vec<_> = broken.iter().map(|(place, message)| json!({"place": &**place, "key": "access", "message": message})).collect();
+            let fault = |(place, message): &(Arc<str>, String)| {
+                let (file, line) = place.rsplit_once(':').unwrap_or((place, ""));
+                json!({"file": file, "line": line.parse::<usize>().ok(), "key": "access", "message": message})
+            };
+            let faults: Vec<_> = broken.iter().map(fault).collect();
             print(json!({"ok": false, "faults": faults}));
         } else {
             broken.iter().for_each(|(place, message)| print(format_args!("{place}: access: {message}")));
@@ -84,6 +88,15 @@ fn access_faults(settings: &Settings) -> Vec<(Arc<str>, String)> {
     let schemas: Vec<(String, Value)> = toolcrib_tools::ready(settings.ready.clone())
         .map(|ready| ready.tools.into_iter().filter_map(|(spec, _)| Some((spec.name, spec.input_schema.to_value().ok()?))).collect())
         .unwrap_or_default();
+    // Where every server has a prefix, a name without one is that of a ready tool.
+    if settings.servers.iter().all(|server| server.names_begin_with().is_some()) {
+        let names: Vec<&str> = schemas.iter().map(|(name, _)| name.as_str()).collect();
+        for rule in &access.rules {
+            let patterns = rule.allow.tools.without_match(&names).chain(rule.deny.tools.without_match(&names));
+            let misspelt = patterns.filter(|pattern| !pattern.contains("__") && pattern.trim_matches('*') != "");
+            faults.extend(misspelt.map(|pattern| (Arc::clone(&rule.place), format!("no tool is called {pattern:?}; ready tools are {}", names.join(", ")))));
+        }
+    }
     for rule in &access.rules {
         let Some(when) = &rule.when else { continue };
         let meant = schemas.iter().filter(|(name, _)| rule.allow.tools.include(name) || rule.deny.tools.include(name));
@@ -109,7 +122,9 @@ fn surprise(access: &Access, test: &AccessTest) -> Option<(Arc<str>, String)> {
         Decision::NotAllowed => "no rule allows it".to_owned(),
     };
     let expected = if test.expects_allowed { "allow" } else { "deny" };
-    Some((Arc::clone(&test.place), format!("expected {expected} for {} {:?}: {found}", test.kind, test.name)))
+    let roles = if test.caller.roles.is_empty() { "nobody's roles".into() } else { test.caller.roles.join(", ") };
+    let given = test.arguments.as_ref().map(|arguments| format!(" and {arguments}")).unwrap_or_default();
+    Some((Arc::clone(&test.place), format!("expected {expected} for {} {:?} with {roles}{given}: {found}", test.kind, test.name)))
 }
 
 fn listed(names: &[&str]) -> String {

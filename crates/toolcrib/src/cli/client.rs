@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 use toolcrib_contract::{Json, Members};
-use toolcrib_gate::Credential;
+use toolcrib_gate::{Credential, Reason, Unauthenticated};
 use toolcrib_upstream::Status;
 use toolcrib_wire::{
     Notification,
@@ -73,7 +73,9 @@ impl Client {
             let connection = http::Connection::open(endpoint, info, audience, None).await.map_err(|error| unreachable(url, &error))?;
             return Ok(Self { connection: Connection::Http(connection), assembled: None });
         }
-        let assembled = assemble(settings(target.config.as_ref())?, target.credential()).map_err(Failure::failed)?;
+        let settings = settings(target.config.as_ref())?;
+        target.check_roles(&settings);
+        let assembled = assemble(settings, target.credential()).map_err(Failure::failed)?;
         if let Err(failure) = settle(&assembled, wait, name).await {
             assembled.stop_servers().await;
             return Err(failure);
@@ -153,9 +155,11 @@ fn headers() -> Result<::http::HeaderMap, Failure> {
 /// Why somebody at the terminal may not call, and what helps.
 pub(super) fn who_are_you(error: &ServeError) -> Failure {
     match error {
-        ServeError::Unauthenticated(error) => Failure::failed(format_args!(
-            "{error}: set {TOKEN}, say --as ROLE on the command line, or say who you are in \"auth.local\" of the config"
+        ServeError::Unauthenticated(Unauthenticated { reason: Reason::Missing }) => Failure::failed(format_args!(
+            "authentication is required: set {TOKEN}, or say who you are in \"auth.local\" of the config (call, list and read take --as ROLE)"
         )),
+        // To whoever has the config in hands the reason is no secret.
+        ServeError::Unauthenticated(error) => Failure::failed(format_args!("{error} in {TOKEN}: {}", error.reason)),
         other => Failure::failed(other),
     }
 }

@@ -5,11 +5,11 @@ use super::{
     client::{Wait, settle},
     print, settings,
 };
-use crate::{assemble::assemble, exit};
+use crate::{Crib, assemble::assemble, exit};
 use clap::Args;
 use serde_json::json;
-use toolcrib_contract::{Call, CallerId, Json, Origin};
-use toolcrib_gate::{Caller, Credential, Explanation};
+use toolcrib_contract::{Call, Json, Origin};
+use toolcrib_gate::{Credential, Explanation};
 
 /// Say what each step would decide about a call, and why. Nothing is executed.
 #[derive(Debug, Args)]
@@ -19,12 +19,18 @@ pub(super) struct Explain {
     tool: String,
     #[command(flatten)]
     target: Target,
-    /// The token of the caller, to see what it is taken for.
+    /// The token of the caller, to see what it is taken for. Better in TOOLCRIB_TOKEN: others on this machine can read arguments.
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["roles", "url"])]
     token: Option<String>,
     /// Arguments, as a JSON object.
     #[arg(long, value_name = "JSON")]
     args: Option<String>,
+    /// The door that the call would come through.
+    #[arg(long, value_name = "DOOR", default_value = "http", value_parser = ["http", "rest", "stdio", "cli"])]
+    door: String,
+    /// The address that it would come from.
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<std::net::IpAddr>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -39,28 +45,34 @@ impl Explain {
             Some(text) => Some(Json::parse(text.clone()).map_err(|error| Failure::usage(format_args!("--args: {error}")))?),
             None => None,
         };
-        let assembled = assemble(settings(self.target.config.as_ref())?, Credential::None).map_err(Failure::failed)?;
+        let settings = settings(self.target.config.as_ref())?;
+        self.target.check_roles(&settings);
+        let assembled = assemble(settings, self.target.credential()).map_err(Failure::failed)?;
         let settled = settle(&assembled, Wait::ForOwner, &self.tool).await;
         let done = match settled {
-            Ok(()) => self.explain(assembled.crib.gate(), arguments).await,
+            Ok(()) => self.explain(&assembled.crib, arguments).await,
             Err(failure) => Err(failure),
         };
         assembled.stop_servers().await;
         done
     }
 
-    async fn explain(&self, gate: &toolcrib_gate::Gate, arguments: Option<Json>) -> Done {
-        let assumed = match (&self.token, self.target.assumed()) {
-            (Some(token), _) => match gate.authenticate(Credential::Bearer(token.as_str().into())).await {
-                Ok(caller) => caller.into_assumed(),
-                Err(error) => return self.refused(&error),
-            },
-            (None, Some(id)) => Caller::assumed(id, serde_json::Map::new()),
-            (None, None) => Caller::assumed(CallerId::anonymous(), serde_json::Map::new()),
+    /// The caller is whom a call would be from: of a token, of a role that is assumed, of the environment or the config.
+    async fn explain(&self, crib: &Crib, arguments: Option<Json>) -> Done {
+        let gate = crib.gate();
+        let credential = match &self.token {
+            Some(token) => Credential::Bearer(token.as_str().into()),
+            None => crib.local().clone(),
+        };
+        let assumed = match gate.authenticate(credential).await {
+            Ok(caller) => caller.into_assumed(),
+            Err(error) => return self.refused(&error),
         };
         let has_arguments = arguments.is_some();
         let call = Call::tool(&self.tool, arguments.unwrap_or_else(Json::empty_object));
-        self.report(&gate.explain(&assumed, &Origin::door("http"), &call, has_arguments))
+        let door = ["http", "rest", "stdio", "cli"].into_iter().find(|door| *door == self.door).unwrap_or("http");
+        let origin = Origin { address: self.address, ..Origin::door(door) };
+        self.report(&gate.explain(&assumed, &origin, &call, has_arguments))
     }
 
     fn refused(&self, error: &toolcrib_gate::Unauthenticated) -> Done {

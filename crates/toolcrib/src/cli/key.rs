@@ -1,6 +1,6 @@
 //! `toolcrib key`.
 
-use super::{Done, Failure, print, store, times};
+use super::{Done, Failure, note, print, printable, store, times, token::check_caller};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::{
@@ -47,11 +47,18 @@ enum What {
 
 impl Key {
     pub(super) fn run(self) -> Done {
-        let keys = store(self.config.as_ref())?.api_keys().map_err(Failure::failed)?;
+        let (store, folder) = store(self.config.as_ref())?;
+        let keys = store.api_keys().map_err(Failure::failed)?;
         match self.what {
             What::Create { sub, roles, ttl } => {
+                check_caller(&sub, &roles)?;
+                if ttl == Some(Duration::ZERO) {
+                    return Err(Failure::usage("--ttl is how long the key is good: more than nothing"));
+                }
                 let expires = ttl.map(|ttl| SystemTime::now() + ttl);
-                let issued = keys.issue(&NewKey { subject: sub, roles, expires }).map_err(Failure::failed)?;
+                let issued = keys.issue(&NewKey { subject: sub.clone(), roles: roles.clone(), expires }).map_err(Failure::failed)?;
+                let roles = if roles.is_empty() { "no roles".into() } else { format!("the roles {}", roles.join(", ")) };
+                note(format_args!("key {} for {sub} with {roles}, kept in {}; it is shown this once:", issued.id, folder.display()));
                 if self.json { print(json!({"id": issued.id, "key": issued.key})) } else { print(&issued.key) }
                 Ok(())
             }
@@ -60,12 +67,20 @@ impl Key {
                 if self.json { print(json!({"keys": keys.iter().map(as_json).collect::<Vec<_>>()})) } else { keys.iter().for_each(show) }
                 Ok(())
             }
-            What::Revoke { id } => match keys.revoke(&id).map_err(Failure::failed)? {
-                true => Ok(()),
-                false => Err(Failure::failed(format_args!("there is no key {id:?} in use; `toolcrib key list` shows them"))),
+            What::Revoke { id } => match keys.revoke(id_of(&id)).map_err(Failure::failed)? {
+                true => {
+                    note(format_args!("{} is out of use; running servers know it within a second", id_of(&id)));
+                    Ok(())
+                }
+                false => Err(Failure::failed(format_args!("there is no key {:?} in use; `toolcrib key list` shows them", id_of(&id)))),
             },
         }
     }
+}
+
+/// The id, if the whole key was given.
+fn id_of(given: &str) -> &str {
+    given.strip_prefix("tck_").and_then(|rest| rest.split('_').next()).unwrap_or(given)
 }
 
 fn state(key: &KeyInfo) -> String {
@@ -80,7 +95,7 @@ fn state(key: &KeyInfo) -> String {
 fn show(key: &KeyInfo) {
     let used = key.used.map_or_else(|| "never used".into(), |at| format!("last used {}", utc(at)));
     let roles = if key.roles.is_empty() { "no roles".into() } else { key.roles.join(",") };
-    print(format_args!("{}  {}  {roles}  {}  {used}", key.id, key.subject, state(key)));
+    print(format_args!("{}  {}  {}  {}  {used}", key.id, printable(&key.subject), printable(&roles), state(key)));
 }
 
 fn as_json(key: &KeyInfo) -> serde_json::Value {

@@ -53,7 +53,7 @@ struct Which {
 
 impl Secret {
     pub(super) fn run(self) -> Done {
-        let secrets = store(self.config.as_ref())?.secrets().map_err(Failure::failed)?;
+        let secrets = store(self.config.as_ref())?.0.secrets().map_err(Failure::failed)?;
         match &self.what {
             What::Set(which) => self.set(&secrets, which),
             What::List => self.list(&secrets),
@@ -67,6 +67,9 @@ impl Secret {
     fn set(&self, secrets: &CallerSecrets, which: &Which) -> Done {
         if !is_secret_name(&which.name) {
             return Err(Failure::usage("a secret's name has at most 64 letters, digits, \".\", \"-\" and \"_\""));
+        }
+        if !CallerId::is_subject(&which.sub) {
+            return Err(Failure::usage("--sub is blank, too long, or holds control characters"));
         }
         let owner = self.owner(which)?;
         let mut input = std::io::stdin();

@@ -99,6 +99,9 @@ fn announce(assembled: &Assembled, listener: &TcpListener) {
         (true, false) => "those with a token or key, others as anonymous",
     };
     eprintln!("  callers: {admitted}");
+    if let Some(folder) = &assembled.recorded_in {
+        eprintln!("  records: {}", folder.display());
+    }
     let header = if gate.requires_authentication() { " --header \"Authorization: Bearer $TOOLCRIB_TOKEN\"" } else { "" };
     eprintln!("\nTo connect Claude Code:\n  claude mcp add --transport http toolcrib {url}{header}\n");
 }

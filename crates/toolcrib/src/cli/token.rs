@@ -8,7 +8,7 @@ use std::{
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use toolcrib_contract::Json;
+use toolcrib_contract::{CallerId, Json};
 
 /// Mint a token with the secret of the config, for tests and first steps.
 #[derive(Debug, Args)]
@@ -46,6 +46,7 @@ impl Token {
             let most = issuer.demands.max_lifetime.as_secs();
             return Err(Failure::usage(format_args!("tokens may be good for {most} s at most (maxLifetime)")));
         }
+        check_caller(&self.sub, &self.roles)?;
         let claims = self.claims_for(issuer)?;
         let token = match &issuer.keys {
             KeysAt::Here(keys) => keys.mint(&Json::of(&claims).map_err(Failure::failed)?),
@@ -69,6 +70,17 @@ impl Token {
             claims.insert(name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| json!(value)));
         }
         Ok(Value::Object(claims))
+    }
+}
+
+/// Refuses a name or role that no token or key is taken with.
+pub(super) fn check_caller(subject: &str, roles: &[String]) -> Result<(), Failure> {
+    if !CallerId::is_subject(subject) {
+        return Err(Failure::usage("--sub is blank, too long, or holds control characters"));
+    }
+    match roles.iter().find(|role| !CallerId::is_role(role)) {
+        Some(role) => Err(Failure::usage(format_args!("{role:?} is no role: a role is one word, and \"*\" stands for everyone"))),
+        None => Ok(()),
     }
 }
 

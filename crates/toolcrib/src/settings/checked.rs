@@ -9,7 +9,7 @@ use super::{
     raw::{self, Server, Written},
 };
 pub use security::Security;
-use std::{collections::BTreeMap, ffi::OsString, ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, ops::RangeInclusive, path::{Path, PathBuf}, sync::Arc, time::Duration};
 use toolcrib_contract::Globs;
 use toolcrib_edge::http::Profiles;
 use toolcrib_gate::{Config, Names};
@@ -88,6 +88,11 @@ enum Prefix {
     Never,
     /// This word.
     Word(String),
+}
+
+/// The folder of what is kept.
+pub(super) fn data_folder(written: &Written, file: &Path, lookup: Lookup<'_>) -> Option<PathBuf> {
+    ready::data_folder(&written.ready, file.parent().unwrap_or(Path::new("")), lookup)
 }
 
 /// `base` is the folder of the config file.

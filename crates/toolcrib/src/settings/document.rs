@@ -86,7 +86,7 @@ pub(super) fn parse<'a>(text: &'a str, file: &Path, faults: &mut Faults) -> Opti
                 file: file.to_owned(),
                 line: error.marker().line(),
                 key: String::new(),
-                message: format!("this is not YAML: {}", error.info()),
+                message: format!("this is not YAML: {} (texts that hold *, &, {{, [, # or \": \" stand in quotes)", error.info()),
             });
             None
         }

@@ -300,7 +300,7 @@ fn explanations_and_tests_tell_which_rule_decides() {
 
     config["access"]["tests"] = json!([{"roles": ["user"], "tool": "web_scraper", "expect": "allow"}]);
     folder.config(&config);
-    assert!(run(&["check"], 1).contains("expected allow for tool \"web_scraper\": no rule allows it"));
+    assert!(run(&["check"], 1).contains("expected allow for tool \"web_scraper\" with user: no rule allows it"));
     config["access"]["tests"] = json!([]);
     config["access"]["rules"] = json!([{"roles": ["*"], "allow": ["api_client"], "when": "args.methd == 'GET'"}]);
     folder.config(&config);

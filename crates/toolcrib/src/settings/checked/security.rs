@@ -18,7 +18,7 @@ use std::{
 use toolcrib_contract::{CallerId, Globs, Json, Kind};
 use toolcrib_edge::http::{Hosts, ProtectedResource};
 use toolcrib_egress::Url;
-use toolcrib_gate::{Access, Algorithm, Condition, Demands, EVERYONE, Keys, Limit, Names, PublicKey, Rule};
+use toolcrib_gate::{Access, Algorithm, Condition, Demands, EVERYONE, KeySet, Keys, Limit, Names, PublicKey, Rule};
 use toolcrib_store::{Arguments, Policy};
 
 /// The authority of callers that the config names.
@@ -143,11 +143,28 @@ pub(super) fn check(written: &raw::security::Security, base: &Path, folder: Opti
     if let (Some(access), Some(resource)) = (&mut access, resource) {
         access.scopes = resource.scopes.iter().map(|scope| scope.as_str().into()).collect();
     }
+    check_hosts(&written.http, faults);
     let mut hosts = Hosts { allowed_hosts: values(&written.http.allowed_hosts), allowed_origins: values(&written.http.allowed_origins) };
     let public = written.auth.as_ref().and_then(|auth| auth.public_url.as_ref()?.value.parse::<Uri>().ok());
     hosts.allowed_hosts.extend(public.and_then(|url| Some(url.host()?.to_owned())));
     let audit = audit(written.audit.as_ref(), auth.is_some(), folder, faults);
     Security { auth, access, limits, tests, audit, hosts }
+}
+
+/// A value that could never match is misspelt.
+fn check_hosts(written: &raw::security::Http, faults: &mut Faults) {
+    for host in &written.allowed_hosts {
+        let is_host = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | ':' | '[' | ']' | '_');
+        if host.value.is_empty() || !host.value.chars().all(is_host) {
+            faults.add(host.fault("expected the name of a host, as in tools.example.com, without a scheme"));
+        }
+    }
+    for origin in &written.allowed_origins {
+        let is_origin = Url::parse(&origin.value).is_ok_and(|url| url.origin().ascii_serialization() == origin.value);
+        if !is_origin {
+            faults.add(origin.fault("expected an origin, as in https://app.example.com, without a path or a slash at its end"));
+        }
+    }
 }
 
 fn values(written: &[Spanned<String>]) -> Vec<String> {
@@ -156,8 +173,10 @@ fn values(written: &[Spanned<String>]) -> Vec<String> {
 
 fn auth(written: &raw::security::Auth, access: Option<&Access>, base: &Path, faults: &mut Faults) -> Auth {
     let mut issuers: Vec<Issuer> = Vec::new();
+    // Clients may ask an authorization server for any scope: only those that are offered make roles.
+    let scopes = written.oauth.as_ref().map(|oauth| values(&oauth.scopes));
     for jwt in &written.jwt {
-        let Some(issuer) = issuer(jwt, base, faults) else { continue };
+        let Some(issuer) = issuer(jwt, &scopes, base, faults) else { continue };
         if issuers.iter().any(|other| other.name == issuer.name) {
             faults.add(jwt.place.fault(format!("another entry is named {:?} already: give this one a name", issuer.name)));
         }
@@ -168,7 +187,9 @@ fn auth(written: &raw::security::Auth, access: Option<&Access>, base: &Path, fau
         faults.add(written.place.fault("nobody could prove who they are: add \"jwt\" or \"apiKeys: true\""));
     }
     let admits_anonymous = written.anonymous.as_ref().map(|flag| flag.value);
-    let is_required = !admits_anonymous.unwrap_or_else(|| access.is_some_and(Access::has_something_for_everyone));
+    // Clients of OAuth begin by being refused: where they are let in as nobody, they never ask for a token.
+    let has_something = || written.oauth.is_none() && access.is_some_and(Access::has_something_for_everyone);
+    let is_required = !admits_anonymous.unwrap_or_else(has_something);
     let resource = written.oauth.as_ref().and_then(|oauth| resource(oauth, written.public_url.as_ref(), faults));
     if let Some(url) = &written.public_url {
         web_url(url, faults);
@@ -178,18 +199,26 @@ fn auth(written: &raw::security::Auth, access: Option<&Access>, base: &Path, fau
             faults.add(local.place.fault("the local caller needs a subject"));
             return None;
         };
+        if !CallerId::is_subject(&subject.value) {
+            faults.add(subject.fault("a subject is a text of at most 256 bytes, not blank, without control characters"));
+        }
         Some(CallerId::new(LOCAL, &subject.value, roles(&local.roles, faults)))
     });
     Auth { issuers, takes_api_keys, is_required, resource, local }
 }
 
-fn issuer(written: &Jwt, base: &Path, faults: &mut Faults) -> Option<Issuer> {
+fn issuer(written: &Jwt, scopes: &Option<Vec<String>>, base: &Path, faults: &mut Faults) -> Option<Issuer> {
     let name = written.name.as_ref().map_or("jwt", |name| &name.value);
     if name.is_empty() || !name.chars().all(is_plain) || RESERVED.contains(&name) {
         faults.add(written.name.as_ref().unwrap_or(&written.place.with(String::new())).fault(format!(
             "the name of an issuer stands before its callers' names: use letters, digits, \"-\" and \"_\", and not {}",
             RESERVED.join(", ")
         )));
+    }
+    for text in [&written.issuer, &written.roles, &written.subject].into_iter().flatten().chain(&written.audience) {
+        if text.value.split('.').any(|part| part.trim().is_empty()) && !text.value.contains("://") {
+            faults.add(text.fault("this is empty, or a part of it is"));
+        }
     }
     let algorithms = algorithms(written, faults);
     let (keys, algorithms) = keys(written, algorithms, base, faults)?;
@@ -213,6 +242,7 @@ fn issuer(written: &Jwt, base: &Path, faults: &mut Faults) -> Option<Issuer> {
         issuer: written.issuer.as_ref().map(|issuer| issuer.value.clone()),
         audiences: values(&written.audience),
         roles: text(&written.roles, defaults.roles),
+        scopes: scopes.clone(),
         subject: text(&written.subject, defaults.subject),
         leeway: leeway.unwrap_or(defaults.leeway),
         max_lifetime: lifetime(written.max_lifetime_secs.as_ref(), faults).unwrap_or(defaults.max_lifetime),
@@ -281,6 +311,8 @@ fn keys(written: &Jwt, algorithms: Vec<Algorithm>, base: &Path, faults: &mut Fau
             }
             Some((KeysAt::Elsewhere(key_set(set, base, faults)?), algorithms))
         }
+        // What was written and could not be read is a fault already.
+        (None, None, None) if written.keys_given == 1 => None,
         _ => {
             faults.add(written.place.fault("give exactly one of \"secret\", \"publicKey\" and \"jwks\""));
             None
@@ -298,7 +330,12 @@ fn pem(key: &Spanned<String>, base: &Path, faults: &mut Faults) -> Option<String
 
 fn key_set(set: &Spanned<String>, base: &Path, faults: &mut Faults) -> Option<KeySetAt> {
     if !set.value.contains("://") {
-        return Some(KeySetAt::File(base.join(&set.value)));
+        let path = base.join(&set.value);
+        let read = fs::read(&path).map_err(|error| error.to_string());
+        if let Err(fault) = read.and_then(|text| KeySet::parse(&text).map_err(|fault| fault.to_string())) {
+            faults.add(set.fault(format!("{}: {fault}", path.display())));
+        }
+        return Some(KeySetAt::File(path));
     }
     let is_local = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     let url = Url::parse(&set.value).ok().filter(|url| url.scheme() == "https" || (url.scheme() == "http" && is_local(url)));
@@ -349,8 +386,8 @@ fn roles(written: &[Spanned<String>], faults: &mut Faults) -> Vec<Box<str>> {
 }
 
 fn role_names(written: &[Spanned<String>], faults: &mut Faults) -> Vec<Box<str>> {
-    for role in written.iter().filter(|role| role.value.is_empty() || role.value.chars().any(char::is_whitespace)) {
-        faults.add(role.fault("a role is one word"));
+    for role in written.iter().filter(|role| role.value != EVERYONE && !CallerId::is_role(&role.value)) {
+        faults.add(role.fault("a role is one word of at most 128 bytes"));
     }
     written.iter().map(|role| role.value.as_str().into()).collect()
 }
@@ -371,7 +408,8 @@ fn rule(written: &raw::security::Rule, faults: &mut Faults) -> Option<Rule> {
     if written.roles.is_empty() {
         faults.add(written.place.fault("for whom? Name roles; \"*\" means everyone"));
     }
-    if written.allow.is_none() && written.deny.is_none() {
+    let [allow, deny] = [&written.allow, &written.deny].map(|written| written.as_ref().map(names).unwrap_or_default());
+    if allow == Names::default() && deny == Names::default() {
         faults.add(written.place.fault("a rule allows or denies something"));
     }
     let when = match written.when.as_ref().map(|when| (when, Condition::parse(&when.value))) {
@@ -382,7 +420,6 @@ fn rule(written: &raw::security::Rule, faults: &mut Faults) -> Option<Rule> {
             return None;
         }
     };
-    let [allow, deny] = [&written.allow, &written.deny].map(|written| written.as_ref().map(names).unwrap_or_default());
     Some(Rule { place: written.place.describe().into(), roles: role_names(&written.roles, faults), allow, deny, when })
 }
 
@@ -449,7 +486,7 @@ fn audit(written: Option<&raw::security::Audit>, authenticates: bool, folder: Op
             .or(defaults.policy.max_bytes),
     };
     let is_enabled = written.enabled.as_ref().is_none_or(|flag| flag.value);
-    Audit { is_enabled, is_demanded: is_enabled, policy, ..defaults }
+    Audit { is_enabled, is_demanded: is_enabled && policy.is_required, policy, ..defaults }
 }
 
 fn seconds_of_days(days: &Spanned<f64>, faults: &mut Faults) -> Option<Duration> {

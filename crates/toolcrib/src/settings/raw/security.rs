@@ -33,6 +33,8 @@ pub(in crate::settings) struct Jwt {
     pub(in crate::settings) secret: Option<Spanned<String>>,
     pub(in crate::settings) public_key: Option<Spanned<String>>,
     pub(in crate::settings) jwks: Option<Spanned<String>>,
+    /// How many of the three were written, whether they could be read or not.
+    pub(in crate::settings) keys_given: usize,
     pub(in crate::settings) algorithms: Vec<Spanned<String>>,
     pub(in crate::settings) issuer: Option<Spanned<String>>,
     pub(in crate::settings) audience: Vec<Spanned<String>>,
@@ -181,6 +183,7 @@ impl Reader<'_> {
             secret: None,
             public_key: None,
             jwks: None,
+            keys_given: 0,
             algorithms: Vec::new(),
             issuer: None,
             audience: Vec::new(),
@@ -191,6 +194,7 @@ impl Reader<'_> {
             only_access_tokens: None,
         };
         for (key, node) in node.entries(self.faults) {
+            jwt.keys_given += usize::from(matches!(key.as_str(), "secret" | "publicKey" | "jwks"));
             match key.as_str() {
                 "name" => jwt.name = self.text(&node),
                 "secret" => jwt.secret = self.text(&node),
