@@ -46,7 +46,7 @@ async def main(url):
 
 
 config = tempfile.NamedTemporaryFile("w", suffix=".yaml")
-json.dump({"mcpServers": {"suite": {"url": sys.argv[2]}}, "claude": {"mcp": {"prefix": "never"}}}, config)
+json.dump({"dataFolder": tempfile.mkdtemp(), "mcpServers": {"suite": {"url": sys.argv[2]}}, "claude": {"mcp": {"prefix": "never"}}}, config)
 config.flush()
 command = [sys.argv[1], "serve", "--listen", "127.0.0.1:0", "--config", config.name]
 with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as serving:

@@ -19,7 +19,7 @@ import threading
 import time
 
 MODERN = "--modern" in sys.argv
-TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "withdraw", "heard", "storm", "given", "env"]
+TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "withdraw", "heard", "storm", "given", "variable"]
 HEARD = []
 ASKED = {}
 LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
@@ -76,7 +76,7 @@ def call(params):
         return text("over")
     if name == "given":
         return text(json.dumps(arguments))
-    if name == "env":
+    if name == "variable":
         return text(os.environ.get(arguments.get("text", ""), "not set"))
     if name == "flood":
         return text("x" * 9_000_000)

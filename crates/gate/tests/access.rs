@@ -264,3 +264,58 @@ fn waiting_is_told_in_seconds() {
     let error = CallError::LimitReached { limit: 2, window: "minute", retry_after: Duration::from_millis(200) };
     assert_eq!(error.to_string(), "limit reached: 2 calls per minute; nothing was started, try again in 1 s");
 }
+
+#[tokio::test]
+async fn another_way_to_write_a_uri_is_no_way_around_a_rule() {
+    use toolcrib_contract::TemplateSpec;
+    let rules = vec![rule(
+        &[EVERYONE],
+        Names { resources: Globs::new(["file:///public/*", "file:///{+path}"]), ..Names::default() },
+        Names { resources: Globs::new(["file:///public/secret/*"]), ..Names::default() },
+        None,
+    )];
+    let ruled = ruled(rules, Vec::new());
+    let mut files = Source::new("files");
+    files.template(TemplateSpec { uri_template: "file:///{+path}".into(), name: "files".into(), ..TemplateSpec::default() }, said(), None);
+    ruled.gate.publish(files);
+    ruled.call(&[], Call::resource("file:///public/a%20b.txt")).await.unwrap();
+    for uri in [
+        "file:///secret/plan2",
+        "file:///public/secret/x",
+        "file:///public/../secret/plan2",
+        "file:///public/./secret/x",
+        "file:///public//secret/x",
+        "file:///public/%73ecret/x",
+        "file:///public/%2e%2e/secret/x",
+        "file:///public\\..\\secret/x",
+        "FILE:///public/secret/x",
+    ] {
+        let error = ruled.call(&[], Call::resource(uri)).await.unwrap_err();
+        assert!(matches!(error, CallError::NotFound { .. } | CallError::Forbidden { .. }), "{uri}: {error:?}");
+    }
+}
+
+/// A tool whose operator has set an argument.
+struct Preset;
+
+impl Callable for Preset {
+    fn call(&self, input: toolcrib_contract::Input, _: toolcrib_contract::CallContext) -> toolcrib_contract::BoxFuture<'_, Result<Output, CallError>> {
+        Box::pin(async move { Ok(Output::Tool(ToolOutput::text(input.arguments.as_str()))) })
+    }
+
+    fn prepare(&self, arguments: &Json) -> Result<Option<Json>, CallError> {
+        let members = arguments.members().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
+        Ok(Some(members.edit(&[("db", Some(Json::string("prod")))])))
+    }
+}
+
+#[tokio::test]
+async fn what_the_config_puts_in_is_judged_too() {
+    let when = r#"has(args.db) && args.db == "prod""#;
+    let ruled = ruled(vec![allow(&["user"], &["preset"]), rule(&["user"], Names::default(), tools(&["preset"]), Some(when))], Vec::new());
+    let mut source = Source::new("other");
+    source.tool(Spec::new("preset", "For a test."), Arc::new(Preset)).unwrap();
+    ruled.gate.publish(source);
+    assert!(matches!(ruled.tool(&["user"], "preset", "{}").await, Err(CallError::ArgumentsForbidden { .. })));
+    assert_eq!(ruled.last().reason.as_deref(), Some(r#"test:["user"]"#), "the record says which rule");
+}

@@ -2,7 +2,10 @@
 
 use crate::support::{Folder, Http, Reply, Running, Server, legacy, modern, scripted, text_of, toolcrib, wait_for};
 use serde_json::{Value, json};
-use std::{io::Write, process::Stdio};
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::Stdio,
+};
 
 /// Not a secret: every run of the tests has it.
 const SECRET: &str = "u8Zq3vKx-for-tests-only-7Rb2nMw5Lp9s";
@@ -354,7 +357,7 @@ fn each_caller_reaches_a_server_with_what_is_theirs() {
     let remote = json!({"url": site.url("127.0.0.1", "/mcp"), "sharing": "perCaller", "headers": {"X-User": "${caller.subject}"}});
     let mut config = team();
     config["mcpServers"] = json!({"s": child, "r": remote});
-    config["access"]["rules"][1]["allow"] = json!(["s__env"]);
+    config["access"]["rules"][1]["allow"] = json!(["s__variable"]);
     let server = Server::with(&config);
     let folder = server.folder();
     let run = |args: &[&str], input: &str| {
@@ -372,9 +375,9 @@ fn each_caller_reaches_a_server_with_what_is_theirs() {
     assert!(listed.contains("github  jwt:ann") && !listed.contains("ghp_"), "{listed}");
     let token = |name: &str| run(&["token", "--sub", name, "--role", "user"], "").1.trim().to_owned();
     let tokens = ["ann", "bob", "cid"].map(token);
-    wait_for("the tool", || tools(&bearer(&server.url, &tokens[0]).modern("tools/list", json!({}))).contains(&"s__env".to_owned()).then_some(()));
+    wait_for("the tool", || tools(&bearer(&server.url, &tokens[0]).modern("tools/list", json!({}))).contains(&"s__variable".to_owned()).then_some(()));
     let env = |token: &str, variable: &str| {
-        text_of(&bearer(&server.url, token).modern("tools/call", json!({"name": "s__env", "arguments": {"text": variable}})).json())
+        text_of(&bearer(&server.url, token).modern("tools/call", json!({"name": "s__variable", "arguments": {"text": variable}})).json())
     };
     assert_eq!(env(&tokens[0], "GITHUB_TOKEN"), Ok("ghp_of-ann".into()));
     assert_eq!(env(&tokens[1], "GITHUB_TOKEN"), Ok("ghp_of-bob".into()));
@@ -401,4 +404,58 @@ fn each_caller_reaches_a_server_with_what_is_theirs() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.code() == Some(1) && said.contains(expected), "{server}: {said}");
     }
+}
+
+#[test]
+fn a_key_that_is_revoked_ends_what_was_opened_with_it() {
+    let folder = Folder::new();
+    folder.config(&team());
+    let run = |args: &[&str]| {
+        let output = toolcrib().args(args).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let key = run(&["key", "create", "--sub", "agent", "--role", "user"]);
+    let mut command = toolcrib();
+    command.args(["serve", "--stdio"]).current_dir(folder.path()).env("TOOLCRIB_TOKEN", &key);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()).lines());
+    let mut call = || -> Value {
+        writeln!(input, "{}", modern(1, "tools/call", json!({"name": "calculator", "arguments": {"expression": "1"}}))).unwrap();
+        serde_json::from_str(&output.next().unwrap().unwrap()).unwrap()
+    };
+    assert_eq!(call()["result"]["structuredContent"]["result"], 1);
+    // The whole key may be given, or its id.
+    run(&["key", "revoke", &key]);
+    let refused = wait_for("the key to be refused", || Some(call()).filter(|answer| answer.get("error").is_some()));
+    assert_eq!(refused["error"]["message"], "Invalid authentication token");
+    drop(input);
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_call_that_waits_is_gone_on_with_only_by_whoever_may_still_make_it() {
+    let mut config = team();
+    config["mcpServers"] = json!({"s": scripted(&[])});
+    config["access"]["rules"][1]["allow"] = json!(["s__*"]);
+    let server = Server::with(&config);
+    let folder = server.folder().to_owned();
+    let token = |role: &str| {
+        let output = toolcrib().args(["token", "--sub", "ann", "--role", role]).current_dir(&folder).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let (user, nobody) = (token("user"), token("nobody"));
+    let asking = json!({"io.modelcontextprotocol/clientCapabilities": {"elicitation": {}}});
+    wait_for("the tool", || tools(&bearer(&server.url, &user).modern("tools/list", json!({}))).contains(&"s__ask".to_owned()).then_some(()));
+    let round = |token: &str, more: Value| {
+        let mut params = json!({"name": "s__ask", "arguments": {"text": "x"}, "_meta": asking});
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        bearer(&server.url, token).modern("tools/call", params).json()
+    };
+    let first = round(&user, json!({}));
+    let state = first["result"]["requestState"].as_str().unwrap_or_else(|| panic!("{first}"));
+    let question = first["result"]["inputRequests"].as_object().unwrap().keys().next().unwrap().clone();
+    let answers = json!({"requestState": state, "inputResponses": {question: {"action": "accept", "content": {"name": "ann"}}}});
+    let refused = round(&nobody, answers);
+    assert_eq!(refused["error"]["message"], "unknown tool: s__ask", "{refused}");
 }

@@ -122,7 +122,7 @@ toolcrib, url = sys.argv[1], sys.argv[2]
 folder = tempfile.mkdtemp()
 config = os.path.join(folder, "mcp-config.yaml")
 with open(config, "w") as file:
-    json.dump({"mcpServers": {"suite": {"url": url}}, "claude": {"mcp": {"prefix": "never"}}}, file)
+    json.dump({"dataFolder": "data", "mcpServers": {"suite": {"url": url}}, "claude": {"mcp": {"prefix": "never"}}}, file)
 
 def run(*arguments):
     done = subprocess.run([toolcrib, *arguments, "--config", config], capture_output=True, text=True)

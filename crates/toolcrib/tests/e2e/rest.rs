@@ -69,6 +69,12 @@ fn each_failure_has_its_status() {
     let as_text = Http::new(&url).without("content-type").header("content-type", "text/plain");
     assert_eq!(raw(as_text, "{}"), is(415, "bad_request"));
     assert_eq!(Http::new(&url).send(reqwest::Method::GET, None).status, 405);
+    assert_eq!(status(&json!({"name": "x".repeat(3000)})).0, 404);
+    let path = |name: &str| Http::new(&format!("{}/api/v1/tools/{name}", base(&server))).post("{}");
+    assert_eq!(failure(&path("%ff")), is(400, "bad_request"));
+    assert_eq!(failure(&path("a%0Ab%1b[31m")), is(404, "not_found"));
+    let shown = toolcrib().arg("audit").current_dir(server.folder()).output().unwrap();
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("a\\nb\\u{1b}[31m"), "nobody draws on the terminal: {shown:?}");
     let foreign = Http::new(&url).header("origin", "https://evil.example");
     assert_eq!(foreign.post("{}").status, 403);
     wait_for("the server to be back", || (call(&server, &json!({"name": "s__echo", "args": {"text": "a"}})).status == 200).then_some(()));
