@@ -151,7 +151,8 @@ fn guarded_in_process(c: &mut Criterion) {
     let signed = format!("{}.{}", encode(br#"{"alg":"ES256","kid":"k"}"#), encode(claims.to_string().as_bytes()));
     let es256 = format!("{signed}.{}", encode(pair.sign(&random, signed.as_bytes()).expect("a signature").as_ref()));
     let point = &pair.public_key().as_ref()[1..];
-    let jwk = serde_json::json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "x": encode(&point[..32]), "y": encode(&point[32..])}]});
+    let jwk =
+        serde_json::json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "x": encode(&point[..32]), "y": encode(&point[32..])}]});
     let set = || Keys::Set(Arc::new(Fixed(Arc::new(KeySet::parse(jwk.to_string().as_bytes()).expect("a set")))));
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(folder.path()).expect("a store");

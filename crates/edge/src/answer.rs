@@ -158,7 +158,12 @@ fn foreign(result: &Members, kind: Kind, era: Era) -> Json {
 
 fn is_for_the_model(error: &CallError, era: Era) -> bool {
     match error {
-        CallError::NotFound { .. } | CallError::Forbidden { .. } | CallError::Unauthenticated | CallError::Refused { .. } | CallError::NeedsInput(_) | CallError::NeedsRound(_) => false,
+        CallError::NotFound { .. }
+        | CallError::Forbidden { .. }
+        | CallError::Unauthenticated
+        | CallError::Refused { .. }
+        | CallError::NeedsInput(_)
+        | CallError::NeedsRound(_) => false,
         CallError::CannotAsk { .. } => era == Era::Legacy,
         _ => true,
     }
@@ -181,7 +186,9 @@ fn error_object(error: &CallError, era: Era) -> ErrorObject {
             let required = Json::object().with(capability, &Json::empty_object()).finish();
             ErrorObject::new(code::MISSING_CAPABILITY, message).with_data(Json::object().with("requiredCapabilities", &required).finish())
         }
-        CallError::Refused { code, data, .. } if !is_reserved(*code) => ErrorObject { code: *code, message, data: data.clone(), missing_scope: None },
+        CallError::Refused { code, data, .. } if !is_reserved(*code) => {
+            ErrorObject { code: *code, message, data: data.clone(), missing_scope: None }
+        }
         _ => ErrorObject::new(code::INTERNAL_ERROR, message),
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     http::trace_id,
 };
 use back::Back;
-pub(crate) use lists::tool as tool_definition;
 use lists::Lists;
+pub(crate) use lists::tool as tool_definition;
 use rounds::Parked;
 use state::{Answered, StateSeal};
 use std::sync::Arc;

@@ -9,8 +9,8 @@ mod rules;
 mod uri;
 
 pub use condition::Condition;
-pub use limits::Limit;
 pub(crate) use condition::Facts;
+pub use limits::Limit;
 pub(crate) use limits::{Asker, Limits};
 pub(crate) use rules::Says;
 pub use rules::{Access, Decision, EVERYONE, Names, Rule};
@@ -124,7 +124,11 @@ impl Visible {
             return Err(missing());
         }
         if !self.may_have(kind, name) {
-            return Err(if found.is_some() { forbidden(self.access.as_deref(), kind, facts(&self.caller, &self.origin, name)) } else { missing() });
+            return Err(if found.is_some() {
+                forbidden(self.access.as_deref(), kind, facts(&self.caller, &self.origin, name))
+            } else {
+                missing()
+            });
         }
         found.ok_or_else(|| match self.catalogue.awaited(name) {
             Some(server) => CallError::Unavailable {

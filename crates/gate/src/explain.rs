@@ -51,7 +51,8 @@ impl Gate {
         let mut explanation = Explanation { steps: Vec::new(), answer: None };
         let (kind, name) = (call.kind, &*call.name);
         let roles = caller.id().roles.join(", ");
-        let who = format!("{} with {}", caller.id().principal(), if roles.is_empty() { "no roles".into() } else { format!("the roles {roles}") });
+        let who =
+            format!("{} with {}", caller.id().principal(), if roles.is_empty() { "no roles".into() } else { format!("the roles {roles}") });
         let at = origin.address.map(|address| format!(", from {address}")).unwrap_or_default();
         explanation.add("authenticate", vec![format!("taken to be {who}"), format!("at the door {}{at}", origin.door)], None);
         let visible = authorize::visible(self.access.as_ref(), self.catalogue(), caller, origin, None);
@@ -67,7 +68,10 @@ impl Gate {
         if let Err(CallError::Forbidden { scopes, .. }) = &found
             && !scopes.is_empty()
         {
-            reasons.push(format!("with the scope {} it would be allowed: over HTTP the client is told so (403, or 401 without a token)", scopes.join(" ")));
+            reasons.push(format!(
+                "with the scope {} it would be allowed: over HTTP the client is told so (403, or 401 without a token)",
+                scopes.join(" ")
+            ));
         }
         if !explanation.add("authorize", reasons, found.as_ref().err()) {
             return explanation;
@@ -76,7 +80,8 @@ impl Gate {
         let mut arguments = call.arguments.clone();
         if has_arguments {
             let checked = validate::judge(&entry, &call.arguments, self.config.max_argument_bytes);
-            let reasons = vec![if checked.is_ok() { "the arguments fit the schema".into() } else { "the arguments do not fit the schema".into() }];
+            let reasons =
+                vec![if checked.is_ok() { "the arguments fit the schema".into() } else { "the arguments do not fit the schema".into() }];
             if !explanation.add("validate", reasons, checked.as_ref().err()) {
                 return explanation;
             }
@@ -88,7 +93,8 @@ impl Gate {
         if let Some(access) = self.access.as_ref().filter(|access| access.looks_at_arguments(kind, caller.id(), name)) {
             let value = arguments.to_value().unwrap_or_default();
             let decision = has_arguments.then(|| access.decide(kind, facts, Some(&value)));
-            let reasons = if has_arguments { opinions(access, kind, facts, Some(&arguments)) } else { vec!["depends on the arguments".into()] };
+            let reasons =
+                if has_arguments { opinions(access, kind, facts, Some(&arguments)) } else { vec!["depends on the arguments".into()] };
             let stopped = decision.is_some_and(|decision| !decision.is_allowed());
             let refusal = CallError::ArgumentsForbidden { rule: None };
             if !explanation.add("authorize the arguments", reasons, stopped.then_some(&refusal)) {
@@ -112,20 +118,24 @@ impl Gate {
 /// What the rules say that have to do with a call, and what follows.
 fn opinions(access: &Arc<Access>, kind: Kind, facts: authorize::Facts<'_>, arguments: Option<&Json>) -> Vec<String> {
     let value = arguments.and_then(|arguments| arguments.to_value().ok());
-    let mut reasons: Vec<String> = access.opinions(kind, facts, value.as_ref()).into_iter().map(|(rule, says)| {
-        let when = rule.when.as_ref().map(|when| format!(" when {}", when.text())).unwrap_or_default();
-        let says = match says {
-            Says::Allows => "allows it".to_owned(),
-            Says::Denies => "denies it".to_owned(),
-            Says::NotNow if value.is_none() && rule.when.as_ref().is_some_and(Condition::needs_arguments) => {
-                "depends on the arguments".to_owned()
-            }
-            Says::NotNow => "does not apply".to_owned(),
-            Says::Unclear(reason) => format!("cannot be judged ({reason})"),
-            Says::Nothing => String::new(),
-        };
-        format!("{}: the rule for {}{when} {says}", rule.place, rule.roles.join(", "))
-    }).collect();
+    let mut reasons: Vec<String> = access
+        .opinions(kind, facts, value.as_ref())
+        .into_iter()
+        .map(|(rule, says)| {
+            let when = rule.when.as_ref().map(|when| format!(" when {}", when.text())).unwrap_or_default();
+            let says = match says {
+                Says::Allows => "allows it".to_owned(),
+                Says::Denies => "denies it".to_owned(),
+                Says::NotNow if value.is_none() && rule.when.as_ref().is_some_and(Condition::needs_arguments) => {
+                    "depends on the arguments".to_owned()
+                }
+                Says::NotNow => "does not apply".to_owned(),
+                Says::Unclear(reason) => format!("cannot be judged ({reason})"),
+                Says::Nothing => String::new(),
+            };
+            format!("{}: the rule for {}{when} {says}", rule.place, rule.roles.join(", "))
+        })
+        .collect();
     reasons.push(match access.decide(kind, facts, value.as_ref()) {
         Decision::Allowed(rule) => format!("allowed by {}", rule.place),
         Decision::Denied(rule) => format!("denied by {}", rule.place),

@@ -1,5 +1,7 @@
 //! Who may have what: the rules, the lists that follow from them, and what those are told who may not.
 
+#![expect(clippy::unwrap_used, reason = "in a test, what goes wrong ends it")]
+
 use proptest::prelude::*;
 use std::{
     collections::BTreeSet,
@@ -7,8 +9,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 use toolcrib_contract::{
-    AuditLog, Call, CallError, CallerId, Callable, Globs, Json, Kept, Kind, Origin, Outcome, Output, PromptSpec, Record, ResourceSpec, Spec,
-    ToolOutput, Unrecorded, callable,
+    AuditLog, Call, CallError, Callable, CallerId, Globs, Json, Kept, Kind, Origin, Outcome, Output, PromptSpec, Record, ResourceSpec,
+    Spec, ToolOutput, Unrecorded, callable,
 };
 use toolcrib_gate::{Access, Arrived, Caller, Condition, Config, Credential, EVERYONE, Gate, Limit, Names, Rule, Source};
 use toolcrib_testkit::{Deaf, Remembered};
@@ -52,7 +54,10 @@ fn source() -> Source {
     for name in TOOLS {
         source.tool(Spec::new(name, "For a test."), said()).unwrap();
     }
-    source.resource(ResourceSpec { uri: "file:///secret/plan".into(), name: "plan".into(), description: None, mime_type: None, foreign: None }, said());
+    source.resource(
+        ResourceSpec { uri: "file:///secret/plan".into(), name: "plan".into(), description: None, mime_type: None, foreign: None },
+        said(),
+    );
     source.prompt(PromptSpec { name: "review".into(), title: None, description: None, arguments: Vec::new(), foreign: None }, said(), None);
     source
 }
@@ -299,7 +304,11 @@ async fn another_way_to_write_a_uri_is_no_way_around_a_rule() {
 struct Preset;
 
 impl Callable for Preset {
-    fn call(&self, input: toolcrib_contract::Input, _: toolcrib_contract::CallContext) -> toolcrib_contract::BoxFuture<'_, Result<Output, CallError>> {
+    fn call(
+        &self,
+        input: toolcrib_contract::Input,
+        _: toolcrib_contract::CallContext,
+    ) -> toolcrib_contract::BoxFuture<'_, Result<Output, CallError>> {
         Box::pin(async move { Ok(Output::Tool(ToolOutput::text(input.arguments.as_str()))) })
     }
 

@@ -31,7 +31,10 @@ async fn a_call_is_answered_and_recorded() {
     let reply = gate.call("echo", r#"{"a": 1.50}"#).await.unwrap();
     assert_eq!(text_of(&reply.output), r#"{"a": 1.50}"#, "arguments arrive as they were written");
     let record = gate.records().pop().unwrap();
-    assert_eq!((&*record.name, record.origin.door, record.arguments.size_bytes(), &*record.caller.subject), ("echo", "test", 11, "anonymous"));
+    assert_eq!(
+        (&*record.name, record.origin.door, record.arguments.size_bytes(), &*record.caller.subject),
+        ("echo", "test", 11, "anonymous")
+    );
     assert!(matches!(record.outcome, Outcome::Answered { is_error: false, output_bytes: 11 }));
 }
 

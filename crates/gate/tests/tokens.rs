@@ -3,11 +3,16 @@
 //! Four issuers: one that shares a secret, one with an RSA key in a set, one with a P-256 key in a set, one with an Ed25519 key
 //! in PEM. Every token is made here, so that what is wrong with it is the one thing that its line says.
 
+#![expect(clippy::unwrap_used, reason = "in a test, what goes wrong ends it")]
+
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD as B64};
 use ring::{
     hmac,
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair, RsaPublicKeyComponents},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+        RsaPublicKeyComponents,
+    },
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -139,7 +144,11 @@ impl Table {
         let set = Arc::new(KeySet::parse(set.to_string().as_bytes()).unwrap());
         let asked = Arc::new(Fixed(set, AtomicUsize::new(0)));
         let ec = Arc::new(KeySet::parse(json!({"keys": [signers.ec_jwk("ec-1")]}).to_string().as_bytes()).unwrap());
-        let demands = |name: &str| Demands { issuer: Some(format!("https://{name}.example")), audiences: vec!["toolcrib".into()], ..Demands::default() };
+        let demands = |name: &str| Demands {
+            issuer: Some(format!("https://{name}.example")),
+            audiences: vec!["toolcrib".into()],
+            ..Demands::default()
+        };
         let issuer = |name: &str, keys: Keys, algorithms: &[Algorithm]| {
             let (name, demands, algorithms) = (name.into(), demands(name), algorithms.to_vec());
             Arc::new(Issuer { name, keys, algorithms, demands, only_access_tokens: false })
@@ -240,7 +249,13 @@ async fn valid_tokens(table: &mut Table) {
         table.takes(&format!("a good token of {issuer}: {header}"), &token, &["user"]).await;
     }
     table.takes_claims("several audiences, ours among them", json!({"aud": ["other", "toolcrib"]}), &["user"]).await;
-    table.takes_claims("roles and scopes", json!({"roles": ["b", "a"], "scope": "tools:read  tools:write"}), &["a", "b", "tools:read", "tools:write"]).await;
+    table
+        .takes_claims(
+            "roles and scopes",
+            json!({"roles": ["b", "a"], "scope": "tools:read  tools:write"}),
+            &["a", "b", "tools:read", "tools:write"],
+        )
+        .await;
     table.takes_claims("no roles at all", json!({"roles": null}), &[]).await;
     table.takes_claims("expired within the leeway", json!({"exp": now() - 10, "iat": now() - 100}), &["user"]).await;
     table.takes_claims("a date with a fraction", json!({"exp": now() as f64 + 100.5}), &["user"]).await;
@@ -248,7 +263,9 @@ async fn valid_tokens(table: &mut Table) {
 }
 
 async fn algorithms(table: &mut Table) {
-    for name in ["none", "None", "NONE", "nOnE", "", "HS256 ", "hs256", "HS384", "HS512", "RS256", "ES256", "PS256", "EdDSA", "A128KW", "dir"] {
+    for name in
+        ["none", "None", "NONE", "nOnE", "", "HS256 ", "hs256", "HS384", "HS512", "RS256", "ES256", "PS256", "EdDSA", "A128KW", "dir"]
+    {
         table.refuses_header(&format!("alg {name:?} over the secret"), json!({"alg": name})).await;
     }
     for value in [json!(0), json!(null), json!(["HS256"]), json!({"a": "HS256"}), json!(true)] {
@@ -263,7 +280,13 @@ async fn algorithms(table: &mut Table) {
     let pem = table.signers.ed_pem();
     let jwk = table.signers.rsa_jwk("rsa-1").to_string();
     let raw = table.signers.ed.public_key().as_ref().to_vec();
-    let public_keys = [("modulus", modulus), ("PEM", pem.clone().into_bytes()), ("JWK", jwk.into_bytes()), ("raw key", raw), ("trimmed PEM", pem.trim().as_bytes().to_vec())];
+    let public_keys = [
+        ("modulus", modulus),
+        ("PEM", pem.clone().into_bytes()),
+        ("JWK", jwk.into_bytes()),
+        ("raw key", raw),
+        ("trimmed PEM", pem.trim().as_bytes().to_vec()),
+    ];
     for issuer in ["rsa", "ec", "ed", "hmac"] {
         for (what, key) in &public_keys {
             let token = table.token(&json!({"alg": "HS256", "kid": "rsa-1"}), &table.claims(issuer, json!({})), By::Other(key.clone()));
@@ -324,7 +347,8 @@ async fn signatures(table: &mut Table) {
 
 async fn key_names_and_embedded_keys(table: &mut Table) {
     let before = table.asked.1.load(Ordering::Relaxed);
-    let names = ["rsa-2", "", "../../../../dev/null", "rsa-1' OR '1'='1", "rsa-1\u{0}", "http://evil.example/key", "RSA-1", "unknown-curve"];
+    let names =
+        ["rsa-2", "", "../../../../dev/null", "rsa-1' OR '1'='1", "rsa-1\u{0}", "http://evil.example/key", "RSA-1", "unknown-curve"];
     for name in names {
         let token = table.token(&json!({"alg": "RS256", "kid": name}), &table.claims("rsa", json!({})), By::Rsa);
         table.refuses(&format!("kid {name:?}"), &token).await;
@@ -509,7 +533,12 @@ fn secrets_that_can_be_guessed_are_not_taken() {
     let fine = "Zk3v9QwX7uYt2RbN5mLpHs8DfGjC4aEoTiVx1KzBnM0qWeSyUrPdAhJgLcOvIxF6";
     assert_eq!(secret(fine, Algorithm::HS512), Ok(()));
     assert!(matches!(secret(&fine[..40], Algorithm::HS384), Err(WeakSecret::Short { needed: 48, .. })));
-    for guessable in [&*"a".repeat(64), "your-256-bit-secret-your-256-bit-secret", "changemechangemechangemechangeme!", "my-test-key-but-salted-0123456789"] {
+    for guessable in [
+        &*"a".repeat(64),
+        "your-256-bit-secret-your-256-bit-secret",
+        "changemechangemechangemechangeme!",
+        "my-test-key-but-salted-0123456789",
+    ] {
         assert_eq!(secret(guessable, Algorithm::HS256), Err(WeakSecret::Guessable), "{guessable}");
     }
 }
@@ -535,7 +564,12 @@ fn key_sets_hold_public_keys_for_signatures() {
         let fault = parse(set.clone()).unwrap_err();
         assert!(fault.contains(expected), "{set}: {fault}");
     }
-    assert!(PublicKey::from_pem("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----").unwrap_err().to_string().contains("private key"));
+    assert!(
+        PublicKey::from_pem("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----")
+            .unwrap_err()
+            .to_string()
+            .contains("private key")
+    );
     PublicKey::from_pem("ssh-rsa AAAA").unwrap_err();
 }
 

@@ -125,7 +125,9 @@ impl Database {
         let query = "SELECT group_concat(name, ', ') FROM sqlite_schema WHERE type IN ('trigger', 'view')";
         let found: Option<String> = self.connection.query_row(query, [], |row| row.get(0)).map_err(|source| self.failed(source))?;
         match found {
-            Some(names) => Err(StoreError::Damaged { path: self.path.clone(), reason: format!("somebody added triggers or views to it: {names}") }),
+            Some(names) => {
+                Err(StoreError::Damaged { path: self.path.clone(), reason: format!("somebody added triggers or views to it: {names}") })
+            }
             None => Ok(()),
         }
     }

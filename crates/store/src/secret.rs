@@ -112,5 +112,5 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    digits.collect::<Option<Vec<u8>>>().filter(|_| text.len() % 2 == 0)
+    digits.collect::<Option<Vec<u8>>>().filter(|_| text.len().is_multiple_of(2))
 }

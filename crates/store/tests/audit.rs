@@ -1,5 +1,7 @@
 //! The audit log: what it keeps, what it finds when it was tampered with, and what it gives up when it grows too old.
 
+#![expect(clippy::unwrap_used, reason = "in a test, what goes wrong ends it")]
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -14,7 +16,7 @@ fn record(number: usize) -> Record {
     Record {
         id: format!("call-{number}").into(),
         at: SystemTime::now(),
-        caller: CallerId::new("login", if number % 2 == 0 { "ann" } else { "bob" }, ["user"]),
+        caller: CallerId::new("login", if number.is_multiple_of(2) { "ann" } else { "bob" }, ["user"]),
         origin: Origin { address: "10.1.2.3".parse().ok(), client: Some("test 1.0".into()), ..Origin::door("http") },
         kind: Kind::Tool,
         name: format!("tool_{}", number % 3).into(),
@@ -323,7 +325,10 @@ async fn secrets_open_for_their_owner_alone() {
     }
     assert_eq!(secrets.list().unwrap().len(), 2);
     // A row that is given to somebody else opens for nobody.
-    tamper(folder.path(), "UPDATE secret SET sealed = (SELECT sealed FROM secret WHERE principal = 'login:bob') WHERE principal = 'login:ann'");
+    tamper(
+        folder.path(),
+        "UPDATE secret SET sealed = (SELECT sealed FROM secret WHERE principal = 'login:bob') WHERE principal = 'login:ann'",
+    );
     assert!(secrets.secret("github", &ann).is_none());
     assert!(secrets.remove("github", &bob).unwrap() && !secrets.remove("github", &bob).unwrap());
 }

@@ -175,7 +175,8 @@ impl OpenGate {
     pub async fn pass(&self, tool: &str, arguments: &str) -> Result<Reply, CallError> {
         let arguments = Json::parse(arguments.to_owned()).expect("the test's arguments are JSON");
         let caller = self.gate.authenticate(Credential::None).await.expect("anybody may call");
-        let arrived = Arrived { caller, profile: None, call: Call::tool(tool, arguments), origin: Origin::door("test"), back: Arc::new(Deaf) };
+        let arrived =
+            Arrived { caller, profile: None, call: Call::tool(tool, arguments), origin: Origin::door("test"), back: Arc::new(Deaf) };
         self.gate.call(arrived).await
     }
 

@@ -31,9 +31,7 @@ pub(crate) enum Fault {
     Egress(#[from] Setup),
     #[error("the audit log cannot be kept, so nothing is served: {0}")]
     Store(#[from] StoreError),
-    #[error(
-        "the audit log needs a folder, and neither HOME nor XDG_DATA_HOME says where: set \"dataFolder\" in the config"
-    )]
+    #[error("the audit log needs a folder, and neither HOME nor XDG_DATA_HOME says where: set \"dataFolder\" in the config")]
     NoFolder,
 }
 

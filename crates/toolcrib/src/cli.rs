@@ -92,7 +92,8 @@ impl Target {
     /// Says which of the assumed roles no rule names: most likely they are misspelt.
     fn check_roles(&self, settings: &settings::Settings) {
         let Some(access) = &settings.security.access else { return };
-        let mut named: Vec<&str> = access.rules.iter().flat_map(|rule| &rule.roles).map(|role| &**role).filter(|role| *role != "*").collect();
+        let mut named: Vec<&str> =
+            access.rules.iter().flat_map(|rule| &rule.roles).map(|role| &**role).filter(|role| *role != "*").collect();
         named.sort_unstable();
         named.dedup();
         for role in self.roles.iter().filter(|role| !named.contains(&role.as_str())) {

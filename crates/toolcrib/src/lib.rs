@@ -40,8 +40,8 @@
 mod assemble;
 pub mod cli;
 mod crib;
-mod jwks;
 pub mod exit;
+mod jwks;
 mod observe;
 pub mod settings;
 mod shutdown;

@@ -177,7 +177,8 @@ mod tests {
         for unknown in ["${caller.name}", "${secret:}", "${secret:a b}"] {
             assert!(Template::parse(unknown).unwrap_err().contains("is not known of a caller"), "{unknown}");
         }
-        let header = Binding { to: Place::Header(HeaderName::from_static("x-user")), template: Template::parse("${caller.sub}").unwrap().unwrap() };
+        let header =
+            Binding { to: Place::Header(HeaderName::from_static("x-user")), template: Template::parse("${caller.sub}").unwrap().unwrap() };
         let evil = CallerId::new("login", "ann\r\nx-admin: 1", [""; 0]);
         assert!(bind(&[header], &evil, None).is_err(), "nobody smuggles a header in by a name");
     }

@@ -63,9 +63,7 @@ pub(super) fn unauthorized(error: &Unauthenticated, resource: Option<&ProtectedR
 /// What a client without a good credential is asked for.
 pub(super) fn challenge_for(error: &Unauthenticated, resource: Option<&ProtectedResource>) -> HeaderValue {
     match error.reason {
-        Reason::Invalid(_) => {
-            challenge(vec![("error", "invalid_token"), ("error_description", error.reason.in_public())], None, resource)
-        }
+        Reason::Invalid(_) => challenge(vec![("error", "invalid_token"), ("error_description", error.reason.in_public())], None, resource),
         // Whoever has no token yet learns what to ask for (MCP, "Scope Selection Strategy").
         Reason::Missing => {
             let scope = resource.map(|resource| resource.scopes.join(" ")).filter(|scope| !scope.is_empty());
@@ -75,7 +73,12 @@ pub(super) fn challenge_for(error: &Unauthenticated, resource: Option<&Protected
 }
 
 /// Says which scope is missing, to a caller that has proved who it is, or to one that has not.
-pub(super) fn demand_scope(mut response: Response<Body>, scope: &str, is_anonymous: bool, resource: Option<&ProtectedResource>) -> Response {
+pub(super) fn demand_scope(
+    mut response: Response<Body>,
+    scope: &str,
+    is_anonymous: bool,
+    resource: Option<&ProtectedResource>,
+) -> Response {
     let parameters = if is_anonymous { Vec::new() } else { vec![("error", "insufficient_scope")] };
     *response.status_mut() = if is_anonymous { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge(parameters, Some(scope), resource));

@@ -42,7 +42,9 @@ impl Guard {
             return Err((StatusCode::FORBIDDEN, "this Host is not allowed here: http.allowedHosts in the config names those that are"));
         }
         match only_one(headers, &header::ORIGIN)? {
-            Some(origin) if !self.is_allowed_origin(origin) => Err((StatusCode::FORBIDDEN, "this Origin is not allowed here: http.allowedOrigins in the config names those that are")),
+            Some(origin) if !self.is_allowed_origin(origin) => {
+                Err((StatusCode::FORBIDDEN, "this Origin is not allowed here: http.allowedOrigins in the config names those that are"))
+            }
             _ => Ok(()),
         }
     }

@@ -66,7 +66,7 @@ impl Lists {
     pub(super) fn header_params(&self, visible: &Visible, tool: &str) -> Option<Arc<[HeaderParam]>> {
         if !visible.is_whole() {
             let spec = visible.tool(tool).filter(|spec| has_annotations(spec))?;
-            return header_params(&spec.input_schema.to_value().ok()?).ok().map(Into::into);
+            return header_params(&spec.input_schema.to_value().ok()?).ok();
         }
         let written = self.of(visible.generation());
         let all = written.header_params.get_or_init(|| {

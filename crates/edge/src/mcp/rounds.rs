@@ -81,8 +81,7 @@ impl Mcp {
         let (kind, gate, profile) = (call.kind, Arc::clone(&self.gate), self.profile.clone());
         let back = Arc::new(Back::new(Arc::clone(&gate), &exchange, self.pipe.as_ref(), answered));
         let origin = self.origin_of(&exchange);
-        let arrived =
-            Arrived { caller: exchange.caller.caller, profile, call, origin, back: Arc::clone(&back) as Arc<dyn BackChannel> };
+        let arrived = Arrived { caller: exchange.caller.caller, profile, call, origin, back: Arc::clone(&back) as Arc<dyn BackChannel> };
         self.go_on(Live { caller, kind, running: Box::pin(async move { gate.call(arrived).await }), back }, &owner).await
     }
 

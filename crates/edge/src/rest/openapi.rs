@@ -26,9 +26,12 @@ pub(super) fn document(visible: &Visible, is_authenticated: bool) -> Json {
     let mut paths = Map::new();
     let mut schemas = Map::new();
     schemas.insert("Failure".into(), failure());
-    paths.insert("/api/v1/tools".into(), json!({"get": {"operationId": "listTools", "summary": "List the tools that you may call.",
+    paths.insert(
+        "/api/v1/tools".into(),
+        json!({"get": {"operationId": "listTools", "summary": "List the tools that you may call.",
         "responses": responses(json!({"description": "The tools.", "content": {"application/json": {"schema": {"type": "object",
-            "required": ["tools"], "properties": {"tools": {"type": "array", "items": {"type": "object"}}}}}}}))}}));
+            "required": ["tools"], "properties": {"tools": {"type": "array", "items": {"type": "object"}}}}}}}))}}),
+    );
     let named = json!({"type": "object", "required": ["name"], "additionalProperties": false,
         "properties": {"name": {"type": "string", "description": "The tool."}, "args": {"type": "object", "description": "Its arguments."}}});
     paths.insert("/api/v1/mcp/tool".into(), post("callTool", "Call a tool by its name.", &named, &json!({})));
@@ -47,7 +50,8 @@ pub(super) fn document(visible: &Visible, is_authenticated: bool) -> Json {
         "components": {"schemas": schemas},
     });
     if is_authenticated {
-        document["components"]["securitySchemes"] = json!({"bearer": {"type": "http", "scheme": "bearer", "description": "A token or an API key."}});
+        document["components"]["securitySchemes"] =
+            json!({"bearer": {"type": "http", "scheme": "bearer", "description": "A token or an API key."}});
         document["security"] = json!([{"bearer": []}]);
     }
     Json::of(&document).expect("a document of ours has a JSON form")
@@ -76,8 +80,7 @@ fn post(id: &str, summary: &str, arguments: &Value, result: &Value) -> Value {
 
 fn responses(well: Value) -> Value {
     let failed = |meaning: &str| json!({"description": meaning, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}});
-    let mut responses: Map<String, Value> =
-        STATUSES.iter().map(|(status, meaning)| ((*status).to_owned(), failed(meaning))).collect();
+    let mut responses: Map<String, Value> = STATUSES.iter().map(|(status, meaning)| ((*status).to_owned(), failed(meaning))).collect();
     responses.insert("200".into(), well);
     responses.into()
 }

@@ -16,8 +16,7 @@ const MAX_KEYS: usize = 64;
 /// The longest name of a key.
 pub(super) const MAX_KEY_ID_BYTES: usize = 128;
 /// Secrets that stand in tutorials and in sources of products, where attackers read them too.
-const KNOWN_SECRETS: [&str; 8] =
-    ["secret", "changeme", "change-me", "change_me", "password", "my-test-key", "example", "0123456789abcdef"];
+const KNOWN_SECRETS: [&str; 8] = ["secret", "changeme", "change-me", "change_me", "password", "my-test-key", "example", "0123456789abcdef"];
 
 /// An algorithm of signatures (RFC 7518, section 3.1; RFC 8037). There is no `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -346,7 +346,9 @@ impl<'a> Checker<'a> {
                 if name == "matches" {
                     // A pattern is made ready each time that it is used: once for a call is no matter, once for each item is.
                     if !self.bound.is_empty() {
-                        return Err("within all, exists, map and filter, matches cannot be used; startsWith, endsWith and contains can".into());
+                        return Err(
+                            "within all, exists, map and filter, matches cannot be used; startsWith, endsWith and contains can".into()
+                        );
                     }
                     let Some(IdedExpr { expr: Expr::Literal(LiteralValue::String(pattern)), .. }) = operands.last() else {
                         return Err("the pattern of matches must stand in the condition itself".into());
@@ -436,8 +438,13 @@ mod tests {
     fn judge(condition: &str, arguments: &JsonValue) -> Result<bool, String> {
         let claims = json!({"team": "blue", "groups": ["a", "b"], "level": 3});
         let caller = toolcrib_contract::CallerId::new("login", "ann", ["user"]);
-        let facts =
-            Facts { claims: claims.as_object().unwrap(), caller: &caller, name: "api_client", door: "http", address: "10.0.0.1".parse().ok() };
+        let facts = Facts {
+            claims: claims.as_object().unwrap(),
+            caller: &caller,
+            name: "api_client",
+            door: "http",
+            address: "10.0.0.1".parse().ok(),
+        };
         Condition::parse(condition)?.holds(facts, Some(arguments))
     }
 

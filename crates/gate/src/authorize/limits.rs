@@ -150,9 +150,9 @@ impl Limits {
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let due = self.due(asker, kind, name);
         let reached = due.iter().find_map(|(key, limit)| counters.reached(key, *limit, since_1970));
-        let said = due.iter().map(|(key, limit)| {
-            format!("{} of {limit} calls of this {} are used", counters.calls(key, since_1970), key.1.name())
-        });
+        let said = due
+            .iter()
+            .map(|(key, limit)| format!("{} of {limit} calls of this {} are used", counters.calls(key, since_1970), key.1.name()));
         (said.collect(), reached)
     }
 
@@ -218,7 +218,8 @@ mod tests {
         let limits = limits();
         let [ann, bob] = ["ann", "bob"].map(|name| CallerId::new("login", name, ["user"]));
         let at = |seconds: u64| UNIX_EPOCH + Duration::from_secs(86_400 * 20_000 + seconds);
-        let admit = |caller: &CallerId, name: &str, seconds: u64| limits.count(Asker { caller, address: None }, Kind::Tool, name, at(seconds));
+        let admit =
+            |caller: &CallerId, name: &str, seconds: u64| limits.count(Asker { caller, address: None }, Kind::Tool, name, at(seconds));
         admit(&ann, "web_scraper", 10).unwrap();
         admit(&ann, "web_search", 11).unwrap();
         match admit(&ann, "web_scraper", 12).unwrap_err() {
@@ -241,7 +242,12 @@ mod tests {
 
     #[test]
     fn those_who_are_nobody_are_told_apart_by_their_addresses() {
-        let limit = |per_day| Limit { roles: vec![EVERYONE.into()], names: Names { tools: Globs::new(["*"]), ..Names::default() }, per_minute: None, per_day };
+        let limit = |per_day| Limit {
+            roles: vec![EVERYONE.into()],
+            names: Names { tools: Globs::new(["*"]), ..Names::default() },
+            per_minute: None,
+            per_day,
+        };
         let (limits, nobody, now) = (Limits::new(vec![limit(Some(1))]), CallerId::anonymous(), SystemTime::now());
         let count = |address: &str| limits.count(Asker { caller: &nobody, address: address.parse().ok() }, Kind::Tool, "t", now);
         count("192.0.2.1").unwrap();

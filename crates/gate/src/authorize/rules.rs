@@ -152,12 +152,12 @@ impl Access {
 
     /// The scopes of which each would be enough for what is not allowed as it is, the first of them as the least to ask for.
     pub(crate) fn scopes_for(&self, kind: Kind, facts: Facts<'_>) -> Box<[Box<str>]> {
-        let enough = |scope: &&Box<str>| {
-            let roles = facts.caller.roles.iter().chain([*scope]).cloned();
+        let enough = |scope: &str| {
+            let roles = facts.caller.roles.iter().map(AsRef::as_ref).chain([scope]);
             let with = CallerId::new(&facts.caller.authority, &facts.caller.subject, roles);
             self.decide(kind, Facts { caller: &with, ..facts }, None).is_allowed()
         };
-        self.scopes.iter().find(enough).into_iter().cloned().collect()
+        self.scopes.iter().find(|scope| enough(scope)).into_iter().cloned().collect()
     }
 
     /// Whether anything is there for callers who have proved nothing.

@@ -31,7 +31,16 @@ mod tests {
 
     #[test]
     fn only_one_way_to_write_a_uri_is_plain() {
-        for plain in ["file:///public/a.txt", "file:///public/", "note://a/b%20c", "urn:isbn:1", "test://x/{y}", "db://t?q=a/../b", "a:b", "x://host"] {
+        for plain in [
+            "file:///public/a.txt",
+            "file:///public/",
+            "note://a/b%20c",
+            "urn:isbn:1",
+            "test://x/{y}",
+            "db://t?q=a/../b",
+            "a:b",
+            "x://host",
+        ] {
             assert!(is_plain(plain), "{plain}");
         }
         for other in [

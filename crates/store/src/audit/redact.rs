@@ -63,8 +63,32 @@ const SECRET_HEADERS: [&str; 4] = ["authorization", "proxyauthorization", "cooki
 const SCHEMES: [&str; 5] = ["bearer", "basic", "digest", "negotiate", "apikey"];
 /// How secrets of well-known services begin.
 const SECRET_BEGINNINGS: [&str; 26] = [
-    "sk-", "sk_", "pk_live_", "rk_live_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "xoxa-",
-    "xoxs-", "xapp-", "akia", "asia", "aiza", "npm_", "hf_", "eyj", "ya29.", "sg.", "tck_", "pypi-",
+    "sk-",
+    "sk_",
+    "pk_live_",
+    "rk_live_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+    "xoxa-",
+    "xoxs-",
+    "xapp-",
+    "akia",
+    "asia",
+    "aiza",
+    "npm_",
+    "hf_",
+    "eyj",
+    "ya29.",
+    "sg.",
+    "tck_",
+    "pypi-",
 ];
 /// URLs that are secrets themselves: whoever knows one may post there.
 const SECRET_URLS: [&str; 3] = ["hooks.slack.com/", "discord.com/api/webhooks/", "discordapp.com/api/webhooks/"];
@@ -101,7 +125,8 @@ fn without_secrets(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             // `{"name": "X-Api-Key", "value": "…"}`: one member names what the other is.
-            let is_named = ["name", "key", "header"].iter().any(|key| members.get(*key).and_then(Value::as_str).is_some_and(names_a_secret));
+            let is_named =
+                ["name", "key", "header"].iter().any(|key| members.get(*key).and_then(Value::as_str).is_some_and(names_a_secret));
             let kept = members.iter().take(MAX_ITEMS).map(|(key, value)| match key.as_str() {
                 "value" if is_named => (key.clone(), Value::String(REDACTED.into())),
                 // What is called a key here is the name of something.
@@ -112,7 +137,8 @@ fn without_secrets(value: &Value) -> Value {
         }
         Value::Array(items) => {
             // `["--password", "…"]`: an option names what comes next.
-            let option = |item: &Value| item.as_str().is_some_and(|item| item.starts_with('-') && !item.contains('=') && names_a_secret(item));
+            let option =
+                |item: &Value| item.as_str().is_some_and(|item| item.starts_with('-') && !item.contains('=') && names_a_secret(item));
             let before = std::iter::once(None).chain(items.iter().map(Some));
             let kept = items.iter().zip(before).take(MAX_ITEMS).map(|(item, before)| {
                 if before.is_some_and(option) && item.is_string() { Value::String(REDACTED.into()) } else { without_secrets(item) }
@@ -266,9 +292,15 @@ fn is_random(word: &str) -> bool {
     let has = |of: fn(&char) -> bool| word.chars().any(|c| of(&c));
     let longest = word.split(['-', '_', '+', '/', '=', '.']).map(str::len).max().unwrap_or_default();
     // What stands between slashes is shorter; in a path it is a name, in Base64 letters of both cases with digits.
-    let enough = if word.contains(['/', '+']) && has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase) { 12 } else { MIN_RANDOM_CHARS - 4 };
+    let enough =
+        if word.contains(['/', '+']) && has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase) { 12 } else { MIN_RANDOM_CHARS - 4 };
     let is_ascii = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '='));
-    word.len() >= MIN_RANDOM_CHARS && is_ascii && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic) && longest >= enough && !is_uuid(word)
+    word.len() >= MIN_RANDOM_CHARS
+        && is_ascii
+        && has(char::is_ascii_digit)
+        && has(char::is_ascii_alphabetic)
+        && longest >= enough
+        && !is_uuid(word)
 }
 
 fn is_uuid(word: &str) -> bool {
@@ -282,7 +314,7 @@ fn is_card(word: &str) -> bool {
     }
     let digits = word.bytes().rev().map(|byte| u32::from(byte - b'0')).enumerate();
     let sum: u32 = digits.map(|(place, digit)| if place % 2 == 1 { digit * 2 / 10 + digit * 2 % 10 } else { digit }).sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]
@@ -363,7 +395,8 @@ mod tests {
 
     #[test]
     fn a_text_is_read_once_however_it_is_made() {
-        let hostile = [format!("x://{}", "a:".repeat(2_000_000)), "password ".repeat(400_000), "a@".repeat(2_000_000), "\\\"".repeat(2_000_000)];
+        let hostile =
+            [format!("x://{}", "a:".repeat(2_000_000)), "password ".repeat(400_000), "a@".repeat(2_000_000), "\\\"".repeat(2_000_000)];
         for text in hostile {
             assert!(text_without_secrets(&text).len() < 2 * MAX_TEXT_BYTES);
         }

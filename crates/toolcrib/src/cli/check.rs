@@ -35,7 +35,9 @@ impl Check {
                 let connections: Vec<&str> = settings.ready.connections.iter().map(|connection| &*connection.name).collect();
                 let databases: Vec<&str> = settings.ready.databases.iter().map(|database| &*database.name).collect();
                 if self.json {
-                    print(json!({"ok": true, "servers": names, "connections": connections, "databases": databases, "accessTests": tests, "faults": []}));
+                    print(
+                        json!({"ok": true, "servers": names, "connections": connections, "databases": databases, "accessTests": tests, "faults": []}),
+                    );
                 } else {
                     let [names, connections, databases] = [names, connections, databases].map(|names| listed(&names));
                     let file = self.file.display();
@@ -93,8 +95,12 @@ fn access_faults(settings: &Settings) -> Vec<(Arc<str>, String)> {
         let names: Vec<&str> = schemas.iter().map(|(name, _)| name.as_str()).collect();
         for rule in &access.rules {
             let patterns = rule.allow.tools.without_match(&names).chain(rule.deny.tools.without_match(&names));
-            let misspelt = patterns.filter(|pattern| !pattern.contains("__") && pattern.trim_matches('*') != "");
-            faults.extend(misspelt.map(|pattern| (Arc::clone(&rule.place), format!("no tool is called {pattern:?}; ready tools are {}", names.join(", ")))));
+            let misspelt = patterns.filter(|pattern| !pattern.contains("__") && !pattern.trim_matches('*').is_empty());
+            faults.extend(
+                misspelt.map(|pattern| {
+                    (Arc::clone(&rule.place), format!("no tool is called {pattern:?}; ready tools are {}", names.join(", ")))
+                }),
+            );
         }
     }
     for rule in &access.rules {

@@ -59,12 +59,20 @@ impl Key {
                 let issued = keys.issue(&NewKey { subject: sub.clone(), roles: roles.clone(), expires }).map_err(Failure::failed)?;
                 let roles = if roles.is_empty() { "no roles".into() } else { format!("the roles {}", roles.join(", ")) };
                 note(format_args!("key {} for {sub} with {roles}, kept in {}; it is shown this once:", issued.id, folder.display()));
-                if self.json { print(json!({"id": issued.id, "key": issued.key})) } else { print(&issued.key) }
+                if self.json {
+                    print(json!({"id": issued.id, "key": issued.key}))
+                } else {
+                    print(&issued.key)
+                }
                 Ok(())
             }
             What::List => {
                 let keys = keys.list().map_err(Failure::failed)?;
-                if self.json { print(json!({"keys": keys.iter().map(as_json).collect::<Vec<_>>()})) } else { keys.iter().for_each(show) }
+                if self.json {
+                    print(json!({"keys": keys.iter().map(as_json).collect::<Vec<_>>()}))
+                } else {
+                    keys.iter().for_each(show)
+                }
                 Ok(())
             }
             What::Revoke { id } => match keys.revoke(id_of(&id)).map_err(Failure::failed)? {

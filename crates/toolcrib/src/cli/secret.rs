@@ -77,7 +77,11 @@ impl Secret {
             return Err(Failure::usage("the secret is read from standard input, so that it is in no history: pipe it in, or use < FILE"));
         }
         let mut text = Zeroizing::new(String::new());
-        input.by_ref().take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| Failure::usage(format_args!("standard input: {error}")))?;
+        input
+            .by_ref()
+            .take(MAX_BYTES + 1)
+            .read_to_string(&mut text)
+            .map_err(|error| Failure::usage(format_args!("standard input: {error}")))?;
         let secret = text.trim_end_matches(['\n', '\r']);
         if secret.is_empty() || text.len() as u64 > MAX_BYTES {
             return Err(Failure::usage(format_args!("a secret has 1 to {MAX_BYTES} bytes")));
@@ -88,7 +92,10 @@ impl Secret {
     fn list(&self, secrets: &CallerSecrets) -> Done {
         let secrets = secrets.list().map_err(Failure::failed)?;
         if self.json {
-            let secrets: Vec<_> = secrets.iter().map(|secret| json!({"name": secret.name, "owner": secret.principal, "updated": utc(secret.updated)})).collect();
+            let secrets: Vec<_> = secrets
+                .iter()
+                .map(|secret| json!({"name": secret.name, "owner": secret.principal, "updated": utc(secret.updated)}))
+                .collect();
             print(json!({ "secrets": secrets }));
         } else {
             secrets.iter().for_each(|secret| print(format_args!("{}  {}  {}", secret.name, secret.principal, utc(secret.updated))));
@@ -103,7 +110,11 @@ impl Secret {
             (None, [only]) => &only.name,
             (None, _) => {
                 let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).chain(["key", "local"]).collect();
-                return Err(Failure::usage(format_args!("who vouches for {}? say --authority with one of {}", which.sub, names.join(", "))));
+                return Err(Failure::usage(format_args!(
+                    "who vouches for {}? say --authority with one of {}",
+                    which.sub,
+                    names.join(", ")
+                )));
             }
         };
         Ok(CallerId::new(authority, &which.sub, [""; 0]))

@@ -66,7 +66,8 @@ impl Token {
         claims.extend(issuer.demands.audiences.first().map(|audience| ("aud".to_owned(), json!(audience))));
         nest(&mut claims, &issuer.demands.roles, json!(self.roles));
         for claim in &self.claims {
-            let (name, value) = claim.split_once('=').ok_or_else(|| Failure::usage(format_args!("{claim:?} is not of the form NAME=VALUE")))?;
+            let (name, value) =
+                claim.split_once('=').ok_or_else(|| Failure::usage(format_args!("{claim:?} is not of the form NAME=VALUE")))?;
             claims.insert(name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| json!(value)));
         }
         Ok(Value::Object(claims))

@@ -9,11 +9,20 @@ use super::{
     raw::{self, Server, Written},
 };
 pub use security::Security;
-use std::{collections::BTreeMap, ffi::OsString, ops::RangeInclusive, path::{Path, PathBuf}, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use toolcrib_contract::Globs;
 use toolcrib_edge::http::Profiles;
 use toolcrib_gate::{Config, Names};
-use toolcrib_upstream::{Alteration, Binding, Choice, Definition, Place, Preset, Protocol, Sharing, Template, Transport, definition::Command, naming::SEPARATOR};
+use toolcrib_upstream::{
+    Alteration, Binding, Choice, Definition, Place, Preset, Protocol, Sharing, Template, Transport, definition::Command, naming::SEPARATOR,
+};
 use toolcrib_wire::{Era, client::http::Endpoint, server::Limits as DoorLimits};
 
 /// How long a server may take to start.

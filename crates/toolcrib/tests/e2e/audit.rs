@@ -95,8 +95,12 @@ fn no_record_of_an_answered_call_is_lost_when_the_process_is_killed() {
                         if number >= 10_000 {
                             return;
                         }
-                        let body = modern(1, "tools/call", json!({"name": "calculator", "arguments": {"expression": format!("{number} + 0")}}));
-                        let request = client.post(&url).header("content-type", "application/json").header("accept", "application/json, text/event-stream");
+                        let body =
+                            modern(1, "tools/call", json!({"name": "calculator", "arguments": {"expression": format!("{number} + 0")}}));
+                        let request = client
+                            .post(&url)
+                            .header("content-type", "application/json")
+                            .header("accept", "application/json, text/event-stream");
                         let request = request.header("mcp-protocol-version", "2026-07-28").header("mcp-method", "tools/call");
                         let sent = request.header("mcp-name", "calculator").body(body.to_string()).send().await;
                         let Ok(response) = sent else { return };
@@ -141,7 +145,9 @@ fn a_full_disk_refuses_calls_and_recovers() {
     let url = process.wait_to_say("serves MCP at ");
     let call = || {
         let arguments = json!({"expression": "1+1", "x": "y ".repeat(1500)});
-        Http::new(&url).modern("tools/call", json!({"name": "calculator", "arguments": {"expression": "1+1"}, "_meta": {"x": arguments}})).json()
+        Http::new(&url)
+            .modern("tools/call", json!({"name": "calculator", "arguments": {"expression": "1+1"}, "_meta": {"x": arguments}}))
+            .json()
     };
     let text = |answer: &Value| answer["result"]["content"][0]["text"].as_str().unwrap_or_default().to_owned();
     let mut answered = 0;
@@ -166,7 +172,7 @@ fn a_full_disk_refuses_calls_and_recovers() {
     let gaps: Vec<Value> = records(folder.path(), &[]).into_iter().filter(|record| record["kind"] == "gap").collect();
     assert_eq!(gaps.len(), 1, "the log says that records were lost");
     let kept = records(folder.path(), &["--outcome", "answered"]).len();
-    assert!(kept >= answered + 1, "{kept} records for {answered} answers and one more");
+    assert!(kept > answered, "{kept} records for {answered} answers and one more");
 }
 
 #[test]
@@ -181,13 +187,17 @@ fn no_secret_appears_in_a_log_a_record_or_a_response() {
         "mcpServers": {"s": child, "r": {"url": "http://127.0.0.1:1/mcp", "headers": {"Authorization": format!("Bearer {}", secrets[1])}}},
     });
     let server = Server::with(&config);
-    let run = |args: &[&str]| String::from_utf8(toolcrib().args(args).current_dir(server.folder()).output().unwrap().stdout).unwrap().trim().to_owned();
+    let run = |args: &[&str]| {
+        String::from_utf8(toolcrib().args(args).current_dir(server.folder()).output().unwrap().stdout).unwrap().trim().to_owned()
+    };
     let token = run(&["token", "--sub", "ann", "--role", "user"]);
     let key = run(&["key", "create", "--sub", "ci", "--role", "user"]);
     let mut said = String::new();
     for credential in [&*token, &*key, "wrong"] {
         let http = || Http::new(&server.url).header("authorization", &format!("Bearer {credential}"));
-        for arguments in [json!({"expression": "1"}), json!({"password": secrets[3]}), json!({"expression": format!("Bearer {}", secrets[3])})] {
+        for arguments in
+            [json!({"expression": "1"}), json!({"password": secrets[3]}), json!({"expression": format!("Bearer {}", secrets[3])})]
+        {
             let reply = http().modern("tools/call", json!({"name": "s__echo", "arguments": arguments}));
             // What a caller sends it may be sent back; whatever else is ours must not be there.
             said += &reply.body.replace(secrets[3], "");

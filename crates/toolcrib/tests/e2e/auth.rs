@@ -47,7 +47,12 @@ fn bearer(url: &str, token: &str) -> Http {
 
 fn tools(reply: &Reply) -> Vec<String> {
     let answer = reply.json();
-    answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}")).iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    answer["result"]["tools"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{answer}"))
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -71,8 +76,18 @@ fn each_caller_sees_and_calls_what_the_rules_say() {
 fn every_route_and_method_refuses_without_a_token() {
     let server = Server::with(&closed());
     let base = server.url.strip_suffix("/mcp").unwrap();
-    let methods = ["tools/list", "tools/call", "resources/list", "resources/read", "resources/templates/list", "prompts/list", "prompts/get",
-        "completion/complete", "server/discover", "subscriptions/listen"];
+    let methods = [
+        "tools/list",
+        "tools/call",
+        "resources/list",
+        "resources/read",
+        "resources/templates/list",
+        "prompts/list",
+        "prompts/get",
+        "completion/complete",
+        "server/discover",
+        "subscriptions/listen",
+    ];
     for method in methods {
         let reply = Http::new(&server.url).modern(method, json!({"name": "calculator", "uri": "x://y"}));
         assert_eq!((reply.status, &*reply.json()["error"].to_string()), (401, "\"authentication is required\""), "{method}");
@@ -109,10 +124,13 @@ fn an_invalid_token_is_never_taken_for_none() {
         assert_eq!((reply.status, &*reply.json()["error"].to_string()), (401, "\"Invalid authentication token\""), "{wrong}");
         assert!(reply.header("www-authenticate").contains("error=\"invalid_token\""));
     }
-    for (name, value) in [("authorization", format!("DPoP {good}")), ("authorization", format!("Basic {good}")), ("authorization", good.clone())] {
+    for (name, value) in
+        [("authorization", format!("DPoP {good}")), ("authorization", format!("Basic {good}")), ("authorization", good.clone())]
+    {
         assert_eq!(Http::new(&server.url).header(name, &value).modern("tools/call", call.clone()).status, 401, "{value}");
     }
-    let twice = Http::new(&server.url).header("authorization", &format!("Bearer {good}")).header("authorization", &format!("Bearer {good}"));
+    let twice =
+        Http::new(&server.url).header("authorization", &format!("Bearer {good}")).header("authorization", &format!("Bearer {good}"));
     assert_eq!(twice.modern("tools/call", call.clone()).status, 401);
     let in_url = format!("{}?access_token={good}", server.url);
     assert_eq!(Http::new(&in_url).modern("tools/call", call.clone()).status, 401);
@@ -127,7 +145,8 @@ fn a_session_belongs_to_whoever_opened_it() {
     let folder = Folder::new();
     folder.config(&team());
     let bob = token(&folder, &["--sub", "bob", "--role", "user"]);
-    let hello = legacy(0, "initialize", json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}));
+    let hello =
+        legacy(0, "initialize", json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}));
     let opened = bearer(&server.url, &ann).post(hello);
     assert_eq!(opened.status, 200, "{opened:?}");
     let session = opened.header("mcp-session-id").to_owned();
@@ -202,10 +221,10 @@ fn a_client_is_told_where_to_get_a_token_and_which_scope_it_lacks() {
     let mut config = closed();
     config["auth"]["publicUrl"] = json!("https://tools.example/mcp");
     config["auth"]["oauth"] = json!({"authorizationServers": ["https://login.example"], "scopes": ["tools:read", "tools:write"]});
-    config["access"]["rules"].as_array_mut().unwrap().extend([
-        json!({"roles": ["tools:read"], "allow": ["calculator"]}),
-        json!({"roles": ["tools:write"], "allow": ["analyze_text"]}),
-    ]);
+    config["access"]["rules"]
+        .as_array_mut()
+        .unwrap()
+        .extend([json!({"roles": ["tools:read"], "allow": ["calculator"]}), json!({"roles": ["tools:write"], "allow": ["analyze_text"]})]);
     let server = Server::with(&config);
     let base = server.url.strip_suffix("/mcp").unwrap();
     for path in ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"] {
@@ -258,7 +277,10 @@ fn a_config_with_a_weak_secret_or_none_at_all_does_not_start() {
         (json!({}), "nobody could prove who they are"),
         (json!({"jwt": {"secret": SECRET, "algorithms": ["none"]}}), "unknown algorithm"),
         (json!({"jwt": {"secret": SECRET, "algorithms": ["RS256"]}}), "goes with HS256"),
-        (json!({"jwt": {"jwks": "https://login.example/jwks", "algorithms": ["RS256"], "issuer": "x"}}), "name this server in \"audience\""),
+        (
+            json!({"jwt": {"jwks": "https://login.example/jwks", "algorithms": ["RS256"], "issuer": "x"}}),
+            "name this server in \"audience\"",
+        ),
         (json!({"jwt": {"jwks": "http://login.example/jwks", "algorithms": ["RS256"]}}), "https://"),
         (json!({"jwt": {"secret": SECRET}, "oauth": {"authorizationServers": ["https://x.example"]}}), "auth.publicUrl"),
     ];
@@ -267,7 +289,10 @@ fn a_config_with_a_weak_secret_or_none_at_all_does_not_start() {
         folder.config(&json!({ "auth": auth }));
         let output = toolcrib().args(["serve", "--listen", "127.0.0.1:0"]).current_dir(folder.path()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && said.contains(expected) && !said.contains("short\"") && !said.contains(SECRET), "{auth}: {said}");
+        assert!(
+            output.status.code() == Some(2) && said.contains(expected) && !said.contains("short\"") && !said.contains(SECRET),
+            "{auth}: {said}"
+        );
     }
 }
 
@@ -297,7 +322,10 @@ fn explanations_and_tests_tell_which_rule_decides() {
     let said = run(&["explain", "calculator", "--as", "user", "--args", r#"{"expression": 1}"#], 1);
     assert!(said.contains("✗ validate") && said.contains("Invalid tool input"), "{said}");
     assert!(run(&["explain", "calculator", "--token", "abc"], 1).contains("this is no token"));
-    assert!(run(&["explain", "calculator", "--token", &token(&folder, &["--sub", "ann", "--role", "admin"])], 0).contains("jwt:ann with the roles admin"));
+    assert!(
+        run(&["explain", "calculator", "--token", &token(&folder, &["--sub", "ann", "--role", "admin"])], 0)
+            .contains("jwt:ann with the roles admin")
+    );
     assert!(run(&["call", "web_scraper", "url=http://x.example"], 1).contains("unknown tool"));
     assert!(run(&["call", "calculator", "expression=1", "--as", "user"], 0).contains("\"result\":1"));
 
@@ -375,7 +403,9 @@ fn each_caller_reaches_a_server_with_what_is_theirs() {
     assert!(listed.contains("github  jwt:ann") && !listed.contains("ghp_"), "{listed}");
     let token = |name: &str| run(&["token", "--sub", name, "--role", "user"], "").1.trim().to_owned();
     let tokens = ["ann", "bob", "cid"].map(token);
-    wait_for("the tool", || tools(&bearer(&server.url, &tokens[0]).modern("tools/list", json!({}))).contains(&"s__variable".to_owned()).then_some(()));
+    wait_for("the tool", || {
+        tools(&bearer(&server.url, &tokens[0]).modern("tools/list", json!({}))).contains(&"s__variable".to_owned()).then_some(())
+    });
     let env = |token: &str, variable: &str| {
         text_of(&bearer(&server.url, token).modern("tools/call", json!({"name": "s__variable", "arguments": {"text": variable}})).json())
     };
@@ -446,7 +476,9 @@ fn a_call_that_waits_is_gone_on_with_only_by_whoever_may_still_make_it() {
     };
     let (user, nobody) = (token("user"), token("nobody"));
     let asking = json!({"io.modelcontextprotocol/clientCapabilities": {"elicitation": {}}});
-    wait_for("the tool", || tools(&bearer(&server.url, &user).modern("tools/list", json!({}))).contains(&"s__ask".to_owned()).then_some(()));
+    wait_for("the tool", || {
+        tools(&bearer(&server.url, &user).modern("tools/list", json!({}))).contains(&"s__ask".to_owned()).then_some(())
+    });
     let round = |token: &str, more: Value| {
         let mut params = json!({"name": "s__ask", "arguments": {"text": "x"}, "_meta": asking});
         params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -306,7 +306,9 @@ fn keys(written: &Jwt, algorithms: Vec<Algorithm>, base: &Path, faults: &mut Fau
         }
         (None, None, Some(set)) => {
             if algorithms.is_empty() || algorithms.iter().any(|algorithm| algorithm.is_symmetric()) {
-                faults.add(set.fault("name the algorithms that a key set is used with, such as \"algorithms: [RS256]\"; none that takes a secret"));
+                faults.add(
+                    set.fault("name the algorithms that a key set is used with, such as \"algorithms: [RS256]\"; none that takes a secret"),
+                );
                 return None;
             }
             Some((KeysAt::Elsewhere(key_set(set, base, faults)?), algorithms))
@@ -347,7 +349,11 @@ fn key_set(set: &Spanned<String>, base: &Path, faults: &mut Faults) -> Option<Ke
 
 fn resource(oauth: &OAuth, public_url: Option<&Spanned<String>>, faults: &mut Faults) -> Option<ProtectedResource> {
     let Some(url) = public_url else {
-        faults.add(oauth.place.fault("clients are sent to an authorization server for a resource: say in \"auth.publicUrl\" at which URL they see it"));
+        faults.add(
+            oauth
+                .place
+                .fault("clients are sent to an authorization server for a resource: say in \"auth.publicUrl\" at which URL they see it"),
+        );
         return None;
     };
     if oauth.authorization_servers.is_empty() {
@@ -453,7 +459,7 @@ fn test(written: &raw::security::Test, faults: &mut Faults) -> Option<AccessTest
         return None;
     };
     let expects_allowed = one_of(Some(expect), &verdicts, faults)?;
-    for given in [&written.claims, &written.args].into_iter().flatten().filter(|given| !given.is_object()) {
+    if let Some(given) = [&written.claims, &written.args].into_iter().flatten().find(|given| !given.is_object()) {
         faults.add(written.place.fault(format!("claims and args are mappings, not {}", given.kind())));
         return None;
     }
@@ -470,12 +476,7 @@ fn test(written: &raw::security::Test, faults: &mut Faults) -> Option<AccessTest
 fn audit(written: Option<&raw::security::Audit>, authenticates: bool, folder: Option<PathBuf>, faults: &mut Faults) -> Audit {
     let defaults = Audit { is_demanded: authenticates, folder, ..Audit::default() };
     let Some(written) = written else { return defaults };
-    let policies = [
-        ("off", Arguments::Off),
-        ("digest", Arguments::Digest),
-        ("redacted", Arguments::Redacted),
-        ("full", Arguments::Full),
-    ];
+    let policies = [("off", Arguments::Off), ("digest", Arguments::Digest), ("redacted", Arguments::Redacted), ("full", Arguments::Full)];
     let policy = Policy {
         arguments: one_of(written.arguments.as_ref(), &policies, faults).unwrap_or_default(),
         is_awaited: one_of(written.durability.as_ref(), &[("reply", true), ("relaxed", false)], faults).unwrap_or(true),

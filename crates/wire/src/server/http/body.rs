@@ -17,9 +17,7 @@ use std::{
     convert::Infallible,
     future::poll_fn,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
