@@ -19,34 +19,45 @@ pub struct CallContext {
     back: Arc<dyn BackChannel>,
 }
 
-/// The way back to the client in mid-call. Doors implement it; what a client cannot hear is dropped there.
+/// The way back to the client in mid-call. Doors implement it; what a client cannot hear is dropped there. By default it hears
+/// nothing and cannot be asked.
 pub trait BackChannel: Send + Sync + fmt::Debug {
     /// Tells how far the call is.
-    fn progress(&self, progress: Progress);
+    fn progress(&self, _progress: Progress) {}
 
     /// Says something for the client's log.
-    fn log(&self, entry: LogEntry);
+    fn log(&self, _entry: LogEntry) {}
 
     /// Asks questions and gives all answers, by the names of the questions.
     ///
     /// A client of 2026-07-28 is asked by ending the call with [`CallError::NeedsInput`]; it then repeats the call, and the
     /// same questions find their answers at once.
-    fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>>;
+    fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>> {
+        let capability = questions.first().map_or("elicitation", |(_, question)| question.capability());
+        Box::pin(async move { Err(CallError::CannotAsk { capability }) })
+    }
 
     /// Passes on a question of another server and waits for the answer, while the call goes on there.
     ///
     /// For a client of 2026-07-28 the call is parked: its request is answered with the question, and its next round with
     /// what comes then. A client that refuses is [`CallError::Refused`].
-    fn relay(&self, question: Question) -> BoxFuture<'_, Result<Json, CallError>>;
+    fn relay(&self, question: Question) -> BoxFuture<'_, Result<Json, CallError>> {
+        let capability = question.capability();
+        Box::pin(async move { Err(CallError::CannotAsk { capability }) })
+    }
 
     /// Tells every client that something changed.
     fn announce(&self, change: Change);
 
     /// Whether the caller wants to hear of progress.
-    fn wants_progress(&self) -> bool;
+    fn wants_progress(&self) -> bool {
+        false
+    }
 
     /// What is known of the client.
-    fn client(&self) -> Client;
+    fn client(&self) -> Client {
+        Client::unknown()
+    }
 }
 
 /// The client that a call came from, as far as whoever relays the call must know it.

@@ -20,9 +20,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::Semaphore;
-use toolcrib_contract::{
-    Answers, BackChannel, BoxFuture, Call, CallError, Change, Client, Content, Json, LogEntry, Origin, Output, Progress, Question,
-};
+use toolcrib_contract::{BackChannel, Call, CallError, Change, Content, Json, Origin, Output};
 use toolcrib_gate::{Arrived, Caller, Gate, Reply, Visible};
 use toolcrib_wire::{Era, server::Limits};
 
@@ -285,28 +283,7 @@ impl IntoResponse for Refusal {
 struct Unheard(Arc<Gate>);
 
 impl BackChannel for Unheard {
-    fn progress(&self, _: Progress) {}
-
-    fn log(&self, _: LogEntry) {}
-
-    fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>> {
-        let capability = questions.first().map_or("elicitation", |(_, question)| question.capability());
-        Box::pin(async move { Err(CallError::CannotAsk { capability }) })
-    }
-
-    fn relay(&self, question: Question) -> BoxFuture<'_, Result<Json, CallError>> {
-        Box::pin(async move { Err(CallError::CannotAsk { capability: question.capability() }) })
-    }
-
     fn announce(&self, change: Change) {
         self.0.announce(change);
-    }
-
-    fn wants_progress(&self) -> bool {
-        false
-    }
-
-    fn client(&self) -> Client {
-        Client::unknown()
     }
 }

@@ -37,16 +37,11 @@ pub(crate) fn open(audit: &Arc<dyn AuditLog>, arrived: &Arrived) -> Result<Open,
 /// A UUID of version 7: it begins with the time, so that names sort as calls came (RFC 9562, section 5.7).
 fn call_id(at: SystemTime) -> Box<str> {
     let millis = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-    let (a, b) = (fastrand::u64(..), fastrand::u64(..));
-    format!(
-        "{:08x}-{:04x}-7{:03x}-{:04x}-{:012x}",
-        (millis >> 16) as u32,
-        millis & 0xffff,
-        a & 0xfff,
-        0x8000 | ((a >> 12) & 0x3fff),
-        b & 0xffff_ffff_ffff
-    )
-    .into()
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+    let mut written = uuid::Uuid::encode_buffer();
+    Box::from(&*id.hyphenated().encode_lower(&mut written))
 }
 
 /// A record must not grow with what a client chose to call.

@@ -9,8 +9,8 @@ pub use site::{Asked, Served, Site};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use toolcrib_contract::{
-    Answers, AuditLog, BackChannel, BoxFuture, Call, CallContext, CallError, Callable, Change, Client, Input, Json, Kept, LogEntry, Origin,
-    Output, Progress, Question, Record, Spec, Tool, ToolOutput, callable, typed,
+    AuditLog, BackChannel, Call, CallContext, CallError, Callable, Change, Input, Json, Kept, Origin, Output, Record, Spec, Tool,
+    ToolOutput, callable, typed,
 };
 use toolcrib_gate::{Arrived, Config, Credential, Gate, Reply, Source};
 
@@ -38,28 +38,7 @@ impl AuditLog for Remembered {
 pub struct Deaf;
 
 impl BackChannel for Deaf {
-    fn progress(&self, _: Progress) {}
-
-    fn log(&self, _: LogEntry) {}
-
-    fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>> {
-        let capability = questions.first().map_or("elicitation", |(_, question)| question.capability());
-        Box::pin(async move { Err(CallError::CannotAsk { capability }) })
-    }
-
-    fn relay(&self, question: Question) -> BoxFuture<'_, Result<Json, CallError>> {
-        Box::pin(async move { Err(CallError::CannotAsk { capability: question.capability() }) })
-    }
-
     fn announce(&self, _: Change) {}
-
-    fn wants_progress(&self) -> bool {
-        false
-    }
-
-    fn client(&self) -> Client {
-        Client::unknown()
-    }
 }
 
 /// A gate with tools of the test's own.

@@ -283,22 +283,31 @@ pub(super) struct TooManySessions {
     limit: usize,
 }
 
+/// The session that is missed least. Most clients leave without a word: who has been silent longest is most likely gone. But
+/// nobody loses a session to somebody who opens more and more of them.
+fn dispensable(sessions: &HashMap<Box<str>, Arc<Session>>) -> Option<Box<str>> {
+    let unused = || sessions.values().filter(|session| session.busy.load(Ordering::Relaxed) == 0);
+    let mut held: HashMap<&str, usize> = HashMap::new();
+    unused().for_each(|session| *held.entry(&session.principal).or_default() += 1);
+    let longest = unused().max_by_key(|session| (held[&*session.principal], session.silent_for()));
+    longest.map(|session| session.id.clone())
+}
+
 impl Sessions {
     pub(super) fn new(limits: Limits) -> Self {
         Self { limits, by_id: RwLock::default() }
     }
 
-    /// Opens a session. When all places are taken, the one that has been silent longest makes room; a busy one never does.
+    /// Opens a session. When all places are taken, the caller with the most sessions gives up the one that has been silent
+    /// longest; a busy one never makes room.
     pub(super) fn open(&self, principal: &str, revision: Revision, capabilities: Json) -> Result<Arc<Session>, TooManySessions> {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         if by_id.len() >= self.limits.max_sessions {
             by_id.retain(|_, session| !session.is_idle(&self.limits));
         }
         if by_id.len() >= self.limits.max_sessions {
-            // Most clients leave without a word: who has been silent longest is most likely gone.
-            let unused = by_id.values().filter(|session| session.busy.load(Ordering::Relaxed) == 0);
-            let longest = unused.max_by_key(|session| session.silent_for()).map(|session| session.id.clone());
-            by_id.remove(&longest.ok_or(TooManySessions { limit: self.limits.max_sessions })?);
+            let dispensable = dispensable(&by_id).ok_or(TooManySessions { limit: self.limits.max_sessions })?;
+            by_id.remove(&dispensable);
         }
         let id = random_id();
         let session = Arc::new(Session::new(id.clone(), principal, revision, capabilities, Outlet::Stream(Arc::new(EventStream::new(0)))));
@@ -390,6 +399,15 @@ mod tests {
         assert_eq!(open().unwrap_err().to_string(), "too many sessions: 2 are open");
         drop((busy, also_busy));
         assert!(open().is_ok());
+    }
+
+    #[test]
+    fn nobody_loses_a_session_to_somebody_who_opens_more_and_more() {
+        let sessions = Sessions::new(Limits { max_sessions: 4, ..Limits::default() });
+        let open = |principal: &str| sessions.open(principal, Revision::V2025_11_25, Json::empty_object()).unwrap();
+        let quiet = open("anna");
+        (0..20).for_each(|_| drop(open("greedy")));
+        assert!(sessions.find(quiet.id(), "anna").is_some());
     }
 
     #[test]
