@@ -29,7 +29,7 @@ pub(crate) enum Fault {
     Schema(#[from] SchemaFault),
     #[error(transparent)]
     Egress(#[from] Setup),
-    #[error("the audit log cannot be kept, so nothing is served: {0}")]
+    #[error("the audit log cannot be kept: {0}; \"dataFolder\" in the config says where it is to be")]
     Store(#[from] StoreError),
     #[error("the audit log needs a folder, and neither HOME nor XDG_DATA_HOME says where: set \"dataFolder\" in the config")]
     NoFolder,
