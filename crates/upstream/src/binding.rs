@@ -27,12 +27,34 @@ pub enum Place {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
 
+/// A piece of such a text.
 #[derive(Clone, PartialEq, Eq)]
-enum Piece {
+pub enum Piece {
+    /// The same for everybody; it may be a secret of the config.
     Text(String),
+    /// Whom the caller's credential names.
     Subject,
+    /// What vouches for that.
     Authority,
+    /// A secret of the caller's, by its name.
     Secret(String),
+}
+
+impl Piece {
+    /// What an expression between `${` and `}` means.
+    ///
+    /// # Errors
+    /// What is not known of a caller, in a sentence.
+    pub fn of(expression: &str) -> Result<Self, String> {
+        match (expression, expression.strip_prefix("secret:")) {
+            ("caller.subject" | "caller.sub", _) => Ok(Self::Subject),
+            ("caller.authority", _) => Ok(Self::Authority),
+            (_, Some(name)) if is_secret_name(name) => Ok(Self::Secret(name.to_owned())),
+            _ => Err(format!(
+                "\"${{{expression}}}\" is not known of a caller; known are ${{caller.subject}}, ${{caller.authority}} and ${{secret:NAME}}"
+            )),
+        }
+    }
 }
 
 impl fmt::Debug for Template {
@@ -55,37 +77,10 @@ impl Template {
         expression.starts_with("caller.") || expression.starts_with("secret:")
     }
 
-    /// Reads a text. `None` if there is nothing of the caller's in it.
-    ///
-    /// # Errors
-    /// What is not known of a caller, in a sentence.
-    pub fn parse(text: &str) -> Result<Option<Self>, String> {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("${") {
-            let Some((expression, after)) = after.split_once('}') else { break };
-            if !before.is_empty() {
-                pieces.push(Piece::Text(before.to_owned()));
-            }
-            pieces.push(match (expression, expression.strip_prefix("secret:")) {
-                ("caller.subject" | "caller.sub", _) => Piece::Subject,
-                ("caller.authority", _) => Piece::Authority,
-                (_, Some(name)) if is_secret_name(name) => Piece::Secret(name.to_owned()),
-                _ => {
-                    return Err(format!(
-                        "\"${{{expression}}}\" is not known of a caller; known are ${{caller.subject}}, ${{caller.authority}} and ${{secret:NAME}}"
-                    ));
-                }
-            });
-            rest = after;
-        }
-        if pieces.iter().all(|piece| matches!(piece, Piece::Text(_))) {
-            return Ok(None);
-        }
-        if !rest.is_empty() {
-            pieces.push(Piece::Text(rest.to_owned()));
-        }
-        Ok(Some(Self(pieces)))
+    /// A text out of its pieces. `None` if there is nothing of the caller's among them.
+    #[must_use]
+    pub fn new(pieces: Vec<Piece>) -> Option<Self> {
+        pieces.iter().any(|piece| !matches!(piece, Piece::Text(_))).then_some(Self(pieces))
     }
 
     /// The text for this caller.
@@ -168,17 +163,20 @@ mod tests {
     #[test]
     fn values_are_filled_for_each_caller() {
         let [ann, bob] = ["ann", "bob"].map(|name| CallerId::new("login", name, [""; 0]));
-        let template = Template::parse("Bearer ${secret:git} as ${caller.subject}@${caller.authority}!").unwrap().unwrap();
+        let text = |text: &str| Piece::Text(text.into());
+        let (secret, subject) = (Piece::of("secret:git").unwrap(), Piece::of("caller.sub").unwrap());
+        let pieces = vec![text("Bearer "), secret, text(" as "), subject, text("@"), Piece::Authority, text("!")];
+        let template = Template::new(pieces).unwrap();
         assert_eq!(*template.fill(&ann, Some(&Known)).unwrap(), "Bearer s3cret as ann@login!");
         assert!(template.fill(&bob, Some(&Known)).unwrap_err().contains("no secret \"git\" for bob: `toolcrib secret set git --sub bob"));
         assert!(template.fill(&ann, None).is_err());
         assert_eq!(format!("{template:?}"), r#"["secret:git", "caller.subject", "caller.authority"]"#);
-        assert_eq!(Template::parse("nothing here").unwrap(), None);
-        for unknown in ["${caller.name}", "${secret:}", "${secret:a b}"] {
-            assert!(Template::parse(unknown).unwrap_err().contains("is not known of a caller"), "{unknown}");
+        assert_eq!(Template::new(vec![text("nothing here")]), None);
+        for unknown in ["caller.name", "secret:", "secret:a b"] {
+            assert!(Piece::of(unknown).is_err_and(|fault| fault.contains("is not known of a caller")), "{unknown}");
         }
-        let header =
-            Binding { to: Place::Header(HeaderName::from_static("x-user")), template: Template::parse("${caller.sub}").unwrap().unwrap() };
+        let to = Place::Header(HeaderName::from_static("x-user"));
+        let header = Binding { to, template: Template::new(vec![Piece::Subject]).unwrap() };
         let evil = CallerId::new("login", "ann\r\nx-admin: 1", [""; 0]);
         assert!(bind(&[header], &evil, None).is_err(), "nobody smuggles a header in by a name");
     }

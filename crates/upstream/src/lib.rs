@@ -35,7 +35,7 @@ pub mod supervise;
 mod traffic;
 mod watches;
 
-pub use binding::{Binding, Place, Template, is_secret_name};
+pub use binding::{Binding, Piece, Place, Template, is_secret_name};
 pub use definition::{Alteration, Choice, Definition, Preset, Protocol, Sharing, Transport};
 pub use guard::Guard;
 pub use line::{Line, Status};

@@ -7,6 +7,7 @@ use super::{
     Lookup,
     document::{Faults, Spanned},
     raw::{self, Server, Written},
+    variables::Expanded,
 };
 pub use security::Security;
 use std::{
@@ -21,7 +22,7 @@ use toolcrib_contract::Globs;
 use toolcrib_edge::http::Profiles;
 use toolcrib_gate::{Config, Names};
 use toolcrib_upstream::{
-    Alteration, Binding, Choice, Definition, Place, Preset, Protocol, Sharing, Template, Transport, definition::Command, naming::SEPARATOR,
+    Alteration, Binding, Choice, Definition, Place, Preset, Protocol, Sharing, Transport, definition::Command, naming::SEPARATOR,
 };
 use toolcrib_wire::{Era, client::http::Endpoint, server::Limits as DoorLimits};
 
@@ -202,19 +203,24 @@ fn bindings(server: &Server, sharing: Sharing, faults: &mut Faults) -> Vec<Bindi
     let variables = server.env.iter().map(|(name, value)| (Some(Place::Variable(name.clone())), value));
     let headers = server.headers.iter().map(|(name, value)| (name.parse().ok().map(Place::Header), value));
     for (to, value) in variables.chain(headers) {
-        match (to, Template::parse(&value.value)) {
-            (Some(to), Ok(Some(template))) if sharing == Sharing::PerCaller => bindings.push(Binding { to, template }),
-            (_, Ok(None)) => {}
-            (_, Ok(Some(_))) => faults.add(value.fault("this differs from caller to caller: say \"sharing: perCaller\" for the server")),
-            (_, Err(fault)) => faults.add(value.fault(fault)),
+        let Expanded::ForCaller(template) = &value.value else { continue };
+        if sharing != Sharing::PerCaller {
+            faults.add(value.fault("this differs from caller to caller: say \"sharing: perCaller\" for the server"));
+        }
+        match to {
+            Some(to) => bindings.push(Binding { to, template: template.clone() }),
+            None => faults.add(value.fault("this is not the name of a header")),
         }
     }
     bindings
 }
 
-/// Whether a value is about the caller, so that it is no part of what all share.
-fn is_for_caller(value: &Spanned<String>) -> bool {
-    !matches!(Template::parse(&value.value), Ok(None))
+/// What of env or headers is the same for everybody.
+fn fixed(values: &[(String, Spanned<Expanded>)]) -> impl Iterator<Item = (&String, Spanned<String>)> {
+    values.iter().filter_map(|(name, value)| match &value.value {
+        Expanded::Fixed(text) => Some((name, value.with(text.clone()))),
+        Expanded::ForCaller(_) => None,
+    })
 }
 
 fn choice(server: &Server, faults: &mut Faults) -> Choice {
@@ -308,15 +314,17 @@ fn child(server: &Server, command: &Spanned<String>, lookup: Lookup<'_>, faults:
         return None;
     }
     let mut env: Vec<(OsString, OsString)> = INHERITED.iter().filter_map(|key| Some(((*key).into(), lookup(key)?.into()))).collect();
-    for (key, value) in &server.env {
-        if key.is_empty() || key.contains(['=', '\0']) || value.value.contains('\0') {
-            faults.add(value.fault("the name of a variable must not be empty or hold \"=\""));
+    for (key, place) in &server.env {
+        if key.is_empty() || key.contains(['=', '\0']) {
+            faults.add(place.fault("the name of a variable must not be empty or hold \"=\""));
         }
         env.retain(|(inherited, _)| inherited.to_str() != Some(key));
-        if is_for_caller(value) {
-            continue;
+    }
+    for (key, value) in fixed(&server.env) {
+        if value.value.contains('\0') {
+            faults.add(value.fault("the value of a variable must not hold a NUL"));
         }
-        env.push((key.into(), value.value.clone().into()));
+        env.push((key.into(), value.value.into()));
     }
     let directory = server.directory.as_ref().map(|directory| server.base.join(&directory.value));
     if let (Some(path), Some(written)) = (&directory, &server.directory)
@@ -331,9 +339,8 @@ fn child(server: &Server, command: &Spanned<String>, lookup: Lookup<'_>, faults:
 }
 
 fn remote(server: &Server, url: &Spanned<String>, faults: &mut Faults) -> Option<Transport> {
-    for value in server.args.iter().chain(server.env.iter().map(|(_, value)| value)) {
-        faults.add(value.fault("args and env go with a command, not with a url"));
-    }
+    let places = server.args.iter().map(|arg| arg.with(())).chain(server.env.iter().map(|(_, value)| value.with(())));
+    places.for_each(|place| faults.add(place.fault("args and env go with a command, not with a url")));
     let is_url =
         url.value.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some());
     if !is_url {
@@ -341,8 +348,8 @@ fn remote(server: &Server, url: &Spanned<String>, faults: &mut Faults) -> Option
         return None;
     }
     let mut headers = http::HeaderMap::new();
-    for (name, value) in server.headers.iter().filter(|(_, value)| !is_for_caller(value)) {
-        if let Some((name, value)) = header_of(name, value, faults) {
+    for (name, value) in fixed(&server.headers) {
+        if let Some((name, value)) = header_of(name, &value, faults) {
             headers.append(name, value);
         }
     }

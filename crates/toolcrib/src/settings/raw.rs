@@ -6,7 +6,7 @@ pub(super) mod security;
 use super::{
     Lookup,
     document::{Faults, Node, Spanned, parse},
-    variables,
+    variables::{self, Expanded},
 };
 use std::path::{Path, PathBuf};
 use toolcrib_contract::Json;
@@ -58,10 +58,10 @@ pub(super) struct Server {
     pub(super) kind: Option<Spanned<String>>,
     pub(super) command: Option<Spanned<String>>,
     pub(super) args: Vec<Spanned<String>>,
-    pub(super) env: Vec<(String, Spanned<String>)>,
+    pub(super) env: Vec<(String, Spanned<Expanded>)>,
     pub(super) directory: Option<Spanned<String>>,
     pub(super) url: Option<Spanned<String>>,
-    pub(super) headers: Vec<(String, Spanned<String>)>,
+    pub(super) headers: Vec<(String, Spanned<Expanded>)>,
     pub(super) timeout_secs: Option<Spanned<f64>>,
     pub(super) start_timeout_secs: Option<Spanned<f64>>,
     pub(super) enabled: Option<Spanned<bool>>,
@@ -161,7 +161,7 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
 }
 
 /// How a text gets its values.
-type Expand = fn(&str, &Path, Lookup<'_>) -> Result<String, String>;
+type Expand<T> = fn(&str, &Path, Lookup<'_>) -> Result<T, String>;
 
 struct Reader<'a> {
     lookup: Lookup<'a>,
@@ -349,7 +349,7 @@ impl Reader<'_> {
     }
 
     /// The same, where what is about the caller may stand.
-    fn texts_for_callers(&mut self, node: &Node<'_>) -> Vec<(String, Spanned<String>)> {
+    fn texts_for_callers(&mut self, node: &Node<'_>) -> Vec<(String, Spanned<Expanded>)> {
         let entries = node.entries(self.faults);
         entries.into_iter().filter_map(|(key, node)| Some((key, self.expanded(&node, variables::expand_for_callers)?))).collect()
     }
@@ -358,7 +358,7 @@ impl Reader<'_> {
         self.expanded(node, variables::expand)
     }
 
-    fn expanded(&mut self, node: &Node<'_>, expand: Expand) -> Option<Spanned<String>> {
+    fn expanded<T>(&mut self, node: &Node<'_>, expand: Expand<T>) -> Option<Spanned<T>> {
         let text = node.text(self.faults)?;
         match expand(&text.value, text.folder(), self.lookup) {
             Ok(value) => Some(text.with(value)),

@@ -2,7 +2,7 @@
 
 use super::Lookup;
 use std::{fs, path::Path};
-use toolcrib_upstream::Template;
+use toolcrib_upstream::{Piece, Template};
 
 /// The largest file that a text is taken from.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -14,62 +14,85 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// A sentence that names the variable that is not set, the file that cannot be read, or the expression that is not
 /// understood. Never a value.
 pub(super) fn expand(text: &str, base: &Path, lookup: Lookup<'_>) -> Result<String, String> {
-    expand_around(text, base, lookup, Callers::Refused)
-}
-
-/// The same, but that what is about the caller stays as it is.
-pub(super) fn expand_for_callers(text: &str, base: &Path, lookup: Lookup<'_>) -> Result<String, String> {
-    expand_around(text, base, lookup, Callers::Kept)
-}
-
-/// What becomes of expressions that only a caller gives a value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Callers {
-    Kept,
-    Refused,
-}
-
-fn expand_around(text: &str, base: &Path, lookup: Lookup<'_>, callers: Callers) -> Result<String, String> {
     let mut expanded = String::with_capacity(text.len());
+    for piece in pieces(text)? {
+        match piece {
+            Written::Text(text) => expanded.push_str(text),
+            Written::Expression(expression) if Template::is_about_caller(expression) => {
+                return Err(format!(
+                    "\"${{{expression}}}\" differs from caller to caller: it has its place in env and headers of a server with \"sharing: perCaller\""
+                ));
+            }
+            Written::Expression(expression) => expanded.push_str(&value(expression, base, lookup)?),
+        }
+    }
+    Ok(expanded)
+}
+
+/// The same, where what is about the caller may stand: that is left for whoever knows the caller. A value is never looked into.
+pub(super) fn expand_for_callers(text: &str, base: &Path, lookup: Lookup<'_>) -> Result<Expanded, String> {
+    let mut expanded = Vec::new();
+    for piece in pieces(text)? {
+        expanded.push(match piece {
+            Written::Text(text) => Piece::Text(text.to_owned()),
+            Written::Expression(expression) if Template::is_about_caller(expression) => Piece::of(expression)?,
+            Written::Expression(expression) => Piece::Text(value(expression, base, lookup)?),
+        });
+    }
+    let fixed = |piece: &Piece| if let Piece::Text(text) = piece { text.clone() } else { String::new() };
+    let text = expanded.iter().map(fixed).collect();
+    Ok(Template::new(expanded).map_or(Expanded::Fixed(text), Expanded::ForCaller))
+}
+
+/// A text with its values in their places.
+#[derive(Debug, Clone)]
+pub(super) enum Expanded {
+    /// It is the same for everybody.
+    Fixed(String),
+    /// It differs from caller to caller.
+    ForCaller(Template),
+}
+
+/// What stands in a text: as it is, or between `${` and `}`.
+enum Written<'a> {
+    Text(&'a str),
+    Expression(&'a str),
+}
+
+fn pieces(text: &str) -> Result<Vec<Written<'_>>, String> {
+    let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        expanded.push_str(before);
         let (expression, after) = after.split_once('}').ok_or("\"${\" without its \"}\"")?;
-        if Template::is_about_caller(expression) {
-            if callers == Callers::Kept {
-                expanded.push_str(&format!("${{{expression}}}"));
-                rest = after;
-                continue;
-            }
-            return Err(format!(
-                "\"${{{expression}}}\" differs from caller to caller: it has its place in env and headers of a server with \"sharing: perCaller\""
-            ));
-        }
-        if let Some(path) = expression.strip_prefix("file:") {
-            expanded.push_str(contents(&base.join(path))?.trim_end_matches(['\n', '\r']));
-            rest = after;
-            continue;
-        }
-        let (name, default) = match expression.split_once(":-") {
-            Some((name, default)) => (name, Some(default)),
-            None => (expression, None),
-        };
-        if default.is_some_and(|default| default.contains("${")) {
-            return Err(format!("the default of {name} holds a variable: defaults do not nest"));
-        }
-        if !is_name(name) {
-            return Err(format!("\"${{{expression}}}\" is no variable: write ${{NAME}} or ${{NAME:-default}}"));
-        }
-        // As in a shell, `:-` also takes the place of an empty value.
-        match (lookup(name).filter(|value| default.is_none() || !value.is_empty()), default) {
-            (Some(value), _) => expanded.push_str(&value),
-            (None, Some(default)) => expanded.push_str(default),
-            (None, None) => return Err(format!("the variable {name} is not set: set it, or write ${{{name}:-default}}")),
-        }
+        // A default that holds a variable ends at the wrong bracket: that is told where its value is asked for.
+        pieces.extend([Written::Text(before), Written::Expression(expression)]);
         rest = after;
     }
-    expanded.push_str(rest);
-    Ok(expanded)
+    pieces.push(Written::Text(rest));
+    Ok(pieces)
+}
+
+/// The value of an expression.
+fn value(expression: &str, base: &Path, lookup: Lookup<'_>) -> Result<String, String> {
+    if let Some(path) = expression.strip_prefix("file:") {
+        return contents(&base.join(path)).map(|text| text.trim_end_matches(['\n', '\r']).to_owned());
+    }
+    let (name, default) = match expression.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (expression, None),
+    };
+    if default.is_some_and(|default| default.contains("${")) {
+        return Err(format!("the default of {name} holds a variable: defaults do not nest"));
+    }
+    if !is_name(name) {
+        return Err(format!("\"${{{expression}}}\" is no variable: write ${{NAME}}, ${{NAME:-default}} or ${{file:PATH}}"));
+    }
+    // As in a shell, `:-` also takes the place of an empty value.
+    match (lookup(name).filter(|value| default.is_none() || !value.is_empty()), default) {
+        (Some(value), _) => Ok(value),
+        (None, Some(default)) => Ok(default.to_owned()),
+        (None, None) => Err(format!("the variable {name} is not set: set it, or write ${{{name}:-default}}")),
+    }
 }
 
 fn contents(path: &Path) -> Result<String, String> {
@@ -96,6 +119,7 @@ mod tests {
         let lookup = |name: &str| match name {
             "TOKEN" => Some("s3cret".to_owned()),
             "EMPTY" => Some(String::new()),
+            "ODD" => Some("ab${secret:x}${cd}ef".to_owned()),
             _ => None,
         };
         let folder = std::env::temp_dir().join(format!("toolcrib-variables-{}", std::process::id()));
@@ -119,6 +143,11 @@ mod tests {
         check("${}", Err("is no variable"));
         check("Bearer ${file:secret}!", Ok("Bearer from a file!"));
         check("${file:none}", Err("cannot read"));
+        check("${ODD}", Ok("ab${secret:x}${cd}ef"));
+        check("${caller.subject}", Err("differs from caller to caller"));
+        let fixed = expand_for_callers("a ${ODD}", &folder, &lookup).unwrap();
+        assert!(matches!(fixed, Expanded::Fixed(text) if text == "a ab${secret:x}${cd}ef"), "a value is never looked into");
+        assert!(matches!(expand_for_callers("${TOKEN} of ${caller.sub}", &folder, &lookup), Ok(Expanded::ForCaller(_))));
         fs::remove_dir_all(&folder).unwrap();
     }
 }
