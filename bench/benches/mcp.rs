@@ -147,7 +147,7 @@ fn guarded_in_process(c: &mut Criterion) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
     let claims = serde_json::json!({"iss": "bench", "aud": "toolcrib", "sub": "ann", "iat": now, "exp": now + 3600, "roles": ["user"]});
     let secret = || Keys::secret(b"u8Zq3vKx-for-benches-only-7Rb2nMw5Lp9s", &[Algorithm::HS256]).expect("a secret");
-    let hs256 = secret().mint(&Json::of(&claims).expect("JSON")).expect("a token");
+    let hs256 = secret().mint("JWT", &Json::of(&claims).expect("JSON")).expect("a token");
     let signed = format!("{}.{}", encode(br#"{"alg":"ES256","kid":"k"}"#), encode(claims.to_string().as_bytes()));
     let es256 = format!("{signed}.{}", encode(pair.sign(&random, signed.as_bytes()).expect("a signature").as_ref()));
     let point = &pair.public_key().as_ref()[1..];

@@ -19,6 +19,16 @@ pub enum Output {
 }
 
 impl Output {
+    /// Whether the output tells of a failure that the model may react to.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        match self {
+            Self::Tool(output) => output.is_error,
+            Self::Foreign(result) => result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true"),
+            _ => false,
+        }
+    }
+
     /// How large the output is, near enough to bound it: the bytes of its texts.
     #[must_use]
     pub fn size_bytes(&self) -> usize {

@@ -125,7 +125,8 @@ impl Door {
             .route("/mcp/{profile}", any(one_profile))
             .merge(rest::routes())
             .route(bearer::WELL_KNOWN, get(metadata))
-            .route(&format!("{}/mcp", bearer::WELL_KNOWN), get(metadata))
+            // Clients put the path of the URL that they know behind it, whatever a proxy made of it.
+            .route(&format!("{}/{{*path}}", bearer::WELL_KNOWN), get(metadata))
             .route("/healthz", get(|| async { "ok\n" }))
             .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp, REST at /api/v1\n") })
             // A browser asks before it calls; what it is told rests on the same list of origins as the guard.

@@ -122,6 +122,7 @@ impl Mcp {
 
     /// What this caller may call at this door.
     fn visible_to(&self, caller: &WireCaller) -> Visible {
+        // What was proved may hold no longer: then nothing is there.
         self.gate.visible_to(&caller.caller, &caller.origin, self.profile.clone())
     }
 

@@ -204,13 +204,11 @@ async fn answer(endpoints: &Endpoints, visitor: Visitor, name: &str, arguments: 
 /// The result as programs want it: the structure where there is one, a lone text as text, else the content. Of a failure, what
 /// it says.
 fn result_of(reply: Reply) -> Result<Json, String> {
-    let (content, structured, is_error) = match reply.output {
-        Output::Tool(output) => (written(&output.content), output.structured, output.is_error),
-        Output::Foreign(result) => {
-            let is_error = result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true");
-            (result.get("content").unwrap_or_else(|| Json::array([])), result.get("structuredContent"), is_error)
-        }
-        other => (written(&[Content::text(format!("{other:?}"))]), None, false),
+    let is_error = reply.output.is_error();
+    let (content, structured) = match reply.output {
+        Output::Tool(output) => (written(&output.content), output.structured),
+        Output::Foreign(result) => (result.get("content").unwrap_or_else(|| Json::array([])), result.get("structuredContent")),
+        _ => return Err("the tool gave something that is no tool's result".into()),
     };
     let blocks = content.elements().unwrap_or_default();
     let text = |block: &Json| block.members().ok().filter(|block| block.string("type").as_deref() == Some("text"))?.string("text");

@@ -23,9 +23,6 @@ use crate::{
 use std::sync::Arc;
 use toolcrib_contract::{BackChannel, Call, CallError, Change, Kind, Origin, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 
-/// The largest arguments that conditions are judged on: that takes time, and nothing else is done meanwhile.
-const MAX_JUDGED_BYTES: usize = 64 * 1024;
-
 /// A call that its caller may make, with the entry of the catalogue that it keeps even if a reload swaps the catalogue.
 #[derive(Debug)]
 pub struct Permitted {
@@ -44,6 +41,8 @@ pub struct Visible {
     access: Option<Arc<Access>>,
     caller: Caller,
     origin: Origin,
+    /// Whether the caller is still who it proved to be.
+    is_known: bool,
 }
 
 impl Visible {
@@ -108,7 +107,8 @@ impl Visible {
     }
 
     fn may_have(&self, kind: Kind, name: &str) -> bool {
-        self.access.as_ref().is_none_or(|access| access.decide(kind, facts(&self.caller, &self.origin, name), None).is_allowed())
+        self.is_known
+            && self.access.as_ref().is_none_or(|access| access.decide(kind, facts(&self.caller, &self.origin, name), None).is_allowed())
     }
 
     /// What a call of this name would run.
@@ -155,7 +155,7 @@ pub(crate) fn permit(
     catalogue: Arc<Catalogue>,
     Arrived { caller, profile, call, origin, back }: Arrived,
 ) -> Result<Permitted, CallError> {
-    let visible = Visible { catalogue, profile, access: access.cloned(), caller, origin };
+    let visible = Visible { catalogue, profile, access: access.cloned(), caller, origin, is_known: true };
     let entry = visible.find(call.kind, &call.name)?;
     Ok(Permitted { call, entry, caller: visible.caller, origin: visible.origin, back })
 }
@@ -164,14 +164,7 @@ pub(crate) fn permit(
 pub(crate) fn agree(access: Option<&Arc<Access>>, checked: &Checked) -> Result<(), CallError> {
     let Permitted { call, caller, origin, .. } = &checked.permitted;
     let Some(access) = access.filter(|access| access.looks_at_arguments(call.kind, caller.id(), &call.name)) else { return Ok(()) };
-    if call.arguments.size_bytes() > MAX_JUDGED_BYTES {
-        let (size, limit) = (call.arguments.size_bytes(), MAX_JUDGED_BYTES);
-        return Err(CallError::InvalidArguments(format!("a rule looks at the arguments, so they may have {limit} bytes, not {size}")));
-    }
-    let arguments = call.arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
-    let decision = access.decide(call.kind, facts(caller, origin, &call.name), Some(&arguments));
-    // That there is such a thing the caller knows: only what it wants of it is not allowed.
-    if decision.is_allowed() { Ok(()) } else { Err(CallError::ArgumentsForbidden { rule: decision.denied_by() }) }
+    access.judge(call.kind, facts(caller, origin, &call.name), &call.arguments)
 }
 
 pub(crate) fn visible(
@@ -180,6 +173,7 @@ pub(crate) fn visible(
     caller: &Caller,
     origin: &Origin,
     profile: Option<Arc<Names>>,
+    is_known: bool,
 ) -> Visible {
-    Visible { catalogue, profile, access: access.cloned(), caller: caller.clone(), origin: origin.clone() }
+    Visible { catalogue, profile, access: access.cloned(), caller: caller.clone(), origin: origin.clone(), is_known }
 }

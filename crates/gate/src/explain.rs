@@ -55,7 +55,7 @@ impl Gate {
             format!("{} with {}", caller.id().principal(), if roles.is_empty() { "no roles".into() } else { format!("the roles {roles}") });
         let at = origin.address.map(|address| format!(", from {address}")).unwrap_or_default();
         explanation.add("authenticate", vec![format!("taken to be {who}"), format!("at the door {}{at}", origin.door)], None);
-        let visible = authorize::visible(self.access.as_ref(), self.catalogue(), caller, origin, None);
+        let visible = authorize::visible(self.access.as_ref(), self.catalogue(), caller, origin, None, true);
         let found = visible.find(kind, name);
         let facts = authorize::facts(caller, origin, name);
         let mut reasons = match &self.access {
@@ -79,25 +79,20 @@ impl Gate {
         let Ok(entry) = found else { return explanation };
         let mut arguments = call.arguments.clone();
         if has_arguments {
-            let checked = validate::judge(&entry, &call.arguments, self.config.max_argument_bytes);
-            let reasons =
-                vec![if checked.is_ok() { "the arguments fit the schema".into() } else { "the arguments do not fit the schema".into() }];
-            if !explanation.add("validate", reasons, checked.as_ref().err()) {
+            let fitted = validate::fitted(&entry, &call.arguments, self.config.max_argument_bytes);
+            let reason = if fitted.is_ok() { "the arguments fit the schema" } else { "the arguments do not fit the schema" };
+            if !explanation.add("validate", vec![reason.to_owned()], fitted.as_ref().err()) {
                 return explanation;
             }
-            arguments = checked.ok().flatten().unwrap_or(arguments);
-            arguments = entry.callable().prepare(&arguments).ok().flatten().unwrap_or(arguments);
+            arguments = fitted.ok().flatten().unwrap_or(arguments);
         } else {
             explanation.add("validate", vec!["no arguments were given, so none are judged".into()], None);
         }
         if let Some(access) = self.access.as_ref().filter(|access| access.looks_at_arguments(kind, caller.id(), name)) {
-            let value = arguments.to_value().unwrap_or_default();
-            let decision = has_arguments.then(|| access.decide(kind, facts, Some(&value)));
+            let judged = has_arguments.then(|| access.judge(kind, facts, &arguments));
             let reasons =
                 if has_arguments { opinions(access, kind, facts, Some(&arguments)) } else { vec!["depends on the arguments".into()] };
-            let stopped = decision.is_some_and(|decision| !decision.is_allowed());
-            let refusal = CallError::ArgumentsForbidden { rule: None };
-            if !explanation.add("authorize the arguments", reasons, stopped.then_some(&refusal)) {
+            if !explanation.add("authorize the arguments", reasons, judged.and_then(Result::err).as_ref()) {
                 return explanation;
             }
         }

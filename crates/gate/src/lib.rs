@@ -223,7 +223,7 @@ impl Gate {
     /// What this caller may call: the same decision as for a call.
     #[must_use]
     pub fn visible_to(&self, caller: &Caller, origin: &Origin, profile: Option<Arc<Names>>) -> Visible {
-        authorize::visible(self.access.as_ref(), self.catalogue(), caller, origin, profile)
+        authorize::visible(self.access.as_ref(), self.catalogue(), caller, origin, profile, self.still_holds(caller))
     }
 
     /// Sees to it that changes of a resource are announced, for a caller who may read it, as long as the watch is held.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use toolcrib_contract::{AuditLog, CallError, Kept, Outcome, Output, Record};
+use toolcrib_contract::{AuditLog, CallError, Kept, Outcome, Record};
 
 /// A record that is being made. Dropped before it is closed, it tells that the call was abandoned.
 pub(crate) struct Open {
@@ -55,7 +55,7 @@ impl Open {
     pub(crate) async fn close(mut self, result: Result<Reply, CallError>) -> Result<Reply, CallError> {
         if let Some(record) = &mut self.record {
             record.outcome = match &result {
-                Ok(reply) => Outcome::Answered { output_bytes: reply.size_bytes, is_error: tells_of_failure(&reply.output) },
+                Ok(reply) => Outcome::Answered { output_bytes: reply.size_bytes, is_error: reply.output.is_error() },
                 Err(error) => Outcome::Refused(error.code()),
             };
             record.reason = result.as_ref().err().and_then(CallError::rule).cloned();
@@ -94,12 +94,4 @@ fn was_started(result: &Result<Reply, CallError>) -> bool {
             | CallError::Overloaded { .. }
             | CallError::Unavailable { .. })
     )
-}
-
-fn tells_of_failure(output: &Output) -> bool {
-    match output {
-        Output::Tool(tool) => tool.is_error,
-        Output::Foreign(result) => result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true"),
-        _ => false,
-    }
 }

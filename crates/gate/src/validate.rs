@@ -70,13 +70,17 @@ impl Arguments {
 
 pub(crate) fn check(mut permitted: Permitted, max_argument_bytes: usize) -> Result<Checked, CallError> {
     let Permitted { call, entry, .. } = &mut permitted;
-    if let Some(mended) = judge(entry, &call.arguments, max_argument_bytes)? {
-        replace(call, mended);
-    }
-    if let Some(prepared) = entry.callable().prepare(&call.arguments)? {
-        replace(call, prepared);
+    if let Some(fitted) = fitted(entry, &call.arguments, max_argument_bytes)? {
+        replace(call, fitted);
     }
     Ok(Checked { permitted })
+}
+
+/// The arguments as they are to go on, if that is not as they came: mended, and with what the config puts in.
+pub(crate) fn fitted(entry: &Entry, arguments: &Json, max_bytes: usize) -> Result<Option<Json>, CallError> {
+    let mended = judge(entry, arguments, max_bytes)?;
+    let prepared = entry.callable().prepare(mended.as_ref().unwrap_or(arguments))?;
+    Ok(prepared.or(mended))
 }
 
 /// Puts other arguments in the place of those that came, wherever they stand.
@@ -86,8 +90,8 @@ fn replace(call: &mut Call, arguments: Json) {
     call.arguments = arguments;
 }
 
-/// Checks arguments against what they are for, and gives them as they are to go on, if that is not as they came.
-pub(crate) fn judge(entry: &Entry, arguments: &Json, max_bytes: usize) -> Result<Option<Json>, CallError> {
+/// Checks arguments against what they are for, and mends them where that is plain.
+fn judge(entry: &Entry, arguments: &Json, max_bytes: usize) -> Result<Option<Json>, CallError> {
     let size = arguments.size_bytes();
     if size > max_bytes {
         return Err(CallError::InvalidArguments(format!("{size} bytes are more than the limit of {max_bytes}")));

@@ -129,7 +129,8 @@ impl ApiKeys {
     /// # Errors
     /// [`StoreError`].
     pub fn revoke(&self, id: &str) -> Result<bool, StoreError> {
-        let update = "UPDATE api_key SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms IS NULL";
+        // Without its MAC nobody makes it good again.
+        let update = "UPDATE api_key SET revoked_ms = ?2, mac = zeroblob(0) WHERE id = ?1 AND revoked_ms IS NULL";
         let changed = self.with(|database| database.connection.execute(update, params![id, millis(SystemTime::now())]))?;
         self.refresh()?;
         Ok(changed > 0)

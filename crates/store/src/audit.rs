@@ -9,7 +9,11 @@ pub(crate) mod query;
 pub(crate) mod redact;
 pub(crate) mod verify;
 
-use crate::{StoreError, database::Database, secret::Master};
+use crate::{
+    StoreError,
+    database::{self, Database},
+    secret::Master,
+};
 use arc_swap::ArcSwapOption;
 use chain::{Hash, Kind, Row};
 use redact::Arguments;
@@ -19,14 +23,14 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::oneshot;
-use toolcrib_contract::{AuditLog, Kept, Outcome, Record, Unrecorded};
+use toolcrib_contract::{AuditLog, Kept, Kind as Called, Outcome, Record, Unrecorded};
 
 /// Records that wait for the disk; with more, calls are refused.
 const MAX_WAITING: usize = 16 * 1024;
@@ -72,6 +76,8 @@ pub struct Audit {
     master: Arc<Master>,
     /// The bytes of the records that wait.
     waiting_bytes: Arc<AtomicUsize>,
+    /// Records that could not be kept, and of which the log does not tell yet.
+    lost: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -97,7 +103,7 @@ impl Audit {
     pub(crate) fn start(database: Database, master: &Arc<Master>, policy: Policy) -> Result<Arc<Self>, StoreError> {
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let broken = Arc::new(ArcSwapOption::empty());
-        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let (waiting_bytes, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
         let writer = Writer {
             path: database.path.clone(),
             database,
@@ -105,7 +111,7 @@ impl Audit {
             policy: policy.clone(),
             broken: Arc::clone(&broken),
             waiting_bytes: Arc::clone(&waiting_bytes),
-            lost: 0,
+            lost: Arc::clone(&lost),
             since_checkpoint: 0,
             checkpointed: Instant::now(),
             pruned: None,
@@ -119,7 +125,7 @@ impl Audit {
         });
         let thread = spawned.map_err(|source| StoreError::File { path: "audit".into(), source })?;
         let master = Arc::clone(master);
-        Ok(Arc::new(Self { sender, broken, policy, master, waiting_bytes, thread: Mutex::new(Some(thread)) }))
+        Ok(Arc::new(Self { sender, broken, policy, master, waiting_bytes, lost, thread: Mutex::new(Some(thread)) }))
     }
 
     /// Writes what waits, signs a checkpoint, and ends. Records that come later are lost.
@@ -161,6 +167,7 @@ impl AuditLog for Audit {
     fn keep(&self, record: Record) -> Kept {
         let refuse = |reason: Unrecorded| -> Kept {
             tracing::error!(%reason, "a record is lost");
+            self.lost.fetch_add(1, Ordering::Relaxed);
             if self.policy.is_required { Some(Box::pin(async move { Err(reason) })) } else { None }
         };
         if !self.policy.is_awaited {
@@ -192,8 +199,7 @@ struct Writer {
     policy: Policy,
     broken: Arc<ArcSwapOption<Unrecorded>>,
     waiting_bytes: Arc<AtomicUsize>,
-    /// Records that could not be written since the log broke.
-    lost: u64,
+    lost: Arc<AtomicU64>,
     since_checkpoint: u64,
     checkpointed: Instant,
     pruned: Option<Instant>,
@@ -216,8 +222,8 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => is_closing = true,
             }
-            if self.broken.load().is_some() {
-                self.try_again();
+            if self.broken.load().is_some() || self.lost.load(Ordering::Relaxed) > 0 {
+                self.tell_of_lost();
             }
             if !batch.is_empty() {
                 self.keep(batch);
@@ -238,7 +244,7 @@ impl Writer {
         match &written {
             Ok(()) => self.since_checkpoint += count,
             Err(reason) => {
-                self.lost += count;
+                self.lost.fetch_add(count, Ordering::Relaxed);
                 if self.broken.swap(Some(Arc::new(reason.clone()))).is_none() {
                     tracing::error!(%reason, path = %self.path.display(), refusing = self.policy.is_required, "records are lost");
                 }
@@ -257,7 +263,7 @@ impl Writer {
         {
             let mut insert = transaction.prepare_cached(&chain::insert())?;
             for mut row in rows {
-                seq += 1;
+                seq = seq.checked_add(1).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, seq))?;
                 hash = row.bind(seq, &hash, &self.master.chain);
                 if insert.execute(rusqlite::params_from_iter(row.values()))? != 1 {
                     return Err(rusqlite::Error::StatementChangedRows(0));
@@ -267,13 +273,15 @@ impl Writer {
         transaction.commit()
     }
 
-    /// Sees whether the log can be written again, by writing what became of it.
-    fn try_again(&mut self) {
-        let gap = chain::gap(SystemTime::now(), self.lost, self.broken.load_full().map(|reason| reason.to_string()));
-        match self.append(vec![gap]) {
+    /// Writes how many records could not be: that also shows whether the log can be written again.
+    fn tell_of_lost(&mut self) {
+        let lost = self.lost.load(Ordering::Relaxed);
+        let reason = self.broken.load_full().map(|reason| reason.to_string());
+        let told = serde_json::json!({"lost": lost, "reason": reason});
+        match self.append(vec![chain::note(SystemTime::now(), "gap", "records lost", &told)]) {
             Ok(()) => {
-                tracing::warn!(lost = self.lost, "the audit log can be written again");
-                self.lost = 0;
+                tracing::warn!(lost, "records could not be kept; the audit log can be written again");
+                self.lost.fetch_sub(lost, Ordering::Relaxed);
                 self.broken.store(None);
             }
             Err(error) => tracing::debug!(%error, "the audit log still cannot be written"),
@@ -311,7 +319,11 @@ impl Writer {
             transaction.query_row(query, [value], |row| row.get::<_, Option<i64>>(0)).optional().map(Option::flatten)
         };
         let too_old = match self.policy.max_age {
-            Some(age) => last("SELECT max(seq) FROM audit WHERE at_ms < ?1", millis(now) - age.as_millis() as i64)?,
+            // Up to the first that is young: records of long calls come after younger ones.
+            Some(age) => {
+                let query = "SELECT coalesce((SELECT min(seq) FROM audit WHERE at_ms >= ?1), (SELECT max(seq) + 1 FROM audit)) - 1";
+                last(query, millis(now) - age.as_millis() as i64)?
+            }
             None => None,
         };
         let size = |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -325,15 +337,31 @@ impl Writer {
         let head = chain::head(&transaction)?.0;
         // The last record stays: the next one is bound to it.
         let Some(cut) = too_old.max(too_much).map(|cut| cut.min(head - 1)).filter(|cut| *cut > 0) else { return Ok(()) };
-        let found = transaction.query_row("SELECT hash FROM audit WHERE seq = ?1", [cut], |row| row.get::<_, Vec<u8>>(0)).optional()?;
-        let Some(hash) = found.and_then(|hash| Hash::try_from(hash).ok()) else { return Ok(()) };
+        // What is taken out is signed for: only what is as it was written.
+        if let Some(broken) = verify::broken_until(&transaction, &self.master, cut)? {
+            tracing::error!(%broken, "the audit log was changed, so nothing is taken out of it: `toolcrib audit verify`");
+            return Ok(());
+        }
+        if let Some(strangers) = database::strangers(&transaction)? {
+            tracing::error!(strangers, "somebody added to the database of the audit log, so nothing is taken out of it");
+            return Ok(());
+        }
+        let hash: Hash = transaction.query_row("SELECT hash FROM audit WHERE seq = ?1", [cut], |row| row.get(0))?;
         chain::sign(&transaction, &self.master, Kind::Cut, cut, &hash)?;
         let gone = transaction.execute("DELETE FROM audit WHERE seq <= ?1", [cut])?;
         transaction.execute("DELETE FROM checkpoint WHERE seq < ?1", [cut])?;
         transaction.commit()?;
+        self.append(vec![chain::note(now, "retention", "records taken out", &serde_json::json!({"records": gone, "up_to": cut}))])?;
         self.database.connection.execute_batch("PRAGMA incremental_vacuum")?;
-        tracing::warn!(records = gone, "old records were taken out of the audit log, as its retention says");
+        tracing::info!(records = gone, "old records were taken out of the audit log, as its retention says");
         Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // However the thread ends, nothing is let pass any more that nobody would write down.
+        self.broken.store(Some(Arc::new(Unrecorded("the log is closed".into()))));
     }
 }
 
@@ -357,7 +385,7 @@ fn row_of(record: &Record, policy: Arguments, digests: &hmac::Key) -> Row {
         door: record.origin.door,
         client: record.origin.client.as_deref(),
         kind: query::kind_name(record.kind),
-        name: &redact::name(&record.name, policy),
+        name: &if record.kind == Called::Resource { redact::name(&record.name, policy) } else { record.name.to_string() },
         outcome,
         code,
         reason: record.reason.as_deref(),

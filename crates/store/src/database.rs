@@ -120,14 +120,11 @@ impl Database {
         if found > known { Err(StoreError::Newer { path: self.path.clone(), found, known }) } else { Ok(()) }
     }
 
-    /// A trigger or a view of somebody else's could change what is written or read without a word.
+    /// A trigger or a view of somebody else's could change what is written or read without a word, and a table make records
+    /// go before their time.
     fn refuse_strangers(&self) -> Result<(), StoreError> {
-        let query = "SELECT group_concat(name, ', ') FROM sqlite_schema WHERE type IN ('trigger', 'view')";
-        let found: Option<String> = self.connection.query_row(query, [], |row| row.get(0)).map_err(|source| self.failed(source))?;
-        match found {
-            Some(names) => {
-                Err(StoreError::Damaged { path: self.path.clone(), reason: format!("somebody added triggers or views to it: {names}") })
-            }
+        match strangers(&self.connection).map_err(|source| self.failed(source))? {
+            Some(names) => Err(StoreError::Damaged { path: self.path.clone(), reason: format!("somebody added to it: {names}") }),
             None => Ok(()),
         }
     }
@@ -135,6 +132,13 @@ impl Database {
     pub(crate) fn failed(&self, source: rusqlite::Error) -> StoreError {
         explained(&self.path, source)
     }
+}
+
+/// What is in the schema that we did not put there.
+pub(crate) fn strangers(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let query = "SELECT group_concat(type || ' ' || name, ', ') FROM sqlite_schema
+        WHERE name NOT IN ('audit', 'audit_at', 'checkpoint', 'api_key', 'secret') AND name NOT LIKE 'sqlite\\_autoindex\\_%' ESCAPE '\\'";
+    connection.query_row(query, [], |row| row.get(0))
 }
 
 fn explained(path: &Path, source: rusqlite::Error) -> StoreError {

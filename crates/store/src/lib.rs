@@ -130,6 +130,14 @@ impl Store {
         audit::query::read(&self.database()?, filter)
     }
 
+    /// The record of this number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn record(&self, seq: i64) -> Result<Option<Entry>, StoreError> {
+        audit::query::one(&self.database()?, seq)
+    }
+
     /// How much each caller has called since then, for limits that outlast a restart.
     ///
     /// # Errors

@@ -181,7 +181,7 @@ async fn a_store_that_somebody_added_to_or_lost_the_key_of_is_not_opened() {
     rusqlite::Connection::open(folder.path().join("toolcrib.db")).unwrap().execute(trigger, []).unwrap();
     assert!(audit.keep(record(4)).unwrap().await.is_err());
     audit.close();
-    assert!(Store::open(folder.path()).unwrap_err().to_string().contains("added triggers or views to it: t"));
+    assert!(Store::open(folder.path()).unwrap_err().to_string().contains("somebody added to it: trigger t"));
 
     let folder = tempfile::tempdir().unwrap();
     written(folder.path(), 3).await;
@@ -248,7 +248,7 @@ async fn retention_takes_out_the_oldest_and_the_chain_holds() {
     let verdict = store.verify().unwrap();
     assert_eq!(verdict.broken, None);
     assert!(verdict.first.unwrap() > 1, "{verdict:?}");
-    assert_eq!(verdict.head.unwrap().0, 501);
+    assert_eq!(verdict.head.unwrap().0, 502, "the log says itself that records were taken out");
     tamper(folder.path(), "DELETE FROM audit WHERE seq = (SELECT min(seq) FROM audit)");
     assert!(matches!(broken(folder.path()), Some(Broken::Missing { .. })));
 
@@ -256,8 +256,23 @@ async fn retention_takes_out_the_oldest_and_the_chain_holds() {
     let store = written(old.path(), 20).await;
     let audit = store.audit(Policy { max_age: Some(Duration::ZERO), ..Policy::default() }).unwrap();
     audit.close();
-    assert_eq!(store.records(&Filter::default()).unwrap().len(), 1, "the last record stays, for the next to be bound to");
+    let left = store.records(&Filter::default()).unwrap();
+    assert_eq!(
+        left.iter().map(|entry| &*entry.kind).collect::<Vec<_>>(),
+        ["tool", "retention"],
+        "the last record stays, for the next to be bound to"
+    );
     assert_eq!(store.verify().unwrap().broken, None);
+
+    let changed = tempfile::tempdir().unwrap();
+    let store = written(changed.path(), 20).await;
+    tamper(changed.path(), "UPDATE audit SET subject = 'eve' WHERE seq = 3");
+    store.audit(Policy { max_age: Some(Duration::ZERO), ..Policy::default() }).unwrap().close();
+    assert_eq!(
+        store.verify().unwrap().broken,
+        Some(Broken::Record { seq: 3, id: "call-2".into() }),
+        "retention signs for nothing that was changed"
+    );
 }
 
 #[tokio::test]
@@ -303,7 +318,10 @@ async fn keys_are_good_until_they_expire_or_are_revoked() {
     assert!(keys.revoke(&issued.id).unwrap());
     assert!(!keys.revoke(&issued.id).unwrap());
     assert!(keys.holder(&issued.key).is_none());
-    assert_eq!(keys.list().unwrap().iter().filter(|key| key.revoked.is_some()).count(), 1);
+    tamper(folder.path(), "UPDATE api_key SET revoked_ms = NULL");
+    assert!(store.api_keys().unwrap().holder(&issued.key).is_none(), "nobody makes a revoked key good again");
+    tamper(folder.path(), "UPDATE api_key SET revoked_ms = 1");
+    assert_eq!(keys.list().unwrap().iter().filter(|key| key.revoked.is_some()).count(), 2);
 }
 
 #[tokio::test]

@@ -61,9 +61,9 @@ pub(crate) fn assemble(settings: Settings, shown: Credential) -> Result<Assemble
         .door_limits(settings.doors)
         .profiles(settings.profiles);
     let recorded_in = settings.security.audit.folder.clone().filter(|_| security.audit.is_some());
-    let (audit, secrets) = (security.audit.clone(), security.secrets.clone());
+    let (audit, secrets, store) = (security.audit.clone(), security.secrets.clone(), security.store.clone());
     let crib = ready_tools(security.build(builder), settings.ready)?.build();
-    security::recount(crib.gate(), &settings.security.audit)?;
+    security::recount(crib.gate(), store.as_ref())?;
     let stop = watch::Sender::new(false);
     let mut lives = JoinSet::new();
     let client = ClientInfo { name: "toolcrib".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Notify, watch};
 use toolcrib_contract::BoxFuture;
 use toolcrib_egress::{Config, Egress, Request, Setup, Url};
 use toolcrib_gate::{KeySet, KeySource};
@@ -32,8 +32,10 @@ const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Jwks {
     place: Place,
     fetched: ArcSwapOption<Fetched>,
-    /// When it was last asked for. Held while it is being asked for.
-    asked: Mutex<Option<Instant>>,
+    /// Asks whoever keeps the set fresh to do so now.
+    wanted: Notify,
+    /// Grows with each answer.
+    answers: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,7 @@ struct Fetched {
 impl Jwks {
     /// The set in a file.
     pub(crate) fn file(path: PathBuf) -> Arc<Self> {
-        Arc::new(Self { place: Place::File(path), fetched: ArcSwapOption::empty(), asked: Mutex::default() })
+        Arc::new(Self { place: Place::File(path), fetched: ArcSwapOption::empty(), wanted: Notify::new(), answers: watch::Sender::new(0) })
     }
 
     /// The set at a URL that the operator has chosen, wherever that is.
@@ -61,17 +63,30 @@ impl Jwks {
             config.max_redirects = 0;
         };
         let egress = egress.also_reaching(&[&url], bound)?;
-        Ok(Arc::new(Self { place: Place::Url(url, egress), fetched: ArcSwapOption::empty(), asked: Mutex::default() }))
+        Ok(Arc::new(Self {
+            place: Place::Url(url, egress),
+            fetched: ArcSwapOption::empty(),
+            wanted: Notify::new(),
+            answers: watch::Sender::new(0),
+        }))
     }
 
-    /// Keeps the set fresh for as long as this is polled.
+    /// Keeps the set fresh for as long as this is polled: now and then, and when somebody wants newer keys, but not more often
+    /// than the pause allows.
     pub(crate) async fn keep_fresh(self: Arc<Self>) {
-        let mut every = tokio::time::interval(REFRESH);
         loop {
-            every.tick().await;
-            let mut asked = self.asked.lock().await;
-            *asked = Some(Instant::now());
             self.fetch().await;
+            let asked = Instant::now();
+            self.answers.send_modify(|answers| *answers += 1);
+            let pause = if self.fetched.load().is_some() { PAUSE } else { PAUSE_WITHOUT_KEYS };
+            let wanted = async {
+                self.wanted.notified().await;
+                tokio::time::sleep_until((asked + pause).into()).await;
+            };
+            tokio::select! {
+                () = wanted => {}
+                () = tokio::time::sleep(REFRESH) => {}
+            }
         }
     }
 
@@ -123,13 +138,11 @@ impl KeySource for Jwks {
 
     fn renew(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            let mut asked = self.asked.lock().await;
-            let pause = if self.fetched.load().is_some() { PAUSE } else { PAUSE_WITHOUT_KEYS };
-            // Whoever waited here while another asked has its answer.
-            if asked.is_none_or(|at| at.elapsed() >= pause) {
-                *asked = Some(Instant::now());
-                self.fetch().await;
-            }
+            let mut answers = self.answers.subscribe();
+            self.wanted.notify_one();
+            // The task that keeps the set fresh asks, so that nobody who leaves breaks that off. Within the pause there is no
+            // answer, and the keys stay what they are.
+            let _ = tokio::time::timeout(TIMEOUT, answers.changed()).await;
         })
     }
 }

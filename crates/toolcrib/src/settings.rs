@@ -48,7 +48,16 @@ pub fn read(file: &Path, lookup: Lookup<'_>) -> Result<Settings, SettingsError> 
     if let Some(other) = written.config_file.take().filter(|other| !is_same(file, &beside(file, &other.value))) {
         let path = beside(file, &other.value);
         match fs::read_to_string(&path) {
-            Ok(text) => written.servers.extend(raw::read(&text, &path, lookup, &mut faults).servers),
+            Ok(text) => {
+                let more = raw::read(&text, &path, lookup, &mut faults);
+                // Rules that nobody keeps are worse than none.
+                if more.security.is_something() {
+                    faults.add(
+                        other.fault(format!("auth, access, audit and http are not taken from {}: they stand in this file", path.display())),
+                    );
+                }
+                written.servers.extend(more.servers);
+            }
             Err(error) => faults.add(other.fault(format!("cannot read {}: {error}", path.display()))),
         }
     }
@@ -64,8 +73,8 @@ pub fn data_folder(file: &Path, lookup: Lookup<'_>) -> Result<Option<PathBuf>, S
     let text = load(file)?;
     let mut faults = Faults::default();
     let written = raw::read(&text, file, lookup, &mut faults);
-    // A document that is none has a fault without a key.
-    let is_unreadable = faults.iter().any(|fault| fault.key.is_empty());
+    // A document that is none has a fault without a key; a folder that cannot be read must not be taken for the usual one.
+    let is_unreadable = faults.iter().any(|fault| fault.key.is_empty() || fault.key == "dataFolder");
     if is_unreadable { Err(SettingsError::Faulty(faults)) } else { Ok(checked::data_folder(&written, file, lookup)) }
 }
 

@@ -103,7 +103,8 @@ impl Template {
 
 fn missing(name: &str, caller: &CallerId) -> String {
     let CallerId { subject, authority, .. } = caller;
-    format!("there is no secret {name:?} for {subject}: `toolcrib secret set {name} --sub {subject} --authority {authority}` stores one")
+    tracing::warn!("a secret is missing: `toolcrib secret set {name} --sub {subject} --authority {authority}` stores one");
+    format!("there is no secret {name:?} of yours: whoever runs Toolcrib can store one")
 }
 
 /// Whether something can be the name of a secret.
@@ -168,7 +169,7 @@ mod tests {
         let pieces = vec![text("Bearer "), secret, text(" as "), subject, text("@"), Piece::Authority, text("!")];
         let template = Template::new(pieces).unwrap();
         assert_eq!(*template.fill(&ann, Some(&Known)).unwrap(), "Bearer s3cret as ann@login!");
-        assert!(template.fill(&bob, Some(&Known)).unwrap_err().contains("no secret \"git\" for bob: `toolcrib secret set git --sub bob"));
+        assert!(template.fill(&bob, Some(&Known)).unwrap_err().contains("no secret \"git\" of yours"));
         assert!(template.fill(&ann, None).is_err());
         assert_eq!(format!("{template:?}"), r#"["secret:git", "caller.subject", "caller.authority"]"#);
         assert_eq!(Template::new(vec![text("nothing here")]), None);

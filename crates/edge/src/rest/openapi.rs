@@ -8,7 +8,7 @@ use toolcrib_gate::Visible;
 const STATUSES: [(&str, &str); 13] = [
     ("400", "The request is not understood."),
     ("401", "The token is missing or proves nothing."),
-    ("403", "A scope is missing, or the request comes from where none may come from."),
+    ("403", "A scope is missing, the arguments are not allowed for you, or the request comes from where none may come from."),
     ("404", "There is no such tool for this caller."),
     ("408", "The body did not arrive in time."),
     ("413", "The body is too large."),
@@ -94,9 +94,9 @@ fn failure() -> Value {
 /// from where it stands now.
 fn component(schemas: &mut Map<String, Value>, tool: &str, part: &str, schema: &Json) -> Option<Value> {
     // Names of components are of few letters (OpenAPI 3.1, "Components Object").
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     // Others are written by their number, so that no two names become one.
-    let plain: String = tool.chars().map(|c| if plain(c) { c.to_string() } else { format!("-{:x}-", u32::from(c)) }).collect();
+    let plain: String = tool.chars().map(|c| if plain(c) { c.to_string() } else { format!(".{:x}.", u32::from(c)) }).collect();
     let name = format!("{plain}.{part}");
     let mut schema = schema.to_value().ok()?;
     rebase(&mut schema, &format!("#/components/schemas/{name}"));
@@ -131,10 +131,10 @@ mod tests {
             "properties": {"unit": {"$ref": "#/$defs/Unit"}, "more": {"$ref": "#"}}, "$defs": {"Unit": {"enum": ["a"]}}}))
         .unwrap();
         let reference = component(&mut schemas, "git/log", "arguments", &schema).unwrap();
-        assert_eq!(reference, json!({"$ref": "#/components/schemas/git-2f-log.arguments"}));
-        let placed = &schemas["git-2f-log.arguments"];
-        assert_eq!(placed["properties"]["unit"]["$ref"], "#/components/schemas/git-2f-log.arguments/$defs/Unit");
-        assert_eq!(placed["properties"]["more"]["$ref"], "#/components/schemas/git-2f-log.arguments");
+        assert_eq!(reference, json!({"$ref": "#/components/schemas/git.2f.log.arguments"}));
+        let placed = &schemas["git.2f.log.arguments"];
+        assert_eq!(placed["properties"]["unit"]["$ref"], "#/components/schemas/git.2f.log.arguments/$defs/Unit");
+        assert_eq!(placed["properties"]["more"]["$ref"], "#/components/schemas/git.2f.log.arguments");
         assert!(placed.get("$schema").is_none());
         assert_eq!(in_path("a b/ü"), "a%20b%2F%C3%BC");
     }

@@ -71,7 +71,8 @@ impl Demands {
             return Err("the token has too many roles");
         }
         let expires = date(&claims, "exp")?.ok_or("exp is missing")?;
-        let proof = Proof::Until(UNIX_EPOCH + expires + self.leeway);
+        let until = UNIX_EPOCH.checked_add(expires.saturating_add(self.leeway));
+        let proof = until.map_or(Proof::Lasting, Proof::Until);
         Ok(Caller { id: CallerId::new(authority, subject, roles), claims: Arc::new(claims), proof })
     }
 
@@ -100,16 +101,16 @@ impl Demands {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let expires = date(claims, "exp")?.ok_or("exp is missing")?;
         let (not_before, issued) = (date(claims, "nbf")?, date(claims, "iat")?);
-        if expires + self.leeway <= now {
+        if expires.saturating_add(self.leeway) <= now {
             return Err("the token has expired");
         }
-        if not_before.is_some_and(|not_before| not_before > now + self.leeway) {
+        if not_before.is_some_and(|not_before| not_before > now.saturating_add(self.leeway)) {
             return Err("the token is not valid yet (nbf)");
         }
-        if issued.is_some_and(|issued| issued > now + self.leeway) {
+        if issued.is_some_and(|issued| issued > now.saturating_add(self.leeway)) {
             return Err("the token was issued in the future (iat)");
         }
-        if expires > issued.unwrap_or(now) + self.max_lifetime + self.leeway {
+        if expires > issued.unwrap_or(now).saturating_add(self.max_lifetime).saturating_add(self.leeway) {
             return Err("the token is valid for longer than is allowed");
         }
         Ok(())

@@ -70,12 +70,12 @@ impl Keys {
         keys.collect::<Result<_, _>>().map(Self::Secret)
     }
 
-    /// Makes a token, where whoever checks signatures can make them: for tests and first steps.
+    /// Makes a token of this `typ`, where whoever checks signatures can make them: for tests and first steps.
     #[must_use]
-    pub fn mint(&self, claims: &Json) -> Option<String> {
+    pub fn mint(&self, kind: &str, claims: &Json) -> Option<String> {
         let Self::Secret(keys) = self else { return None };
         let (algorithm, key) = keys.first()?;
-        let header = Json::object().with_str("alg", algorithm.name()).with_str("typ", "JWT").finish();
+        let header = Json::object().with_str("alg", algorithm.name()).with_str("typ", kind).finish();
         let [header, payload] = [&header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.as_bytes()));
         let signed = format!("{header}.{payload}");
         let signature = BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(key, signed.as_bytes()));

@@ -6,6 +6,7 @@
 use super::rules::{EVERYONE, Names};
 use crate::validate::Checked;
 use std::{
+    borrow::Cow,
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
@@ -62,9 +63,10 @@ pub(crate) struct Limits {
 /// What is counted together: a limit, its window, and whose calls.
 type Key = (usize, Window, String);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counters {
     of: HashMap<Key, Counter>,
+    max: usize,
     /// The minute in which those of windows that are over were last taken out.
     swept: u64,
 }
@@ -126,7 +128,7 @@ impl Limits {
             return Err(reached);
         }
         for (key, _) in due {
-            counters.counter(key, since_1970).calls += 1;
+            counters.counter(&key, since_1970).calls += 1;
         }
         Ok(())
     }
@@ -137,7 +139,7 @@ impl Limits {
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, _) in self.due(asker, kind, name) {
             let number = since_1970.as_secs() / key.1.seconds();
-            let counter = counters.counter(key, since_1970);
+            let counter = counters.counter(&key, since_1970);
             if counter.number == number {
                 counter.calls = counter.calls.saturating_add(calls);
             }
@@ -169,11 +171,23 @@ impl Limits {
     }
 }
 
+impl Default for Counters {
+    fn default() -> Self {
+        Self { of: HashMap::new(), max: MAX_COUNTERS, swept: 0 }
+    }
+}
+
 impl Counters {
+    /// Under what somebody is counted: where there is no room for one more, those who come last share one count.
+    fn place<'a>(&self, key: &'a Key) -> Cow<'a, Key> {
+        let has_room = self.of.len() < self.max || self.of.contains_key(key);
+        if has_room { Cow::Borrowed(key) } else { Cow::Owned((key.0, key.1, String::new())) }
+    }
+
     /// The calls of the window that is now, or of a later one if the clock was set back.
     fn calls(&self, key: &Key, since_1970: Duration) -> u64 {
         let number = since_1970.as_secs() / key.1.seconds();
-        self.of.get(key).filter(|counter| counter.number >= number).map_or(0, |counter| counter.calls)
+        self.of.get(&*self.place(key)).filter(|counter| counter.number >= number).map_or(0, |counter| counter.calls)
     }
 
     fn reached(&self, key: &Key, limit: u64, since_1970: Duration) -> Option<CallError> {
@@ -183,16 +197,14 @@ impl Counters {
         is_reached.then(|| CallError::LimitReached { limit, window: window.name(), retry_after: ends.saturating_sub(since_1970) })
     }
 
-    fn counter(&mut self, key: Key, since_1970: Duration) -> &mut Counter {
+    fn counter(&mut self, key: &Key, since_1970: Duration) -> &mut Counter {
         let (now, number) = (since_1970.as_secs(), since_1970.as_secs() / key.1.seconds());
-        if self.of.len() >= MAX_COUNTERS && self.swept != now / 60 {
+        if self.of.len() >= self.max && self.swept != now / 60 {
             self.swept = now / 60;
             self.of.retain(|(_, window, _), counter| counter.number >= now / window.seconds());
         }
-        // Where there is no room for one more, those who come last share one count.
-        let has_room = self.of.len() < MAX_COUNTERS || self.of.contains_key(&key);
-        let key = if has_room { key } else { (key.0, key.1, String::new()) };
-        let counter = self.of.entry(key).or_insert(Counter { number, calls: 0 });
+        let place = self.place(key).into_owned();
+        let counter = self.of.entry(place).or_insert(Counter { number, calls: 0 });
         if counter.number < number {
             *counter = Counter { number, calls: 0 };
         }
@@ -258,6 +270,27 @@ mod tests {
         count("2001:db8:0:1::1").unwrap();
         let none = Limits::new(vec![limit(Some(0))]);
         none.count(asker(&nobody), Kind::Tool, "t", now).unwrap_err();
+    }
+
+    #[test]
+    fn a_flood_of_callers_does_not_switch_limits_off() {
+        let limit = Limit {
+            roles: vec![EVERYONE.into()],
+            names: Names { tools: Globs::new(["*"]), ..Names::default() },
+            per_minute: None,
+            per_day: Some(2),
+        };
+        let limits = Limits::new(vec![limit]);
+        limits.counters.lock().unwrap().max = 3;
+        let (nobody, now) = (CallerId::anonymous(), SystemTime::now());
+        let count = |number: u8| {
+            let address = Some(IpAddr::from([192, 0, 2, number]));
+            limits.count(Asker { caller: &nobody, address }, Kind::Tool, "t", now)
+        };
+        let answered = (0..100).filter(|number| count(*number).is_ok()).count();
+        assert_eq!(answered, 3 + 2, "three are counted each, all others together");
+        count(0).unwrap();
+        count(0).unwrap_err();
     }
 
     #[test]

@@ -6,7 +6,10 @@
 use super::condition::{Condition, Facts};
 use serde_json::Value;
 use std::sync::Arc;
-use toolcrib_contract::{CallerId, Globs, Kind};
+use toolcrib_contract::{CallError, CallerId, Globs, Json, Kind};
+
+/// The largest arguments that conditions are judged on: that takes time, and nothing else is done meanwhile.
+const MAX_JUDGED_BYTES: usize = 64 * 1024;
 
 /// The role that everybody has, the anonymous caller included.
 pub const EVERYONE: &str = "*";
@@ -133,6 +136,20 @@ impl Access {
             }
         }
         allowed.map_or(Decision::NotAllowed, Decision::Allowed)
+    }
+
+    /// Judges a call by its arguments.
+    pub(crate) fn judge(&self, kind: Kind, facts: Facts<'_>, arguments: &Json) -> Result<(), CallError> {
+        let size = arguments.size_bytes();
+        if size > MAX_JUDGED_BYTES {
+            return Err(CallError::InvalidArguments(format!(
+                "a rule looks at the arguments, so they may have {MAX_JUDGED_BYTES} bytes, not {size}"
+            )));
+        }
+        let arguments = arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
+        let decision = self.decide(kind, facts, Some(&arguments));
+        // That there is such a thing the caller knows: only what it wants of it is not allowed.
+        if decision.is_allowed() { Ok(()) } else { Err(CallError::ArgumentsForbidden { rule: decision.denied_by() }) }
     }
 
     /// Whether a decision on this call has to look at its arguments.

@@ -112,9 +112,8 @@ impl Row {
     }
 }
 
-/// The row that tells that others could not be written.
-pub(super) fn gap(now: SystemTime, lost: u64, reason: Option<String>) -> Row {
-    let told = serde_json::json!({"lost": lost, "reason": reason}).to_string();
+/// A row that tells of the log itself: that records could not be written, or were taken out.
+pub(super) fn note(now: SystemTime, kind: &str, name: &str, told: &serde_json::Value) -> Row {
     Row::new(&Fields {
         id: "",
         at_ms: millis(now),
@@ -125,16 +124,16 @@ pub(super) fn gap(now: SystemTime, lost: u64, reason: Option<String>) -> Row {
         address: None,
         door: "audit",
         client: None,
-        kind: "gap",
-        name: "records lost",
-        outcome: "abandoned",
-        code: Some("not_recorded"),
+        kind,
+        name,
+        outcome: "answered",
+        code: None,
         reason: None,
         duration_us: 0,
         argument_bytes: 0,
         output_bytes: None,
         digest: None,
-        arguments: Some(&told),
+        arguments: Some(&told.to_string()),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::millis;
 use crate::{StoreError, database::Database};
-use rusqlite::{Row, types::Value};
+use rusqlite::{OptionalExtension, Row, types::Value};
 use std::{
     net::IpAddr,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -151,6 +151,11 @@ pub(crate) fn read(database: &Database, filter: &Filter) -> Result<Vec<Entry>, S
     read().map_err(|error| database.failed(error))
 }
 
+pub(crate) fn one(database: &Database, seq: i64) -> Result<Option<Entry>, StoreError> {
+    let found = database.connection.query_row(&format!("{SELECT} WHERE seq = ?1"), [seq], entry).optional();
+    found.map_err(|error| database.failed(error))
+}
+
 fn conditions(filter: &Filter) -> (Vec<String>, Vec<Value>) {
     let (mut conditions, mut values) = (Vec::new(), Vec::new());
     let mut add = |condition: &str, value: Value| {
@@ -228,7 +233,7 @@ pub struct Spent {
 /// Calls that were let pass; those that were refused at the gate use up nothing.
 pub(crate) fn spent_since(database: &Database, since: SystemTime) -> Result<Vec<Spent>, StoreError> {
     let query = "SELECT authority, subject, roles, kind, name, at_ms / 60000, count(*), iif(authority = 'anonymous', address, NULL) FROM audit
-        WHERE at_ms >= ?1 AND (code IS NULL OR code NOT IN ('not_found', 'forbidden', 'invalid_arguments', 'limit_reached', 'not_recordable'))
+        WHERE at_ms >= ?1 AND (code IS NULL OR code NOT IN ('not_found', 'forbidden', 'invalid_arguments', 'limit_reached', 'not_recordable', 'unauthenticated'))
         GROUP BY 1, 2, 3, 4, 5, 6, 8";
     let read = || -> rusqlite::Result<Vec<Spent>> {
         let mut statement = database.connection.prepare(query)?;

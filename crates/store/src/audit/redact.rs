@@ -34,10 +34,11 @@ const MAX_ITEMS: usize = 32;
 const MIN_RANDOM_CHARS: usize = 24;
 
 /// Parts of the names of keys whose values are secret, without separators.
-const SECRET_PARTS: [&str; 16] = [
+const SECRET_PARTS: [&str; 17] = [
     "password",
     "passwd",
     "passphrase",
+    "passcode",
     "pwd",
     "secret",
     "token",
@@ -55,8 +56,8 @@ const SECRET_PARTS: [&str; 16] = [
 /// How names of keys end whose values are secret.
 const SECRET_ENDS: [&str; 2] = ["key", "pass"];
 /// Names of keys whose values are secret, whatever they look like.
-const SECRET_NAMES: [&str; 14] =
-    ["auth", "pin", "otp", "totp", "mfa", "cvv", "cvc", "ssn", "jwt", "sessionid", "sid", "sig", "card", "cardnumber"];
+const SECRET_NAMES: [&str; 15] =
+    ["auth", "pw", "pin", "otp", "totp", "mfa", "cvv", "cvc", "ssn", "jwt", "sessionid", "sid", "sig", "card", "cardnumber"];
 /// Names of headers whose whole value is secret.
 const SECRET_HEADERS: [&str; 4] = ["authorization", "proxyauthorization", "cookie", "setcookie"];
 /// What stands before a secret in a header: the scheme (RFC 9110, section 11.1).
@@ -125,27 +126,45 @@ fn without_secrets(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             // `{"name": "X-Api-Key", "value": "…"}`: one member names what the other is.
-            let is_named =
-                ["name", "key", "header"].iter().any(|key| members.get(*key).and_then(Value::as_str).is_some_and(names_a_secret));
-            let kept = members.iter().take(MAX_ITEMS).map(|(key, value)| match key.as_str() {
-                "value" if is_named => (key.clone(), Value::String(REDACTED.into())),
-                // What is called a key here is the name of something.
-                "key" if members.contains_key("value") => (key.clone(), without_secrets(value)),
-                _ => member(key, value),
+            let is = |key: &str, names: &[&str]| names.iter().any(|name| key.eq_ignore_ascii_case(name));
+            let names = |(key, value): (&String, &Value)| is(key, &["name", "key", "header"]) && value.as_str().is_some_and(names_a_secret);
+            let (is_named, has_value) = (members.iter().any(names), members.keys().any(|key| is(key, &["value"])));
+            let kept = members.iter().take(MAX_ITEMS).map(|(key, value)| {
+                if is_named && is(key, &["value"]) {
+                    (key.clone(), Value::String(REDACTED.into()))
+                } else if has_value && is(key, &["key"]) {
+                    // What is called a key here is the name of something.
+                    (key.clone(), without_secrets(value))
+                } else {
+                    member(key, value)
+                }
             });
-            Value::Object(kept.collect::<Map<_, _>>())
+            let mut kept: Map<_, _> = kept.collect();
+            if let Some(left) = members.len().checked_sub(MAX_ITEMS).filter(|left| *left > 0) {
+                kept.insert("…".into(), Value::String(format!("and {left} more")));
+            }
+            Value::Object(kept)
         }
         Value::Array(items) => {
-            // `["--password", "…"]`: an option names what comes next.
-            let option =
-                |item: &Value| item.as_str().is_some_and(|item| item.starts_with('-') && !item.contains('=') && names_a_secret(item));
-            let before = std::iter::once(None).chain(items.iter().map(Some));
-            let kept = items.iter().zip(before).take(MAX_ITEMS).map(|(item, before)| {
-                if before.is_some_and(option) && item.is_string() { Value::String(REDACTED.into()) } else { without_secrets(item) }
+            // `["--password", "…"]`: an option names what comes next; `["X-Api-Key", "…"]`: the first of two the second.
+            let names_next = |item: &str| {
+                let is_option = item.starts_with('-') && !item.contains('=');
+                (is_option || items.len() == 2) && names_a_secret(item)
+            };
+            let is_user = |item: &str| matches!(item, "-u" | "--user");
+            let before = std::iter::once("").chain(items.iter().map(|item| item.as_str().unwrap_or_default()));
+            let kept = items.iter().zip(before).take(MAX_ITEMS).map(|(item, before)| match item.as_str() {
+                Some(text) if names_next(before) || (is_user(before) && text.contains(':')) => Value::String(REDACTED.into()),
+                _ => without_secrets(item),
             });
-            Value::Array(kept.collect())
+            let mut kept: Vec<Value> = kept.collect();
+            if let Some(left) = items.len().checked_sub(MAX_ITEMS).filter(|left| *left > 0) {
+                kept.push(Value::String(format!("… and {left} more")));
+            }
+            Value::Array(kept)
         }
         Value::String(text) => Value::String(text_without_secrets(text)),
+        Value::Number(number) if is_card(&number.to_string()) => Value::String(REDACTED.into()),
         other => other.clone(),
     }
 }
@@ -183,14 +202,22 @@ fn text_without_secrets(text: &str) -> String {
     if text.contains("PRIVATE KEY") {
         return REDACTED.into();
     }
-    let head = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
+    let head = beginning(text);
     let mut kept = String::with_capacity(head.len());
     let mut rest = head;
+    // A run is judged once, where it begins.
+    let mut judged_until = rest.len();
     while let Some(first) = rest.chars().next() {
-        let (shown, hidden, length) = match piece(rest) {
-            Some(piece) => piece,
-            None => (first.len_utf8(), false, first.len_utf8()),
-        };
+        if rest.len() <= judged_until && is_of_run(first) {
+            let run = &rest[..rest.find(|c: char| !is_of_run(c)).unwrap_or(rest.len())];
+            judged_until = rest.len() - run.len();
+            if is_random(run) {
+                kept.push_str(REDACTED);
+                rest = &rest[run.len()..];
+                continue;
+            }
+        }
+        let (shown, hidden, length) = piece(rest).unwrap_or((first.len_utf8(), false, first.len_utf8()));
         kept.push_str(&rest[..shown]);
         kept.push_str(if hidden { REDACTED } else { "" });
         rest = &rest[length..];
@@ -199,6 +226,12 @@ fn text_without_secrets(text: &str) -> String {
         kept.push('…');
     }
     kept
+}
+
+/// What is read of a text: whole words of its beginning, since half a secret looks like none.
+fn beginning(text: &str) -> &str {
+    let head = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
+    if head.len() == text.len() { head } else { &head[..head.rfind(char::is_whitespace).unwrap_or(0)] }
 }
 
 /// What a text begins with, if it is more than one character that means nothing: how much of it is shown, whether what comes
@@ -210,9 +243,8 @@ fn piece(rest: &str) -> Option<(usize, bool, usize)> {
     if let Some(url) = SECRET_URLS.iter().find(|url| rest.starts_with(**url)) {
         return Some((url.len(), true, rest.find(char::is_whitespace).unwrap_or(rest.len())));
     }
-    let run = &rest[..rest.find(|c: char| !is_of_word(c) && !matches!(c, '/' | '=')).unwrap_or(rest.len())];
-    if is_random(run) {
-        return Some((0, true, run.len()));
+    if let Some(length) = spaced_card(rest) {
+        return Some((0, true, length));
     }
     let word = &rest[..rest.find(|c| !is_of_word(c)).unwrap_or(rest.len())];
     if word.is_empty() {
@@ -225,57 +257,88 @@ fn piece(rest: &str) -> Option<(usize, bool, usize)> {
     Some((if is_secret { 0 } else { word.len() }, is_secret, word.len()))
 }
 
-/// `://user:password@host` and `://token@host`: up to where it is shown, and how long it is.
+/// `://user:password@host` and `://token@host`: up to where it is shown, and how long it is. A password may hold a slash.
 fn password_of_url(rest: &str) -> Option<(usize, usize)> {
-    let authority = rest.strip_prefix("://")?;
-    let authority = &authority[..authority.find(['/', '?', '#', ' ', '"', '\n']).unwrap_or(authority.len())];
-    let (user, _) = authority.rsplit_once('@')?;
-    let shown = user.find(':').map_or(0, |colon| colon + 1);
+    let after = rest.strip_prefix("://")?;
+    let after = &after[..after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>')).unwrap_or(after.len())];
+    let (user, _) = after.rsplit_once('@')?;
+    let colon = user.find(':').filter(|colon| !user[..*colon].contains(['/', '?', '#']));
+    let shown = match colon {
+        Some(colon) => colon + 1,
+        // Without a password there is at most a token, before any path.
+        None if user.contains(['/', '?', '#']) => return None,
+        None => 0,
+    };
     (user.len() > shown).then_some(("://".len() + shown, "://".len() + user.len()))
+}
+
+/// The number of a card in groups: `4111 1111 1111 1111`.
+fn spaced_card(rest: &str) -> Option<usize> {
+    let length = rest.bytes().take(24).take_while(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | b'-')).count();
+    let group = rest[..length].trim_end_matches([' ', '-']);
+    let digits: String = group.chars().filter(char::is_ascii_digit).collect();
+    (group.starts_with(|c: char| c.is_ascii_digit()) && group.len() > digits.len() && is_card(&digits)).then_some(group.len())
 }
 
 /// The value that follows its name: how far away it begins, and how long it is.
 fn named_value(word: &str, after: &str) -> Option<(usize, usize)> {
+    const BETWEEN: [char; 16] = [' ', '\t', '\n', '\r', '"', '\'', '`', '\\', '=', ':', '>', '|', '(', ')', ']', ','];
     let plain = plain(word);
-    let is_scheme = SCHEMES.contains(&plain.as_str());
-    let spaces = after.len() - after.trim_start_matches(' ').len();
-    let next = after[spaces..].chars().next()?;
-    let (separator, named) = match next {
-        '=' | ':' | '>' => (spaces + 1, names_a_secret(word)),
-        // `"password": "…"`, with the quotes of JSON, or of JSON within a text.
-        '"' | '\'' | '\\' if after[spaces..].trim_start_matches(['"', '\'', '\\', ' ']).starts_with(':') => {
-            (after.find(':')? + 1, names_a_secret(word))
-        }
-        '"' | '\'' if spaces > 0 => (spaces, names_a_secret(word)),
-        _ if spaces > 0 && is_scheme => (spaces, true),
-        _ if spaces > 0 && (word == "-u" || word == "--user") => (spaces, after[spaces..].split(' ').next()?.contains(':')),
-        _ if spaces > 0 && word.starts_with('-') => (spaces, names_a_secret(word)),
-        _ => {
-            let lowercase = after[..after.floor_char_boundary(8)].to_ascii_lowercase();
-            let prose = [" is ", " was ", " by "].iter().find(|verb| lowercase.starts_with(**verb))?;
-            (prose.len(), names_a_secret(word) || plain == "identified")
-        }
+    let mut begin = after.len() - after.trim_start_matches(BETWEEN).len();
+    let gap = &after[..begin];
+    if gap.is_empty() {
+        return None;
+    }
+    let is_spaced = gap.chars().all(|c| matches!(c, ' ' | '\t' | '"' | '\''));
+    let named = if matches!(word, "-u" | "--user") {
+        is_spaced && after[begin..].split(char::is_whitespace).next()?.contains(':')
+    } else if (word.starts_with("-u") && gap == ":") || (SCHEMES.contains(&plain.as_str()) && gap.trim_matches(' ').is_empty()) {
+        true
+    } else if gap.contains(['=', ':', '>', '(']) || (is_spaced && gap.contains(['"', '\''])) || word.starts_with('-') {
+        names_a_secret(word)
+    } else {
+        let value = &after[begin..];
+        let verb = ["is ", "was ", "by ", "is: "]
+            .into_iter()
+            .find(|verb| value.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb)))?;
+        begin += verb.len() + (value[verb.len()..].len() - value[verb.len()..].trim_start_matches(BETWEEN).len());
+        names_a_secret(word) || plain == "identified"
     };
     if !named {
         return None;
     }
-    let value = &after[separator..];
-    let begin = separator + (value.len() - value.trim_start_matches([' ', '"', '\'', '`', '\\']).len());
-    let quote = after[separator..begin].chars().last().filter(|c| matches!(c, '"' | '\'' | '`'));
-    let value = &after[begin..];
-    let end = if let Some(quote) = quote {
-        value.find(quote)
-    } else if SECRET_HEADERS.contains(&plain.as_str()) {
-        value.find(['\n', '\r', '"', '\''])
-    } else {
-        value.find(|c: char| c.is_whitespace() || matches!(c, '&' | '<' | '"' | '\''))
-    };
-    let length = end.unwrap_or(value.len());
+    let quote = after[..begin].chars().last().filter(|c| matches!(c, '"' | '\'' | '`'));
+    let length = length_of_value(&after[begin..], quote, SECRET_HEADERS.contains(&plain.as_str()));
     (length > 0).then_some((begin, length))
 }
 
+/// Where a value ends: at its quote, at the end of a header's line, or where the word ends, with the one after a scheme.
+fn length_of_value(value: &str, quote: Option<char>, is_header: bool) -> usize {
+    if let Some(quote) = quote {
+        let mut escaped = false;
+        let end = value.char_indices().find(|(_, c)| {
+            let ends = *c == quote && !escaped;
+            escaped = *c == '\\' && !escaped;
+            ends
+        });
+        return end.map_or(value.len(), |(at, _)| at);
+    }
+    if is_header {
+        return value.find(['\n', '\r', '"', '\'']).unwrap_or(value.len());
+    }
+    let ends = |c: char| c.is_whitespace() || matches!(c, '&' | '<' | '"' | '\'' | ')');
+    let word = value.find(ends).unwrap_or(value.len());
+    let after_scheme = value[word..].strip_prefix(' ').filter(|_| SCHEMES.contains(&plain(&value[..word]).as_str()));
+    after_scheme.map_or(word, |token| word + 1 + token.find(ends).unwrap_or(token.len()))
+}
+
 fn is_of_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '~')
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '~')
+}
+
+/// What a random word may be made of.
+fn is_of_run(c: char) -> bool {
+    is_of_word(c) || matches!(c, '/' | '=')
 }
 
 /// Whether a word looks like a secret, whoever named it: as those of well-known services, as the number of a card, or as if
@@ -290,11 +353,16 @@ fn looks_secret(word: &str) -> bool {
 /// Whether a word looks as if made by chance: long, of letters and digits, with few separators. Ids (UUIDs) are no secrets.
 fn is_random(word: &str) -> bool {
     let has = |of: fn(&char) -> bool| word.chars().any(|c| of(&c));
-    let longest = word.split(['-', '_', '+', '/', '=', '.']).map(str::len).max().unwrap_or_default();
-    // What stands between slashes is shorter; in a path it is a name, in Base64 letters of both cases with digits.
-    let enough =
-        if word.contains(['/', '+']) && has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase) { 12 } else { MIN_RANDOM_CHARS - 4 };
-    let is_ascii = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '='));
+    let longest = word.split(['-', '_', '+', '/', '=', '.', '~']).map(str::len).max().unwrap_or_default();
+    let is_mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
+    let enough = match word {
+        // Names of things hold dots: what is made by chance is longer than they are.
+        word if word.contains(['.', '~']) => MIN_RANDOM_CHARS,
+        // What stands between slashes is shorter; in a path it is a name, in Base64 letters of both cases with digits.
+        word if word.contains(['/', '+']) && is_mixed => 12,
+        _ => MIN_RANDOM_CHARS - 4,
+    };
+    let is_ascii = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=' | '.' | '~'));
     word.len() >= MIN_RANDOM_CHARS
         && is_ascii
         && has(char::is_ascii_digit)
@@ -377,6 +445,22 @@ mod tests {
             ("https://hooks.slack.com/services/T000/B000/XXXX", "XXXX"),
             ("https://x.example/?a=1&sig=abc%2Fdef&b=2", "abc%2Fdef"),
             ("pay with 4111111111111111", "4111111111111111"),
+            ("pay with 4111 1111 1111 1111 now", "1111 1111"),
+            ("pay with 4111-1111-1111-1111", "1111-1111"),
+            ("use 9f86d081884c7d659a2feaa0c55ad015.", "9f86d081"),
+            ("密钥sk-proj-abcdefghijklmnop1234", "abcdefghij"),
+            ("curl -u \"ann:hunter2\" https://x.example", "hunter2"),
+            ("curl -uann:hunter2 https://x.example", "hunter2"),
+            ("X-Auth-Token: Bearer hunter2", "hunter2"),
+            ("password := \"hunter2\"", "hunter2"),
+            ("'password' => 'hunter2'", "hunter2"),
+            ("os.environ[\"DB_PASSWORD\"] = \"hunter2\"", "hunter2"),
+            ("setPassword(\"hunter2\")", "hunter2"),
+            ("password:\n  hunter2", "hunter2"),
+            ("password: |\n  hunter2", "hunter2"),
+            ("\"password\": \"a\\\"hunter2\"", "hunter2"),
+            ("postgres://ann:hun/ter2@db.example/x", "ter2"),
+            ("the password is: hunter2", "hunter2"),
             ("{\\\"token\\\": \\\"hunter2\\\"}", "hunter2"),
         ] {
             let kept = redact(&json!({ "text": text })).to_string();
@@ -387,9 +471,13 @@ mod tests {
     #[test]
     fn names_and_values_that_stand_apart_belong_together() {
         let told = json!({"args": ["--password", "hunter2", "--name", "x"], "headers": [{"name": "X-Api-Key", "value": "hunter2"}],
-            "password": 12345678, "max_tokens": 5, "DB_PASS": "hunter2", "AccountKey": "hunter2"});
+            "pairs": [["X-Api-Key", "hunter2"]], "curl": ["-u", "ann:hunter2"], "aws": [{"Name": "DB_PASSWORD", "Value": "hunter2"}],
+            "number": 4111111111111111_u64, "password": 12345678, "max_tokens": 5, "DB_PASS": "hunter2", "AccountKey": "hunter2"});
         assert!(!redact(&told).to_string().contains("hunter2"), "{}", redact(&told));
         assert_eq!(redact(&told)["password"], REDACTED);
+        assert_eq!(redact(&told)["number"], REDACTED);
+        let cut = format!("{} postgres://ann:hunter2hunter2@db", "a ".repeat(MAX_TEXT_BYTES / 2 - 12));
+        assert!(!text_without_secrets(&cut).contains("hunter"), "half a secret is one too");
         assert_eq!(name("https://x.example/?token=hunter2", Arguments::Redacted), "https://x.example/?token=[redacted]");
     }
 

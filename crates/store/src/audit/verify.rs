@@ -7,7 +7,7 @@ use crate::{
     secret::{Master, hex},
 };
 use ring::signature::{ED25519, KeyPair, UnparsedPublicKey};
-use rusqlite::types::Value;
+use rusqlite::{Connection, types::Value};
 use std::collections::BTreeMap;
 
 /// What came of checking the log.
@@ -60,7 +60,9 @@ pub enum Broken {
 pub(crate) fn verify(database: &Database, master: &Master) -> Result<Verdict, StoreError> {
     let public_key = master.public_key();
     let mut verdict = Verdict { records: 0, checkpoints: 0, first: None, head: None, public_key, broken: None };
-    match walk(database, master, &mut verdict) {
+    // One view of the file, whatever is written meanwhile.
+    let walked = database.connection.unchecked_transaction().and_then(|view| walk(&view, master, None, &mut verdict));
+    match walked {
         Ok(broken) => verdict.broken = broken,
         Err(error) => match database.failed(error) {
             StoreError::Damaged { reason, .. } => verdict.broken = Some(Broken::Unreadable(reason)),
@@ -73,12 +75,17 @@ pub(crate) fn verify(database: &Database, master: &Master) -> Result<Verdict, St
     Ok(verdict)
 }
 
-fn walk(database: &Database, master: &Master, verdict: &mut Verdict) -> rusqlite::Result<Option<Broken>> {
-    // One view of the file, whatever is written meanwhile.
-    let transaction = database.connection.unchecked_transaction()?;
+/// The first broken link up to a record, before whoever has the key signs for it.
+pub(super) fn broken_until(connection: &Connection, master: &Master, seq: i64) -> rusqlite::Result<Option<Broken>> {
+    let mut verdict = Verdict { records: 0, checkpoints: 0, first: None, head: None, public_key: String::new(), broken: None };
+    walk(connection, master, Some(seq), &mut verdict)
+}
+
+/// Walks the chain, all of it or up to a record.
+fn walk(connection: &Connection, master: &Master, until: Option<i64>, verdict: &mut Verdict) -> rusqlite::Result<Option<Broken>> {
     let mut checkpoints: BTreeMap<i64, (Kind, Hash)> = BTreeMap::new();
     let key = UnparsedPublicKey::new(&ED25519, master.signer.public_key().as_ref().to_vec());
-    let mut statement = transaction.prepare("SELECT seq, at_ms, hash, signature, kind FROM checkpoint ORDER BY seq")?;
+    let mut statement = connection.prepare("SELECT seq, at_ms, hash, signature, kind FROM checkpoint ORDER BY seq")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (seq, at_ms, hash): (i64, i64, Hash) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -89,8 +96,8 @@ fn walk(database: &Database, master: &Master, verdict: &mut Verdict) -> rusqlite
         };
         checkpoints.insert(seq, (kind, hash));
     }
-    let mut statement = transaction.prepare(&format!("SELECT {}, hash FROM audit ORDER BY seq", COLUMNS.join(", ")))?;
-    let mut rows = statement.query([])?;
+    let mut statement = connection.prepare(&format!("SELECT {}, hash FROM audit WHERE seq <= ?1 ORDER BY seq", COLUMNS.join(", ")))?;
+    let mut rows = statement.query([until.unwrap_or(i64::MAX)])?;
     let mut before: Option<(i64, Hash)> = None;
     while let Some(row) = rows.next()? {
         let columns = (0..COLUMNS.len()).map(|index| row.get::<_, Value>(index)).collect::<Result<Vec<_>, _>>()?;
@@ -119,6 +126,9 @@ fn walk(database: &Database, master: &Master, verdict: &mut Verdict) -> rusqlite
         before = Some((seq, written));
     }
     let last = before.map_or(0, |(seq, _)| seq);
+    if until.is_some() {
+        return Ok(None);
+    }
     // The last record is never taken out, so a checkpoint behind it tells of some that were.
     let signed = checkpoints.into_keys().next_back().filter(|seq| *seq > last);
     Ok(signed.map(|seq| Broken::Missing { from: last + 1, to: seq }))

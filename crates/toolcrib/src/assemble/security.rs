@@ -30,11 +30,13 @@ pub(super) struct Security {
     pub(super) audit: Option<Arc<Audit>>,
     /// Who knows the secrets of callers.
     pub(super) secrets: Option<Arc<dyn Secrets>>,
+    /// Where records are, if they last.
+    pub(super) store: Option<Store>,
 }
 
 pub(super) fn assemble(all: &Settings, shown: Credential, fresh: &mut JoinSet<()>) -> Result<Security, Fault> {
     let settings = &all.security;
-    let store = open_store(settings)?;
+    let store = open_store(all)?;
     let audit = match &store {
         Some(store) if settings.audit.is_enabled => Some(store.audit(settings.audit.policy.clone())?),
         _ => None,
@@ -59,7 +61,8 @@ pub(super) fn assemble(all: &Settings, shown: Credential, fresh: &mut JoinSet<()
     }
     let access = settings.access.clone().map(|access| (access, settings.limits.clone()));
     let secrets = store.as_ref().map(Store::secrets).transpose()?.map(|secrets| secrets as Arc<dyn Secrets>);
-    Ok(Security { authentication, access, local, hosts: settings.hosts.clone(), resource, audit, secrets })
+    let store = store.filter(|_| settings.audit.is_enabled);
+    Ok(Security { authentication, access, local, hosts: settings.hosts.clone(), resource, audit, secrets, store })
 }
 
 impl Security {
@@ -77,9 +80,12 @@ impl Security {
 
 /// Opens the store. Where the config asks for none, a server without one is better than none: it says so and keeps its records
 /// in memory.
-fn open_store(settings: &settings::Security) -> Result<Option<Store>, Fault> {
+fn open_store(all: &Settings) -> Result<Option<Store>, Fault> {
+    let settings = &all.security;
     let takes_keys = settings.auth.as_ref().is_some_and(|auth| auth.takes_api_keys);
-    let (is_wanted, is_demanded) = (settings.audit.is_enabled || takes_keys, settings.audit.is_demanded || takes_keys);
+    let has_secrets = all.servers.iter().any(|server| !server.bindings.is_empty());
+    let is_wanted = settings.audit.is_enabled || takes_keys || has_secrets;
+    let is_demanded = settings.audit.is_demanded || takes_keys || has_secrets;
     if !is_wanted {
         return Ok(None);
     }
@@ -139,14 +145,12 @@ fn followed(jwks: Arc<Jwks>, fresh: &mut JoinSet<()>) -> Keys {
 }
 
 /// Counts what was called today before this process began.
-pub(super) fn recount(gate: &Gate, audit: &settings::Audit) -> Result<(), Fault> {
+pub(super) fn recount(gate: &Gate, store: Option<&Store>) -> Result<(), Fault> {
     const DAY_SECS: u64 = 86_400;
-    let Some(folder) = audit.folder.as_ref().filter(|folder| gate.has_limits() && audit.is_enabled && Store::exists(folder)) else {
-        return Ok(());
-    };
+    let Some(store) = store.filter(|_| gate.has_limits()) else { return Ok(()) };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let today = UNIX_EPOCH + Duration::from_secs(now - now % DAY_SECS);
-    for spent in Store::open(folder)?.spent_since(today)? {
+    for spent in store.spent_since(today)? {
         gate.recount(&spent.caller, spent.address, spent.kind, &spent.name, spent.at, spent.calls);
     }
     Ok(())

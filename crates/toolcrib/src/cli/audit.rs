@@ -152,9 +152,7 @@ fn is_missing(store: &Store, expected: &str) -> Result<Option<String>, Failure> 
     let fault = || Failure::usage("--expect is of the form NUMBER:HASH, as `toolcrib audit verify` prints the last record");
     let (seq, hash) = expected.split_once(':').ok_or_else(fault)?;
     let seq: i64 = seq.parse().map_err(|_| fault())?;
-    let filter = Filter { after: Some(seq - 1), until: None, ..Filter::default() };
-    let found = store.records(&filter).map_err(Failure::failed)?.into_iter().next().filter(|entry| entry.seq == seq);
-    Ok(match found {
+    Ok(match store.record(seq).map_err(Failure::failed)? {
         Some(entry) if entry.hash == hash => None,
         Some(_) => Some(format!("record {seq} is another than the one that is expected")),
         None => Some(format!("record {seq}, which is expected, is not there")),

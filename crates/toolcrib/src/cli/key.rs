@@ -55,7 +55,9 @@ impl Key {
                 if ttl == Some(Duration::ZERO) {
                     return Err(Failure::usage("--ttl is how long the key is good: more than nothing"));
                 }
-                let expires = ttl.map(|ttl| SystemTime::now() + ttl);
+                let until =
+                    |ttl| SystemTime::now().checked_add(ttl).ok_or_else(|| Failure::usage("--ttl is longer than time can be reckoned"));
+                let expires = ttl.map(until).transpose()?;
                 let issued = keys.issue(&NewKey { subject: sub.clone(), roles: roles.clone(), expires }).map_err(Failure::failed)?;
                 let roles = if roles.is_empty() { "no roles".into() } else { format!("the roles {}", roles.join(", ")) };
                 note(format_args!("key {} for {sub} with {roles}, kept in {}; it is shown this once:", issued.id, folder.display()));

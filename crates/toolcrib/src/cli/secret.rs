@@ -105,11 +105,11 @@ impl Secret {
 
     fn owner(&self, which: &Which) -> Result<CallerId, Failure> {
         let issuers = settings(self.config.as_ref())?.security.auth.map(|auth| auth.issuers).unwrap_or_default();
-        let authority = match (&which.authority, issuers.as_slice()) {
-            (Some(authority), _) => authority,
+        let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).chain(["key", "local"]).collect();
+        let authority = match (which.authority.as_deref(), issuers.as_slice()) {
+            (Some(authority), _) if names.contains(&authority) => authority,
             (None, [only]) => &only.name,
-            (None, _) => {
-                let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).chain(["key", "local"]).collect();
+            _ => {
                 return Err(Failure::usage(format_args!(
                     "who vouches for {}? say --authority with one of {}",
                     which.sub,

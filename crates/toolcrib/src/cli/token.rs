@@ -49,7 +49,10 @@ impl Token {
         check_caller(&self.sub, &self.roles)?;
         let claims = self.claims_for(issuer)?;
         let token = match &issuer.keys {
-            KeysAt::Here(keys) => keys.mint(&Json::of(&claims).map_err(Failure::failed)?),
+            KeysAt::Here(keys) => {
+                let kind = if issuer.only_access_tokens { "at+jwt" } else { "JWT" };
+                keys.mint(kind, &Json::of(&claims).map_err(Failure::failed)?)
+            }
             _ => None,
         };
         print(token.ok_or_else(|| Failure::failed("this issuer cannot mint tokens"))?);
@@ -64,7 +67,8 @@ impl Token {
         claims.insert("exp".into(), json!(now + self.ttl.as_secs().max(1)));
         claims.extend(issuer.demands.issuer.iter().map(|issuer| ("iss".to_owned(), json!(issuer))));
         claims.extend(issuer.demands.audiences.first().map(|audience| ("aud".to_owned(), json!(audience))));
-        nest(&mut claims, &issuer.demands.roles, json!(self.roles));
+        let roles = if issuer.demands.roles == "scope" { json!(self.roles.join(" ")) } else { json!(self.roles) };
+        nest(&mut claims, &issuer.demands.roles, roles);
         for claim in &self.claims {
             let (name, value) =
                 claim.split_once('=').ok_or_else(|| Failure::usage(format_args!("{claim:?} is not of the form NAME=VALUE")))?;

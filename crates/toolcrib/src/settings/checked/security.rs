@@ -144,6 +144,11 @@ pub(super) fn check(written: &raw::security::Security, base: &Path, folder: Opti
         access.scopes = resource.scopes.iter().map(|scope| scope.as_str().into()).collect();
     }
     check_hosts(&written.http, faults);
+    if let (Some(written), None) = (&written.access, &auth)
+        && written.rules.is_empty()
+    {
+        faults.add(written.place.fault("without rules and without \"auth\" nobody could call anything: allow something, if only to \"*\""));
+    }
     let mut hosts = Hosts { allowed_hosts: values(&written.http.allowed_hosts), allowed_origins: values(&written.http.allowed_origins) };
     let public = written.auth.as_ref().and_then(|auth| auth.public_url.as_ref()?.value.parse::<Uri>().ok());
     hosts.allowed_hosts.extend(public.and_then(|url| Some(url.host()?.to_owned())));

@@ -63,8 +63,9 @@ pub(in crate::settings) struct Local {
 }
 
 /// The block `access`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::settings) struct Access {
+    pub(in crate::settings) place: Spanned<()>,
     pub(in crate::settings) rules: Vec<Rule>,
     pub(in crate::settings) limits: Vec<Limit>,
     pub(in crate::settings) tests: Vec<Test>,
@@ -128,6 +129,14 @@ pub(in crate::settings) struct Audit {
 pub(in crate::settings) struct Http {
     pub(in crate::settings) allowed_hosts: Vec<Spanned<String>>,
     pub(in crate::settings) allowed_origins: Vec<Spanned<String>>,
+}
+
+impl Security {
+    /// Whether any of it was written.
+    pub(in crate::settings) fn is_something(&self) -> bool {
+        let Http { allowed_hosts, allowed_origins } = &self.http;
+        self.auth.is_some() || self.access.is_some() || self.audit.is_some() || !(allowed_hosts.is_empty() && allowed_origins.is_empty())
+    }
 }
 
 const AUTH: &[&str] = &["publicUrl", "anonymous", "jwt", "apiKeys", "oauth", "local"];
@@ -240,7 +249,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn access(&mut self, node: &Node<'_>) -> Access {
-        let mut access = Access::default();
+        let mut access = Access { place: node.place(), rules: Vec::new(), limits: Vec::new(), tests: Vec::new() };
         for (key, node) in node.entries(self.faults) {
             match key.as_str() {
                 "rules" => access.rules = node.items(self.faults).iter().map(|item| self.rule(item)).collect(),
