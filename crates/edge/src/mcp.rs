@@ -11,6 +11,7 @@ use crate::{
     answer::{Answer, Answers, cacheable},
     http::trace_id,
 };
+use arc_swap::ArcSwap;
 use back::Back;
 use lists::Lists;
 pub(crate) use lists::tool as tool_definition;
@@ -58,7 +59,8 @@ impl server::Caller for WireCaller {
 /// What is kept with a legacy session: who opened it, and what its client calls itself.
 #[derive(Debug)]
 struct Opened {
-    caller: WireCaller,
+    /// As it proved itself last: tokens are renewed, and roles change with them.
+    caller: ArcSwap<WireCaller>,
     client: Option<Arc<str>>,
 }
 
@@ -145,7 +147,8 @@ impl Mcp {
     }
 
     fn tell(&self, session: &Session, event: &Event) {
-        let may_hear = |opened: &Opened| self.gate.still_holds(&opened.caller.caller) && self.visible_to(&opened.caller).concerns(event);
+        // What is seen by a caller whose proof no longer holds is nothing.
+        let may_hear = |opened: &Opened| self.visible_to(&opened.caller.load()).concerns(event);
         let is_visible = session.attached::<Opened>().is_some_and(may_hear);
         let is_wanted = !matches!(&event.change, Change::Resource(uri) if !session.is_subscribed(uri));
         if is_visible && is_wanted {
@@ -165,7 +168,7 @@ impl Mcp {
 
     fn initialize(&self, session: &Session, exchange: &Exchange<WireCaller>) -> Answer {
         let client = client_name(exchange.params.as_ref().and_then(|params| params.get("clientInfo")).as_ref());
-        session.attach(Opened { caller: exchange.caller.clone(), client });
+        session.attach(Opened { caller: ArcSwap::from_pointee(exchange.caller.clone()), client });
         Ok(Json::object()
             .with_str("protocolVersion", session.revision().date())
             .with("capabilities", &capabilities())
@@ -235,6 +238,11 @@ impl Service for Mcp {
     async fn request(&self, exchange: Exchange<WireCaller>) -> Answer {
         let era = exchange.revision.era();
         let params = exchange.params.as_ref();
+        if self.gate.authenticates()
+            && let Some(opened) = exchange.session.as_ref().and_then(|session| session.attached::<Opened>())
+        {
+            opened.caller.store(Arc::new(exchange.caller.clone()));
+        }
         match (&*exchange.method, era) {
             (method::CALL_TOOL, _) => self.call(tool_call(params)?, exchange).await,
             (method::READ_RESOURCE, _) => self.call(read_call(params)?, exchange).await,

@@ -53,6 +53,10 @@ impl Rest {
     pub(crate) fn new(limits: Limits) -> Self {
         Self { in_flight: Semaphore::new(limits.max_in_flight), limits }
     }
+
+    fn overloaded(&self) -> Response {
+        Refusal::of(&CallError::Overloaded { limit: self.limits.max_in_flight, what: "requests are being answered" }).into_response()
+    }
 }
 
 /// The routes.
@@ -69,6 +73,7 @@ async fn call_named(State(endpoints): State<Arc<Endpoints>>, request: Request) -
         Ok(entered) => entered,
         Err(response) => return response,
     };
+    let Ok(_place) = endpoints.rest.in_flight.try_acquire() else { return endpoints.rest.overloaded() };
     let asked = async {
         let body = read(&endpoints.rest, &headers, body).await?;
         let members = body.members().map_err(|error| Refusal::bad(format_args!("the body: {error}")))?;
@@ -93,6 +98,7 @@ async fn call(State(endpoints): State<Arc<Endpoints>>, name: Result<Path<String>
         Ok(entered) => entered,
         Err(response) => return response,
     };
+    let Ok(_place) = endpoints.rest.in_flight.try_acquire() else { return endpoints.rest.overloaded() };
     match read(&endpoints.rest, &headers, body).await {
         Ok(arguments) => answer(&endpoints, visitor, &name, arguments).await,
         Err(refusal) => refusal.into_response(),
@@ -169,10 +175,6 @@ async fn read(rest: &Rest, headers: &HeaderMap, body: Body) -> Result<Json, Refu
 }
 
 async fn answer(endpoints: &Endpoints, visitor: Visitor, name: &str, arguments: Json) -> Response {
-    let Ok(_permit) = endpoints.rest.in_flight.try_acquire() else {
-        let limit = endpoints.rest.limits.max_in_flight;
-        return Refusal::of(&CallError::Overloaded { limit, what: "requests are being answered" }).into_response();
-    };
     let version = visitor.visible(&endpoints.gate).tool(name).filter(|spec| spec.foreign.is_none()).map(|spec| spec.version.clone());
     let is_anonymous = visitor.caller.is_anonymous();
     let Visitor { caller, origin } = visitor;

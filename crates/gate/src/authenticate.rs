@@ -8,10 +8,10 @@ mod token;
 
 pub use claims::Demands;
 pub use keys::{Algorithm, KeyFault, KeySet, KeySource, PublicKey, WeakSecret};
-pub use token::{Issuer, Keys};
+pub use token::{Issuer, Keys, SharedSecret};
 
 use serde_json::{Map, Value};
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{collections::HashSet, fmt, sync::Arc, time::SystemTime};
 use toolcrib_contract::{CallerId, KeyDirectory};
 
 /// What a client shows to prove who it is.
@@ -156,6 +156,14 @@ impl Authentication {
     #[must_use]
     pub fn is_configured(&self) -> bool {
         self.is_required || self.keys.is_some() || !self.issuers.is_empty()
+    }
+
+    /// Whether the callers of every issuer are told from those of others: names of issuers are unique, hold no colon, and are
+    /// none that other callers have.
+    pub(crate) fn has_distinct_authorities(&self) -> bool {
+        const TAKEN: [&str; 4] = ["key", "local", "anonymous", "toolcrib"];
+        let names: HashSet<&str> = self.issuers.iter().map(|issuer| &*issuer.name).collect();
+        names.len() == self.issuers.len() && names.iter().all(|name| !name.contains(':') && !TAKEN.contains(name))
     }
 
     /// Whether what a caller has proved still holds.

@@ -144,6 +144,6 @@ impl Access {
     #[must_use]
     pub fn verdict(&self, Assumed(caller): &Assumed, kind: Kind, name: &str, arguments: Option<&Json>) -> Decision<'_> {
         let value = arguments.and_then(|arguments| arguments.to_value().ok());
-        self.decide(kind, authorize::facts(caller, &Origin::door("check"), name), value.as_ref())
+        self.decide(kind, authorize::facts(caller, &Origin::door("http"), name), value.as_ref())
     }
 }

@@ -21,7 +21,7 @@ mod explain;
 
 pub use authenticate::{
     Algorithm, Assumed, Authentication, Caller, Credential, Demands, Issuer, KeyFault, KeySet, KeySource, Keys, PublicKey, Reason,
-    Unauthenticated, WeakSecret,
+    SharedSecret, Unauthenticated, WeakSecret,
 };
 pub use authorize::{Access, Condition, Decision, EVERYONE, Limit, Names, Permitted, Rule, Visible};
 pub use catalogue::{Catalogue, Clash, Entry, Event, Prompt, Resource, Source, Template, ToolEntry};
@@ -129,8 +129,13 @@ impl Gate {
     }
 
     /// Asks callers to prove who they are. From then on nothing is allowed that no rule allows.
+    ///
+    /// # Panics
+    /// If two issuers have one name, or one has a name that holds a colon or is that of other callers (`key`, `local`,
+    /// `anonymous`, `toolcrib`): callers could be taken for others.
     #[must_use]
     pub fn authenticating(mut self, authentication: Authentication) -> Self {
+        assert!(authentication.has_distinct_authorities(), "the names of issuers tell their callers from others");
         if authentication.is_configured() {
             self.access.get_or_insert_default();
         }
@@ -138,7 +143,8 @@ impl Gate {
         self
     }
 
-    /// Sets the rules of access, and how much callers may have.
+    /// Sets the rules of access, and how much callers may have. From then on nothing is allowed that no rule allows, whether callers
+    /// prove who they are or not.
     #[must_use]
     pub fn ruled_by(mut self, access: Access, limits: Vec<Limit>) -> Self {
         self.access = Some(Arc::new(access));
@@ -175,7 +181,7 @@ impl Gate {
     /// Lets a call pass, or says why not. Whatever happens, one record is kept, and the answer leaves once it is safe.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// [`CallError`]; while no record can be kept, [`CallError::NotRecordable`].
     ///
     /// # Cancellation
     /// Dropping the future abandons the call; it is recorded as such.

@@ -169,7 +169,7 @@ impl Crib {
     /// this name holds.
     ///
     /// # Errors
-    /// [`ServeError::NoProfile`], [`ServeError::Door`].
+    /// [`ServeError::NoProfile`], [`ServeError::Door`]; [`ServeError::Unauthenticated`] where the client may not call.
     pub async fn serve_stdio(&self, profile: Option<&str>) -> Result<(), ServeError> {
         let serving = self.serve_pipe(tokio::io::stdin(), tokio::io::stdout(), "stdio", profile, self.local.clone()).await?;
         Ok(serving.await?)
@@ -236,13 +236,17 @@ impl Builder {
     }
 
     /// Asks callers to prove who they are. From then on nothing is allowed that no rule of [`Builder::access`] allows.
+    ///
+    /// # Panics
+    /// In [`Builder::build`], if the names of issuers do not tell their callers from others: see [`Issuer`](crate::Issuer).
     #[must_use]
     pub fn authentication(mut self, authentication: Authentication) -> Self {
         self.authentication = authentication;
         self
     }
 
-    /// Sets what callers may have, and how much of it.
+    /// Sets what callers may have, and how much of it. From then on nothing is allowed that no rule allows, whether callers prove who
+    /// they are or not.
     #[must_use]
     pub fn access(mut self, access: Access, limits: Vec<Limit>) -> Self {
         self.access = Some((access, limits));

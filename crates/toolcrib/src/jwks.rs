@@ -34,8 +34,18 @@ pub(crate) struct Jwks {
     fetched: ArcSwapOption<Fetched>,
     /// Asks whoever keeps the set fresh to do so now.
     wanted: Notify,
-    /// Grows with each answer.
-    answers: watch::Sender<u64>,
+    asking: watch::Sender<Asking>,
+}
+
+/// How far the last question has come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asking {
+    /// When it was asked.
+    at: Option<Instant>,
+    /// Whether its answer is still to come.
+    is_open: bool,
+    /// How many were answered.
+    answers: u64,
 }
 
 #[derive(Debug)]
@@ -53,7 +63,12 @@ struct Fetched {
 impl Jwks {
     /// The set in a file.
     pub(crate) fn file(path: PathBuf) -> Arc<Self> {
-        Arc::new(Self { place: Place::File(path), fetched: ArcSwapOption::empty(), wanted: Notify::new(), answers: watch::Sender::new(0) })
+        Arc::new(Self {
+            place: Place::File(path),
+            fetched: ArcSwapOption::empty(),
+            wanted: Notify::new(),
+            asking: watch::Sender::default(),
+        })
     }
 
     /// The set at a URL that the operator has chosen, wherever that is.
@@ -67,7 +82,7 @@ impl Jwks {
             place: Place::Url(url, egress),
             fetched: ArcSwapOption::empty(),
             wanted: Notify::new(),
-            answers: watch::Sender::new(0),
+            asking: watch::Sender::default(),
         }))
     }
 
@@ -75,19 +90,23 @@ impl Jwks {
     /// than the pause allows.
     pub(crate) async fn keep_fresh(self: Arc<Self>) {
         loop {
-            self.fetch().await;
             let asked = Instant::now();
-            self.answers.send_modify(|answers| *answers += 1);
-            let pause = if self.fetched.load().is_some() { PAUSE } else { PAUSE_WITHOUT_KEYS };
+            self.asking.send_modify(|asking| (asking.at, asking.is_open) = (Some(asked), true));
+            self.fetch().await;
+            self.asking.send_modify(|asking| (asking.is_open, asking.answers) = (false, asking.answers + 1));
             let wanted = async {
                 self.wanted.notified().await;
-                tokio::time::sleep_until((asked + pause).into()).await;
+                tokio::time::sleep_until((asked + self.pause()).into()).await;
             };
             tokio::select! {
                 () = wanted => {}
                 () = tokio::time::sleep(REFRESH) => {}
             }
         }
+    }
+
+    fn pause(&self) -> Duration {
+        if self.fetched.load().is_some() { PAUSE } else { PAUSE_WITHOUT_KEYS }
     }
 
     /// Says how many keys there are now, or why there are none.
@@ -138,11 +157,16 @@ impl KeySource for Jwks {
 
     fn renew(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            let mut answers = self.answers.subscribe();
+            let mut asking = self.asking.subscribe();
+            let Asking { at, is_open, answers } = *asking.borrow();
+            // Soon after a question there is no other: the keys are what they are.
+            if !is_open && at.is_some_and(|at| at.elapsed() < self.pause()) {
+                return;
+            }
             self.wanted.notify_one();
-            // The task that keeps the set fresh asks, so that nobody who leaves breaks that off. Within the pause there is no
-            // answer, and the keys stay what they are.
-            let _ = tokio::time::timeout(TIMEOUT, answers.changed()).await;
+            // The task that keeps the set fresh asks, so that nobody who leaves breaks that off.
+            let answered = asking.wait_for(|asking| asking.answers > answers);
+            let _ = tokio::time::timeout(TIMEOUT, answered).await;
         })
     }
 }

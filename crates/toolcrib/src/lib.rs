@@ -37,6 +37,39 @@
 //! }
 //! ```
 
+//!
+//! Who may call it, and a record that lasts:
+//!
+//! ```no_run
+//! use std::{path::Path, sync::Arc};
+//! use toolcrib::{Access, Algorithm, AuditPolicy, Authentication, Crib, Demands, Globs, Issuer, Keys, Names, Rule, Store};
+//!
+//! # fn secret() -> String { String::new() }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let issuer = Issuer {
+//!     name: "login".into(),
+//!     keys: Keys::secret(secret().as_bytes(), &[Algorithm::HS256])?,
+//!     algorithms: vec![Algorithm::HS256],
+//!     demands: Demands { audiences: vec!["greeter".into()], ..Demands::default() },
+//!     only_access_tokens: false,
+//! };
+//! let users = Rule {
+//!     place: "main.rs".into(),
+//!     roles: vec!["user".into()],
+//!     allow: Names { tools: Globs::new(["*"]), ..Names::default() },
+//!     deny: Names::default(),
+//!     when: None,
+//! };
+//! let crib = Crib::builder("greeter", "1.0.0")
+//!     .authentication(Authentication { issuers: vec![Arc::new(issuer)], keys: None, is_required: true })
+//!     .access(Access { rules: vec![users], scopes: Vec::new() }, Vec::new())
+//!     .audit(Store::open(Path::new("data"))?.audit(AuditPolicy::default())?)
+//!     .build();
+//! # let _ = crib;
+//! # Ok(())
+//! # }
+//! ```
+
 mod assemble;
 pub mod cli;
 mod crib;
@@ -51,10 +84,11 @@ pub use toolcrib_contract::{
     Annotations, Answers, CallContext, CallError, Callable, Category, Change, Content, Input, Json, LogLevel, Output, PromptArgument,
     PromptSpec, Question, ResourceSpec, Spec, TemplateSpec, Tool, ToolOutput, callable, output,
 };
-pub use toolcrib_contract::{AuditLog, CallerId, Globs, KeyDirectory, Record};
+pub use toolcrib_contract::{AuditLog, CallerId, Globs, Kept, KeyDirectory, Origin, Outcome, Record, Unrecorded, call::Kind};
 pub use toolcrib_edge::http::{Hosts, ProtectedResource};
 pub use toolcrib_gate::{
-    Access, Algorithm, Authentication, Condition, Config as GateConfig, Credential, Demands, Issuer, Keys, Limit, Names, PublicKey, Rule,
-    SchemaFault,
+    Access, Algorithm, Authentication, Condition, Config as GateConfig, Credential, Demands, Issuer, KeyFault, KeySet, KeySource, Keys,
+    Limit, Names, PublicKey, Rule, SchemaFault, Unauthenticated, WeakSecret,
 };
+pub use toolcrib_store::{Audit, Policy as AuditPolicy, Store, StoreError};
 pub use toolcrib_wire::{Era, server::Limits as DoorLimits};

@@ -42,13 +42,17 @@ pub struct Issuer {
 /// What signatures are checked with.
 #[derive(Clone)]
 pub enum Keys {
-    /// A secret that the issuer shares with us, for each of the algorithms.
-    Secret(Vec<(Algorithm, hmac::Key)>),
+    /// A secret that the issuer shares with us; made by [`Keys::secret`].
+    Secret(SharedSecret),
     /// One key.
     Public(PublicKey),
     /// A set of keys that may change.
     Set(Arc<dyn KeySource>),
 }
+
+/// A secret that is strong enough for each of its algorithms.
+#[derive(Clone)]
+pub struct SharedSecret(Vec<(Algorithm, hmac::Key)>);
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,13 +71,13 @@ impl Keys {
     /// [`WeakSecret`].
     pub fn secret(secret: &[u8], algorithms: &[Algorithm]) -> Result<Self, WeakSecret> {
         let keys = algorithms.iter().map(|algorithm| Ok((*algorithm, strong_secret(secret, *algorithm)?)));
-        keys.collect::<Result<_, _>>().map(Self::Secret)
+        keys.collect::<Result<_, _>>().map(|keys| Self::Secret(SharedSecret(keys)))
     }
 
     /// Makes a token of this `typ`, where whoever checks signatures can make them: for tests and first steps.
     #[must_use]
     pub fn mint(&self, kind: &str, claims: &Json) -> Option<String> {
-        let Self::Secret(keys) = self else { return None };
+        let Self::Secret(SharedSecret(keys)) = self else { return None };
         let (algorithm, key) = keys.first()?;
         let header = Json::object().with_str("alg", algorithm.name()).with_str("typ", kind).finish();
         let [header, payload] = [&header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.as_bytes()));
@@ -120,7 +124,7 @@ impl Issuer {
             return Err("typ does not say that this is an access token (RFC 9068)");
         }
         let is_signed = match &self.keys {
-            Keys::Secret(keys) => keys
+            Keys::Secret(SharedSecret(keys)) => keys
                 .iter()
                 .find(|(algorithm, _)| *algorithm == token.algorithm)
                 .is_some_and(|(_, key)| hmac::verify(key, token.signed.as_bytes(), &token.signature).is_ok()),

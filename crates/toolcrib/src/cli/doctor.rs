@@ -12,7 +12,7 @@ use toolcrib_gate::Credential;
 use toolcrib_tools::Finding;
 use toolcrib_upstream::Status;
 
-/// Ask everything that the config names whether it is well: databases and their logins, and the other servers.
+/// Ask everything that the config names whether it is well: databases and their logins, key sets, and the other servers.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// The config file. Without it, ./mcp-config.yaml if there is one.

@@ -9,9 +9,10 @@ use toolcrib_gate::{Access, Caller, Decision, Rule};
 pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
     let Some(access) = &settings.security.access else { return Vec::new() };
     // What the ready tools take is known without asking anybody.
-    let tools: Vec<(String, Value)> = toolcrib_tools::ready(settings.ready.clone())
-        .map(|ready| ready.tools.into_iter().filter_map(|(spec, _)| Some((spec.name, spec.input_schema.to_value().ok()?))).collect())
-        .unwrap_or_default();
+    let tools: Vec<(String, Value)> = match toolcrib_tools::ready(settings.ready.clone()) {
+        Ok(ready) => ready.tools.into_iter().filter_map(|(spec, _)| Some((spec.name, spec.input_schema.to_value().ok()?))).collect(),
+        Err(setup) => return vec![fault("egress", setup.to_string())],
+    };
     // Where every server has a prefix, a name without one is that of a ready tool.
     let has_prefixes = settings.servers.iter().all(|server| server.names_begin_with().is_some());
     let misspelt = access.rules.iter().filter(|_| has_prefixes).flat_map(|rule| misspelt(rule, &tools));
