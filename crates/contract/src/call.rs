@@ -1,6 +1,9 @@
 //! A call: one request for work.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 use toolcrib_json::{Json, Members};
 
 /// What kind of thing is called.
@@ -102,7 +105,9 @@ impl CallerId {
     /// Whoever shows nothing.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self::new("anonymous", "anonymous", [""; 0])
+        // Made once: on an open server every call is from nobody.
+        static NOBODY: LazyLock<CallerId> = LazyLock::new(|| CallerId::new("anonymous", "anonymous", [""; 0]));
+        NOBODY.clone()
     }
 
     /// One name for authority and subject, unique among all callers: what belongs to a caller is kept under it.

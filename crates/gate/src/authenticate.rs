@@ -11,7 +11,12 @@ pub use keys::{Algorithm, KeyFault, KeySet, KeySource, PublicKey, WeakSecret};
 pub use token::{Issuer, Keys, SharedSecret};
 
 use serde_json::{Map, Value};
-use std::{collections::HashSet, fmt, sync::Arc, time::SystemTime};
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, LazyLock},
+    time::SystemTime,
+};
 use toolcrib_contract::{CallerId, KeyDirectory};
 
 /// What a client shows to prove who it is.
@@ -131,7 +136,8 @@ impl Caller {
     }
 
     fn without_claims(id: CallerId) -> Self {
-        Self { id, claims: Arc::default(), proof: Proof::Lasting }
+        static NOTHING: LazyLock<Arc<Map<String, Value>>> = LazyLock::new(Arc::default);
+        Self { id, claims: Arc::clone(&NOTHING), proof: Proof::Lasting }
     }
 
     /// The same caller, about whom is only to be asked.

@@ -9,16 +9,18 @@ mod database;
 mod recent;
 mod secret;
 mod secrets;
+mod times;
 
 pub use api_keys::{ApiKeys, Issued, KeyInfo, NewKey};
 pub use audit::{
     Audit, Policy,
-    query::{Entry, Filter, OutcomeFilter, Spent, utc},
+    query::{Entry, Filter, OutcomeFilter, Spent},
     redact::Arguments,
     verify::{Broken, Verdict},
 };
 pub use recent::Recent;
 pub use secrets::{CallerSecrets, SecretInfo};
+pub use times::{moment, utc};
 
 use database::Database;
 use secret::Master;

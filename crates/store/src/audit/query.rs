@@ -1,7 +1,7 @@
 //! Records, read back.
 
 use super::millis;
-use crate::{StoreError, database::Database};
+use crate::{StoreError, database::Database, times::utc};
 use rusqlite::{OptionalExtension, Row, types::Value};
 use std::{
     net::IpAddr,
@@ -114,24 +114,6 @@ impl Entry {
             .with_str("hash", &self.hash)
             .finish()
     }
-}
-
-/// A time in UTC to the millisecond: `2026-11-24T09:15:00.250Z` (RFC 3339).
-#[must_use]
-pub fn utc(at: SystemTime) -> String {
-    let ms = millis(at);
-    let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    // Days to a date in the proleptic Gregorian calendar, with years that begin in March.
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", of_day % 1000)
 }
 
 const SELECT: &str = "SELECT seq, id, at_ms, trace, authority, subject, roles, address, door, client, kind, name, outcome, code, reason, \
@@ -265,18 +247,4 @@ pub(super) fn kind_name(kind: Kind) -> &'static str {
 
 fn kind_of(name: &str) -> Option<Kind> {
     KINDS.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_written_in_utc() {
-        let at = |ms: u64| utc(UNIX_EPOCH + Duration::from_millis(ms));
-        assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(at(951_827_696_789), "2000-02-29T12:34:56.789Z");
-        assert_eq!(at(1_795_510_800_001), "2026-11-24T09:00:00.001Z");
-        assert_eq!(at(4_102_444_799_999), "2099-12-31T23:59:59.999Z");
-    }
 }

@@ -1,6 +1,6 @@
 //! Who may come in, and what they find: by HTTP, by stdio, on the command line.
 
-use crate::support::{Folder, Http, Reply, Running, Server, legacy, modern, scripted, text_of, toolcrib, wait_for};
+use crate::support::{Folder, Http, Reply, Running, Server, legacy, modern, scripted, text_of, tool_names, toolcrib, wait_for};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
@@ -46,13 +46,7 @@ fn bearer(url: &str, token: &str) -> Http {
 }
 
 fn tools(reply: &Reply) -> Vec<String> {
-    let answer = reply.json();
-    answer["result"]["tools"]
-        .as_array()
-        .unwrap_or_else(|| panic!("{answer}"))
-        .iter()
-        .map(|tool| tool["name"].as_str().unwrap().to_owned())
-        .collect()
+    tool_names(&reply.json())
 }
 
 #[test]

@@ -211,13 +211,7 @@ impl Server {
     }
 
     pub(crate) fn tools(&self) -> Vec<String> {
-        let answer = self.modern("tools/list", json!({}));
-        answer["result"]["tools"]
-            .as_array()
-            .unwrap_or_else(|| panic!("{answer}"))
-            .iter()
-            .map(|tool| tool["name"].as_str().unwrap().to_owned())
-            .collect()
+        tool_names(&self.modern("tools/list", json!({})))
     }
 
     /// Makes a modern request and gives the answer.
@@ -229,6 +223,12 @@ impl Server {
     pub(crate) fn call(&self, tool: &str, arguments: Value) -> Result<String, String> {
         text_of(&self.modern("tools/call", json!({"name": tool, "arguments": arguments})))
     }
+}
+
+/// The names in a list of tools.
+pub(crate) fn tool_names(answer: &Value) -> Vec<String> {
+    let tools = answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The text of a tool's result; of an error, what it says.
