@@ -5,6 +5,7 @@
 mod claims;
 mod keys;
 mod token;
+mod verified;
 
 pub use claims::Demands;
 pub use keys::{Algorithm, KeyFault, KeySet, KeySource, PublicKey, WeakSecret};
@@ -18,6 +19,7 @@ use std::{
     time::SystemTime,
 };
 use toolcrib_contract::{CallerId, KeyDirectory};
+use verified::Verified;
 
 /// What a client shows to prove who it is.
 #[derive(Clone, Default)]
@@ -117,6 +119,48 @@ pub struct Authentication {
     pub is_required: bool,
 }
 
+/// What callers are asked to prove, and who has just proved it.
+#[derive(Debug, Default)]
+pub(crate) struct Authenticator {
+    pub(crate) asked: Authentication,
+    verified: Verified,
+}
+
+impl Authenticator {
+    pub(crate) fn new(asked: Authentication) -> Self {
+        Self { asked, verified: Verified::default() }
+    }
+
+    pub(crate) async fn identify(&self, credential: Credential) -> Result<Caller, Unauthenticated> {
+        let asked = &self.asked;
+        if !asked.is_configured() {
+            let id = if let Credential::Local(id) = credential { id } else { CallerId::anonymous() };
+            return Ok(Caller::without_claims(id));
+        }
+        let bearer = match credential {
+            Credential::None if asked.is_required => return Err(Unauthenticated { reason: Reason::Missing }),
+            Credential::None => return Ok(Caller::without_claims(CallerId::anonymous())),
+            Credential::Local(id) => return Ok(Caller::without_claims(id)),
+            Credential::Bearer(bearer) => bearer,
+        };
+        if let Some(keys) = &asked.keys
+            && keys.is_key(&bearer)
+        {
+            let holder = keys.holder(&bearer).ok_or("an API key that is unknown, expired or revoked")?;
+            return Ok(Caller { proof: Proof::Key(bearer), ..Caller::without_claims(holder) });
+        }
+        if let Some(caller) = self.verified.caller(&bearer).filter(|caller| asked.still_holds(caller)) {
+            return Ok(caller);
+        }
+        let (caller, issuer) = token::identify(&asked.issuers, &bearer, SystemTime::now()).await?;
+        // A shared secret is checked quicker than it is remembered.
+        if !matches!(issuer.keys, Keys::Secret(_)) {
+            self.verified.keep(&bearer, &caller);
+        }
+        Ok(caller)
+    }
+}
+
 impl Caller {
     /// The name and roles.
     #[must_use]
@@ -179,25 +223,5 @@ impl Authentication {
             Proof::Until(expires) => SystemTime::now() < *expires,
             Proof::Key(key) => self.keys.as_ref().and_then(|keys| keys.holder(key)).is_some_and(|holder| holder == caller.id),
         }
-    }
-
-    pub(crate) async fn identify(&self, credential: Credential) -> Result<Caller, Unauthenticated> {
-        if !self.is_configured() {
-            let id = if let Credential::Local(id) = credential { id } else { CallerId::anonymous() };
-            return Ok(Caller::without_claims(id));
-        }
-        let bearer = match credential {
-            Credential::None if self.is_required => return Err(Unauthenticated { reason: Reason::Missing }),
-            Credential::None => return Ok(Caller::without_claims(CallerId::anonymous())),
-            Credential::Local(id) => return Ok(Caller::without_claims(id)),
-            Credential::Bearer(bearer) => bearer,
-        };
-        if let Some(keys) = &self.keys
-            && keys.is_key(&bearer)
-        {
-            let holder = keys.holder(&bearer).ok_or("an API key that is unknown, expired or revoked")?;
-            return Ok(Caller { proof: Proof::Key(bearer), ..Caller::without_claims(holder) });
-        }
-        token::identify(&self.issuers, &bearer, SystemTime::now()).await
     }
 }

@@ -30,6 +30,7 @@ pub use explain::{Explanation, Step};
 pub use validate::{Checked, SchemaFault};
 
 use arc_swap::ArcSwap;
+use authenticate::Authenticator;
 use authorize::Asker;
 use std::{
     collections::HashMap,
@@ -94,7 +95,7 @@ pub struct Arrived {
 #[derive(Debug)]
 pub struct Gate {
     config: Config,
-    authentication: Authentication,
+    authentication: Authenticator,
     /// The rules; where there are none, everybody may have everything.
     access: Option<Arc<Access>>,
     limits: authorize::Limits,
@@ -118,7 +119,7 @@ impl Gate {
         let changes = broadcast::Sender::new(CHANGES_KEPT);
         Self {
             config,
-            authentication: Authentication::default(),
+            authentication: Authenticator::default(),
             access: None,
             limits: authorize::Limits::default(),
             catalogue: ArcSwap::default(),
@@ -139,7 +140,7 @@ impl Gate {
         if authentication.is_configured() {
             self.access.get_or_insert_default();
         }
-        self.authentication = authentication;
+        self.authentication = Authenticator::new(authentication);
         self
     }
 
@@ -163,19 +164,19 @@ impl Gate {
     /// Whether what a caller has proved still holds: its token has not expired, its key was not revoked.
     #[must_use]
     pub fn still_holds(&self, caller: &Caller) -> bool {
-        self.authentication.still_holds(caller)
+        self.authentication.asked.still_holds(caller)
     }
 
     /// Whether callers are asked to prove who they are.
     #[must_use]
     pub fn authenticates(&self) -> bool {
-        self.authentication.is_configured()
+        self.authentication.asked.is_configured()
     }
 
     /// Whether callers without a credential are refused.
     #[must_use]
     pub fn requires_authentication(&self) -> bool {
-        self.authentication.is_required
+        self.authentication.asked.is_required
     }
 
     /// Lets a call pass, or says why not. Whatever happens, one record is kept, and the answer leaves once it is safe.

@@ -526,6 +526,55 @@ async fn without_a_token_nobody_is_anonymous_where_tokens_are_required() {
     assert_eq!(error.to_string(), "authentication is required");
 }
 
+/// A set that counts how often it is looked into.
+#[derive(Debug)]
+struct Counted(Arc<KeySet>, AtomicUsize);
+
+impl KeySource for Counted {
+    fn current(&self) -> Option<Arc<KeySet>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Some(Arc::clone(&self.0))
+    }
+
+    fn renew(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test]
+async fn a_good_token_is_not_checked_again_at_once_but_ends_when_it_expires() {
+    let signers = signers();
+    let set = Arc::new(KeySet::parse(json!({"keys": [signers.ec_jwk("ec-1")]}).to_string().as_bytes()).unwrap());
+    let counted = Arc::new(Counted(set, AtomicUsize::new(0)));
+    let demands = Demands { issuer: Some("i".into()), audiences: vec!["a".into()], leeway: Duration::ZERO, ..Demands::default() };
+    let keys = Keys::Set(Arc::clone(&counted) as Arc<dyn KeySource>);
+    let issuer = Issuer { name: "ec".into(), keys, algorithms: vec![Algorithm::ES256], demands, only_access_tokens: false };
+    let authentication = Authentication { issuers: vec![Arc::new(issuer)], keys: None, is_required: true };
+    let gate = Gate::new(Config::default(), Arc::new(Remembered::default())).authenticating(authentication);
+    let token = |signature: &dyn Fn(&[u8]) -> Vec<u8>| {
+        let claims = json!({"iss": "i", "aud": "a", "sub": "ann", "exp": now() + 2});
+        let signed = format!("{}.{}", B64.encode(r#"{"alg":"ES256","kid":"ec-1"}"#), B64.encode(claims.to_string()));
+        let signature = B64.encode(signature(signed.as_bytes()));
+        format!("{signed}.{signature}")
+    };
+    let good = token(&|signed| signers.sign(By::Ec, signed));
+    let show = |token: &str| gate.authenticate(Credential::Bearer(token.into()));
+    for _ in 0..5 {
+        show(&good).await.unwrap();
+    }
+    assert_eq!(counted.1.load(Ordering::Relaxed), 1, "it is looked up once");
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    show(&format!("{signed}.{}", B64.encode([1; 64]))).await.unwrap_err();
+    let mut caller = show(&good).await;
+    while caller.is_ok() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        caller = show(&good).await;
+    }
+    assert!(
+        now() >= serde_json::from_slice::<Value>(&B64.decode(good.split('.').nth(1).unwrap()).unwrap()).unwrap()["exp"].as_u64().unwrap()
+    );
+}
+
 #[test]
 fn secrets_that_can_be_guessed_are_not_taken() {
     let secret = |secret: &str, algorithm| Keys::secret(secret.as_bytes(), &[algorithm]).map(drop);
