@@ -97,12 +97,8 @@ struct Unverified<'a> {
     claims: Map<String, Value>,
 }
 
-/// Finds out whom a token names, and who says so.
-pub(super) async fn identify<'a>(
-    issuers: &'a [Arc<Issuer>],
-    token: &str,
-    now: SystemTime,
-) -> Result<(Caller, &'a Issuer), Unauthenticated> {
+/// Finds out whom a token names.
+pub(super) async fn identify(issuers: &[Arc<Issuer>], token: &str, now: SystemTime) -> Result<Caller, Unauthenticated> {
     let unverified = read(token)?;
     let claimed = unverified.claims.get("iss").and_then(Value::as_str);
     let mut reason = "no issuer of the config made this token";
@@ -112,7 +108,7 @@ pub(super) async fn identify<'a>(
             continue;
         }
         match issuer.check(&unverified).await {
-            Ok(()) => return Ok((issuer.demands.caller(&issuer.name, unverified.claims, now)?, &**issuer)),
+            Ok(()) => return Ok(issuer.demands.caller(&issuer.name, unverified.claims, now)?),
             Err(why) => reason = why,
         }
     }

@@ -1,5 +1,5 @@
-//! Tokens whose signature was found good a moment ago: checking one that is made with a key pair costs more than all the rest
-//! of a call.
+//! Tokens that were found good a moment ago: reading and checking one costs more than looking it up, and where it is made with a
+//! key pair more than all the rest of a call.
 //!
 //! What is kept is the caller under the digest of the whole token, for less time than it takes to withdraw a key; whether the
 //! token has expired is asked each time.
