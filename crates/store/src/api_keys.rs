@@ -2,9 +2,9 @@
 
 use crate::{
     StoreError,
-    audit::millis,
-    database::Database,
+    database::{Database, Shared},
     secret::{Master, from_hex, hex},
+    times::{millis, of_millis},
 };
 use arc_swap::ArcSwap;
 use ring::hmac;
@@ -13,11 +13,11 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicI64, Ordering},
     },
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 use toolcrib_contract::{CallerId, KeyDirectory};
 
@@ -34,7 +34,7 @@ const AUTHORITY: &str = "key";
 
 /// The API keys of a store.
 pub struct ApiKeys {
-    database: Mutex<Database>,
+    database: Shared,
     hashes: hmac::Key,
     known: ArcSwap<HashMap<String, Known>>,
 }
@@ -99,7 +99,7 @@ impl fmt::Debug for ApiKeys {
 impl ApiKeys {
     pub(crate) fn open(database: Database, master: &Arc<Master>) -> Result<Arc<Self>, StoreError> {
         let path = database.path.clone();
-        let keys = Arc::new(Self { database: Mutex::new(database), hashes: master.api_keys.clone(), known: ArcSwap::default() });
+        let keys = Arc::new(Self { database: Shared::new(database), hashes: master.api_keys.clone(), known: ArcSwap::default() });
         keys.refresh()?;
         let watched = Arc::downgrade(&keys);
         let spawned = thread::Builder::new().name("api keys".into()).spawn(move || watch(&watched));
@@ -119,7 +119,7 @@ impl ApiKeys {
         let mac = hmac::sign(&self.hashes, &covered(&id, &new.subject, &roles, new.expires.map(millis), &secret));
         let values = params![id, mac.as_ref(), new.subject, roles, millis(SystemTime::now()), new.expires.map(millis)];
         let insert = "INSERT INTO api_key (id, mac, subject, roles, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        self.with(|database| database.connection.execute(insert, values).map(drop))?;
+        self.database.with(|database| database.connection.execute(insert, values).map(drop))?;
         self.refresh()?;
         Ok(Issued { key: format!("{BEGINNING}{id}_{secret}"), id })
     }
@@ -131,7 +131,7 @@ impl ApiKeys {
     pub fn revoke(&self, id: &str) -> Result<bool, StoreError> {
         // Without its MAC nobody makes it good again.
         let update = "UPDATE api_key SET revoked_ms = ?2, mac = zeroblob(0) WHERE id = ?1 AND revoked_ms IS NULL";
-        let changed = self.with(|database| database.connection.execute(update, params![id, millis(SystemTime::now())]))?;
+        let changed = self.database.with(|database| database.connection.execute(update, params![id, millis(SystemTime::now())]))?;
         self.refresh()?;
         Ok(changed > 0)
     }
@@ -142,35 +142,31 @@ impl ApiKeys {
     /// [`StoreError`].
     pub fn list(&self) -> Result<Vec<KeyInfo>, StoreError> {
         let query = "SELECT id, subject, roles, created_ms, expires_ms, revoked_ms, used_ms FROM api_key ORDER BY created_ms, id";
-        let time = |ms: i64| UNIX_EPOCH + Duration::from_millis(ms.max(0).unsigned_abs());
-        self.with(|database| {
+        self.database.with(|database| {
             let mut statement = database.connection.prepare(query)?;
             let keys = statement.query_map([], |row| {
                 Ok(KeyInfo {
                     id: row.get(0)?,
                     subject: row.get(1)?,
                     roles: serde_json::from_str(&row.get::<_, String>(2)?).unwrap_or_default(),
-                    created: time(row.get(3)?),
-                    expires: row.get::<_, Option<i64>>(4)?.map(time),
-                    revoked: row.get::<_, Option<i64>>(5)?.map(time),
-                    used: row.get::<_, Option<i64>>(6)?.map(time),
+                    created: of_millis(row.get(3)?),
+                    expires: row.get::<_, Option<i64>>(4)?.map(of_millis),
+                    revoked: row.get::<_, Option<i64>>(5)?.map(of_millis),
+                    used: row.get::<_, Option<i64>>(6)?.map(of_millis),
                 })
             })?;
             keys.collect()
         })
     }
 
-    /// Writes down which keys were used; done by itself every few seconds.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn note_used(&self) -> Result<(), StoreError> {
+    /// Writes down which keys were used.
+    fn note_used(&self) -> Result<(), StoreError> {
         let known = self.known.load_full();
         for (id, key) in known.iter() {
             let used_ms = key.used_ms.swap(0, Ordering::Relaxed);
             if used_ms > 0 {
                 let update = "UPDATE api_key SET used_ms = ?2 WHERE id = ?1";
-                self.with(|database| database.connection.execute(update, params![id, used_ms]))?;
+                self.database.with(|database| database.connection.execute(update, params![id, used_ms]))?;
             }
         }
         Ok(())
@@ -179,7 +175,7 @@ impl ApiKeys {
     /// Reads which keys there are.
     fn refresh(&self) -> Result<(), StoreError> {
         let query = "SELECT id, mac, subject, roles, expires_ms FROM api_key WHERE revoked_ms IS NULL";
-        self.with(|database| {
+        self.database.with(|database| {
             let known = self.known.load_full();
             let mut statement = database.connection.prepare_cached(query)?;
             let keys = statement.query_map([], |row| {
@@ -195,13 +191,8 @@ impl ApiKeys {
         })
     }
 
-    fn with<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&database).map_err(|error| database.failed(error))
-    }
-
     fn data_version(&self) -> Result<i64, StoreError> {
-        self.with(|database| database.connection.pragma_query_value(None, "data_version", |row| row.get(0)))
+        self.database.with(|database| database.connection.pragma_query_value(None, "data_version", |row| row.get(0)))
     }
 }
 

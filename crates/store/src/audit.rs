@@ -13,12 +13,12 @@ use crate::{
     StoreError,
     database::{self, Database},
     secret::Master,
+    times::millis,
 };
 use arc_swap::ArcSwapOption;
 use chain::{Hash, Kind, Row};
 use redact::Arguments;
 use ring::hmac;
-use rusqlite::OptionalExtension;
 use std::{
     fmt,
     sync::{
@@ -27,7 +27,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::oneshot;
 use toolcrib_contract::{AuditLog, Kept, Kind as Called, Outcome, Record, Unrecorded};
@@ -70,15 +70,21 @@ impl Default for Policy {
 /// An audit log that lasts.
 pub struct Audit {
     sender: SyncSender<Message>,
-    /// Why nothing can be written, while that is so.
-    broken: Arc<ArcSwapOption<Unrecorded>>,
+    state: Arc<State>,
     policy: Policy,
     master: Arc<Master>,
-    /// The bytes of the records that wait.
-    waiting_bytes: Arc<AtomicUsize>,
-    /// Records that could not be kept, and of which the log does not tell yet.
-    lost: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What those who hand records over and the thread that writes them know of one another.
+#[derive(Default)]
+struct State {
+    /// Why nothing can be written, while that is so.
+    broken: ArcSwapOption<Unrecorded>,
+    /// The bytes of the records that wait.
+    waiting_bytes: AtomicUsize,
+    /// Records that could not be kept, and of which the log does not tell yet.
+    lost: AtomicU64,
 }
 
 /// A record that waits for the disk, and who waits for it.
@@ -102,30 +108,14 @@ impl fmt::Debug for Audit {
 impl Audit {
     pub(crate) fn start(database: Database, master: &Arc<Master>, policy: Policy) -> Result<Arc<Self>, StoreError> {
         let (sender, receiver) = sync_channel(MAX_WAITING);
-        let broken = Arc::new(ArcSwapOption::empty());
-        let (waiting_bytes, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
-        let writer = Writer {
-            path: database.path.clone(),
-            database,
-            master: Arc::clone(master),
-            policy: policy.clone(),
-            broken: Arc::clone(&broken),
-            waiting_bytes: Arc::clone(&waiting_bytes),
-            lost: Arc::clone(&lost),
-            since_checkpoint: 0,
-            checkpointed: Instant::now(),
-            pruned: None,
-        };
-        let spawned = thread::Builder::new().name("audit".into()).spawn({
-            let path = writer.path.clone();
-            move || {
-                tracing::debug!(path = %path.display(), "the audit log is open");
-                writer.run(&receiver);
-            }
+        let state = Arc::<State>::default();
+        let writer = Writer::new(database, Arc::clone(master), policy.clone(), Arc::clone(&state));
+        let spawned = thread::Builder::new().name("audit".into()).spawn(move || {
+            tracing::debug!(path = %writer.database.path.display(), "the audit log is open");
+            writer.run(&receiver);
         });
         let thread = spawned.map_err(|source| StoreError::File { path: "audit".into(), source })?;
-        let master = Arc::clone(master);
-        Ok(Arc::new(Self { sender, broken, policy, master, waiting_bytes, lost, thread: Mutex::new(Some(thread)) }))
+        Ok(Arc::new(Self { sender, state, policy, master: Arc::clone(master), thread: Mutex::new(Some(thread)) }))
     }
 
     /// Writes what waits, signs a checkpoint, and ends. Records that come later are lost.
@@ -142,12 +132,12 @@ impl Audit {
         let row = row_of(record, self.policy.arguments, &self.master.digests);
         let bytes = row.size_bytes();
         let too_many = || Unrecorded("too many records wait for the disk".into());
-        if self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) > MAX_WAITING_BYTES {
-            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if self.state.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) > MAX_WAITING_BYTES {
+            self.state.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(too_many());
         }
         self.sender.try_send(Message::Record(Waiting { row, bytes, reply })).map_err(|error| {
-            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.state.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             match error {
                 TrySendError::Full(_) => too_many(),
                 TrySendError::Disconnected(_) => Unrecorded("the log is closed".into()),
@@ -158,7 +148,7 @@ impl Audit {
 
 impl AuditLog for Audit {
     fn admits(&self) -> Result<(), Unrecorded> {
-        match self.broken.load_full() {
+        match self.state.broken.load_full() {
             Some(reason) if self.policy.is_required => Err(Unrecorded::clone(&reason)),
             _ => Ok(()),
         }
@@ -167,7 +157,7 @@ impl AuditLog for Audit {
     fn keep(&self, record: Record) -> Kept {
         let refuse = |reason: Unrecorded| -> Kept {
             tracing::error!(%reason, "a record is lost");
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.state.lost.fetch_add(1, Ordering::Relaxed);
             if self.policy.is_required { Some(Box::pin(async move { Err(reason) })) } else { None }
         };
         if !self.policy.is_awaited {
@@ -193,19 +183,20 @@ impl Drop for Audit {
 
 /// The thread that writes.
 struct Writer {
-    path: std::path::PathBuf,
     database: Database,
     master: Arc<Master>,
     policy: Policy,
-    broken: Arc<ArcSwapOption<Unrecorded>>,
-    waiting_bytes: Arc<AtomicUsize>,
-    lost: Arc<AtomicU64>,
+    state: Arc<State>,
     since_checkpoint: u64,
     checkpointed: Instant,
     pruned: Option<Instant>,
 }
 
 impl Writer {
+    fn new(database: Database, master: Arc<Master>, policy: Policy, state: Arc<State>) -> Self {
+        Self { database, master, policy, state, since_checkpoint: 0, checkpointed: Instant::now(), pruned: None }
+    }
+
     fn run(mut self, receiver: &Receiver<Message>) {
         loop {
             let mut batch: Vec<Waiting> = Vec::new();
@@ -222,7 +213,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => is_closing = true,
             }
-            if self.broken.load().is_some() || self.lost.load(Ordering::Relaxed) > 0 {
+            if self.state.broken.load().is_some() || self.state.lost.load(Ordering::Relaxed) > 0 {
                 self.tell_of_lost();
             }
             if !batch.is_empty() {
@@ -238,15 +229,15 @@ impl Writer {
     /// Writes a batch and answers everybody who waits for it.
     fn keep(&mut self, batch: Vec<Waiting>) {
         let count = batch.len() as u64;
-        self.waiting_bytes.fetch_sub(batch.iter().map(|waiting| waiting.bytes).sum(), Ordering::Relaxed);
+        self.state.waiting_bytes.fetch_sub(batch.iter().map(|waiting| waiting.bytes).sum(), Ordering::Relaxed);
         let (rows, replies): (Vec<Row>, Vec<_>) = batch.into_iter().map(|Waiting { row, reply, .. }| (row, reply)).unzip();
         let written = self.append(rows).map_err(|error| Unrecorded(error.to_string().into()));
         match &written {
             Ok(()) => self.since_checkpoint += count,
             Err(reason) => {
-                self.lost.fetch_add(count, Ordering::Relaxed);
-                if self.broken.swap(Some(Arc::new(reason.clone()))).is_none() {
-                    tracing::error!(%reason, path = %self.path.display(), refusing = self.policy.is_required, "records are lost");
+                self.state.lost.fetch_add(count, Ordering::Relaxed);
+                if self.state.broken.swap(Some(Arc::new(reason.clone()))).is_none() {
+                    tracing::error!(%reason, path = %self.database.path.display(), refusing = self.policy.is_required, "records are lost");
                 }
             }
         }
@@ -261,7 +252,7 @@ impl Writer {
         let transaction = self.database.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let (mut seq, mut hash) = chain::head(&transaction)?;
         {
-            let mut insert = transaction.prepare_cached(&chain::insert())?;
+            let mut insert = transaction.prepare_cached(&chain::INSERT)?;
             for mut row in rows {
                 seq = seq.checked_add(1).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, seq))?;
                 hash = row.bind(seq, &hash, &self.master.chain);
@@ -275,14 +266,14 @@ impl Writer {
 
     /// Writes how many records could not be: that also shows whether the log can be written again.
     fn tell_of_lost(&mut self) {
-        let lost = self.lost.load(Ordering::Relaxed);
-        let reason = self.broken.load_full().map(|reason| reason.to_string());
+        let lost = self.state.lost.load(Ordering::Relaxed);
+        let reason = self.state.broken.load_full().map(|reason| reason.to_string());
         let told = serde_json::json!({"lost": lost, "reason": reason});
         match self.append(vec![chain::note(SystemTime::now(), "gap", "records lost", &told)]) {
             Ok(()) => {
                 tracing::warn!(lost, "records could not be kept; the audit log can be written again");
-                self.lost.fetch_sub(lost, Ordering::Relaxed);
-                self.broken.store(None);
+                self.state.lost.fetch_sub(lost, Ordering::Relaxed);
+                self.state.broken.store(None);
             }
             Err(error) => tracing::debug!(%error, "the audit log still cannot be written"),
         }
@@ -315,14 +306,13 @@ impl Writer {
     /// from then on.
     fn prune(&mut self, now: SystemTime) -> rusqlite::Result<()> {
         let transaction = self.database.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let last = |query: &str, value: i64| {
-            transaction.query_row(query, [value], |row| row.get::<_, Option<i64>>(0)).optional().map(Option::flatten)
-        };
+        let number = |query: &str, value: i64| transaction.query_row(query, [value], |row| row.get::<_, Option<i64>>(0));
+        let Some(first) = number("SELECT min(seq) FROM audit WHERE seq > ?1", 0)? else { return Ok(()) };
         let too_old = match self.policy.max_age {
             // Up to the first that is young: records of long calls come after younger ones.
             Some(age) => {
                 let query = "SELECT coalesce((SELECT min(seq) FROM audit WHERE at_ms >= ?1), (SELECT max(seq) + 1 FROM audit)) - 1";
-                last(query, millis(now) - age.as_millis() as i64)?
+                number(query, now.checked_sub(age).map_or(0, millis))?
             }
             None => None,
         };
@@ -330,13 +320,13 @@ impl Writer {
         let bytes = (size("page_count")? - size("freelist_count")?) * size("page_size")?;
         let too_much = match self.policy.max_bytes {
             Some(limit) if bytes > i64::try_from(limit).unwrap_or(i64::MAX) => {
-                last("SELECT min(seq) + (max(seq) - min(seq)) / ?1 FROM audit", 10)?
+                number("SELECT min(seq) + (max(seq) - min(seq)) / ?1 FROM audit", 10)?
             }
             _ => None,
         };
         let head = chain::head(&transaction)?.0;
         // The last record stays: the next one is bound to it.
-        let Some(cut) = too_old.max(too_much).map(|cut| cut.min(head - 1)).filter(|cut| *cut > 0) else { return Ok(()) };
+        let Some(cut) = too_old.max(too_much).map(|cut| cut.min(head - 1)).filter(|cut| *cut >= first) else { return Ok(()) };
         // What is taken out is signed for: only what is as it was written.
         if let Some(broken) = verify::broken_until(&transaction, &self.master, cut)? {
             tracing::error!(%broken, "the audit log was changed, so nothing is taken out of it: `toolcrib audit verify`");
@@ -361,7 +351,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // However the thread ends, nothing is let pass any more that nobody would write down.
-        self.broken.store(Some(Arc::new(Unrecorded("the log is closed".into()))));
+        self.state.broken.store(Some(Arc::new(Unrecorded("the log is closed".into()))));
     }
 }
 
@@ -372,7 +362,7 @@ fn row_of(record: &Record, policy: Arguments, digests: &hmac::Key) -> Row {
         Outcome::Refused(code) => ("refused", Some(code), None),
         Outcome::Abandoned => ("abandoned", None, None),
     };
-    let roles = serde_json::to_string(&record.caller.roles.iter().collect::<Vec<_>>()).unwrap_or_default();
+    let roles = serde_json::to_string(&record.caller.roles[..]).unwrap_or_default();
     let (digest, arguments) = redact::kept(&record.arguments, policy, digests);
     Row::new(&chain::Fields {
         id: &record.id,
@@ -397,7 +387,34 @@ fn row_of(record: &Record, policy: Arguments, digests: &hmac::Key) -> Row {
     })
 }
 
-/// Milliseconds since 1970.
-pub(crate) fn millis(at: SystemTime) -> i64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn retention_by_age_takes_out_what_is_old_once_and_nothing_for_an_age_beyond_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let master = Arc::new(Master::of(folder.path()).unwrap());
+        let database = Database::open(&folder.path().join(database::FILE)).unwrap();
+        let mut writer = Writer::new(database, master, Policy::default(), Arc::default());
+        let now = SystemTime::now();
+        let note = |at| chain::note(at, "tool", "of a test", &serde_json::json!({}));
+        writer.append(vec![note(now - 2 * HOUR), note(now - 2 * HOUR), note(now)]).unwrap();
+        let rows = |writer: &Writer| {
+            let mut statement = writer.database.connection.prepare("SELECT seq FROM audit ORDER BY seq").unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<Vec<i64>, _>>().unwrap()
+        };
+
+        writer.policy.max_age = Some(Duration::MAX);
+        writer.prune(now).unwrap();
+        assert_eq!(rows(&writer), [1, 2, 3]);
+
+        writer.policy.max_age = Some(HOUR);
+        writer.prune(now).unwrap();
+        assert_eq!(rows(&writer), [3, 4], "the last row tells that two were taken out");
+        writer.prune(now).unwrap();
+        assert_eq!(rows(&writer), [3, 4], "nothing is old any more");
+    }
 }

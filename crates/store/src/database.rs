@@ -6,6 +6,7 @@ use std::{
     fs, io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -75,6 +76,20 @@ const MIGRATIONS: [&str; 2] = [
 pub(crate) struct Database {
     pub(crate) connection: Connection,
     pub(crate) path: PathBuf,
+}
+
+/// A connection that several share.
+pub(crate) struct Shared(Mutex<Database>);
+
+impl Shared {
+    pub(crate) fn new(database: Database) -> Self {
+        Self(Mutex::new(database))
+    }
+
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let database = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&database).map_err(|error| database.failed(error))
+    }
 }
 
 impl Database {

@@ -4,23 +4,19 @@
 
 use crate::{
     StoreError,
-    audit::millis,
-    database::Database,
+    database::{Database, Shared},
     secret::{Master, SecretKey},
+    times::{millis, of_millis},
 };
 use ring::aead::{Aad, NONCE_LEN, Nonce};
 use rusqlite::{OptionalExtension, params};
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 use toolcrib_contract::{CallerId, Secrets};
 use zeroize::Zeroizing;
 
 /// The secrets of callers.
 pub struct CallerSecrets {
-    database: Mutex<Database>,
+    database: Shared,
     key: Arc<Master>,
 }
 
@@ -43,7 +39,7 @@ impl fmt::Debug for CallerSecrets {
 
 impl CallerSecrets {
     pub(crate) fn open(database: Database, master: &Arc<Master>) -> Arc<Self> {
-        Arc::new(Self { database: Mutex::new(database), key: Arc::clone(master) })
+        Arc::new(Self { database: Shared::new(database), key: Arc::clone(master) })
     }
 
     /// Stores a secret of a caller, in place of one of that name.
@@ -54,7 +50,7 @@ impl CallerSecrets {
         let sealed = seal(&self.key.secrets, &bound_to(name, owner.principal()), secret.as_bytes());
         let values = params![name, &**owner.principal(), sealed, millis(SystemTime::now())];
         let insert = "INSERT OR REPLACE INTO secret (name, principal, sealed, updated_ms) VALUES (?1, ?2, ?3, ?4)";
-        self.with(|database| database.connection.execute(insert, values).map(drop))
+        self.database.with(|database| database.connection.execute(insert, values).map(drop))
     }
 
     /// Forgets a secret. Returns whether there was one.
@@ -63,7 +59,7 @@ impl CallerSecrets {
     /// [`StoreError`].
     pub fn remove(&self, name: &str, owner: &CallerId) -> Result<bool, StoreError> {
         let delete = "DELETE FROM secret WHERE name = ?1 AND principal = ?2";
-        self.with(|database| database.connection.execute(delete, params![name, &**owner.principal()])).map(|gone| gone > 0)
+        self.database.with(|database| database.connection.execute(delete, params![name, &**owner.principal()])).map(|gone| gone > 0)
     }
 
     /// All secrets, by owner and name.
@@ -71,26 +67,21 @@ impl CallerSecrets {
     /// # Errors
     /// [`StoreError`].
     pub fn list(&self) -> Result<Vec<SecretInfo>, StoreError> {
-        self.with(|database| {
+        self.database.with(|database| {
             let mut statement = database.connection.prepare("SELECT name, principal, updated_ms FROM secret ORDER BY principal, name")?;
             let secrets = statement.query_map([], |row| {
-                let updated = UNIX_EPOCH + Duration::from_millis(row.get::<_, i64>(2)?.max(0).unsigned_abs());
+                let updated = of_millis(row.get(2)?);
                 Ok(SecretInfo { name: row.get(0)?, principal: row.get(1)?, updated })
             })?;
             secrets.collect()
         })
-    }
-
-    fn with<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&database).map_err(|error| database.failed(error))
     }
 }
 
 impl Secrets for CallerSecrets {
     fn secret(&self, name: &str, caller: &CallerId) -> Option<Zeroizing<String>> {
         let query = "SELECT sealed FROM secret WHERE name = ?1 AND principal = ?2";
-        let found = self.with(|database| {
+        let found = self.database.with(|database| {
             database.connection.query_row(query, params![name, &**caller.principal()], |row| row.get::<_, Vec<u8>>(0)).optional()
         });
         let sealed = match found {

@@ -1,6 +1,6 @@
 //! Times as they are written and read: UTC, RFC 3339.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::{Date, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::format_description};
 
 /// A time in UTC to the millisecond.
@@ -30,4 +30,14 @@ pub fn utc(at: SystemTime) -> String {
 pub fn moment(text: &str) -> Option<SystemTime> {
     let date = || Date::parse(text, format_description!("[year]-[month]-[day]")).ok().map(|date| date.midnight().assume_utc());
     OffsetDateTime::parse(text, &Rfc3339).ok().or_else(date).map(SystemTime::from)
+}
+
+/// Milliseconds since 1970, as times stand in the database.
+pub(crate) fn millis(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The time that so many milliseconds since 1970 are.
+pub(crate) fn of_millis(millis: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(millis.max(0).unsigned_abs())
 }

@@ -5,11 +5,10 @@
 //! checkpoint is a signature (Ed25519) over a row's number and hash, so that rows cannot be cut off behind it; another kind
 //! of it stands where retention has cut off the oldest, and nowhere else may a chain begin.
 
-use super::millis;
-use crate::secret::Master;
+use crate::{secret::Master, times::millis};
 use ring::hmac;
 use rusqlite::{Connection, OptionalExtension, types::Value};
-use std::time::SystemTime;
+use std::{sync::LazyLock, time::SystemTime};
 
 pub(super) type Hash = [u8; 32];
 
@@ -171,10 +170,14 @@ pub(super) fn head(connection: &Connection) -> rusqlite::Result<(i64, Hash)> {
     Ok(last("SELECT seq, hash FROM checkpoint ORDER BY seq DESC LIMIT 1")?.unwrap_or((0, ORIGIN)))
 }
 
-pub(super) fn insert() -> String {
+/// Puts a row in: its values in the order of [`Row::values`].
+pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
     let places: Vec<String> = (1..=COLUMNS.len() + 1).map(|number| format!("?{number}")).collect();
     format!("INSERT INTO audit ({}, hash) VALUES ({})", COLUMNS.join(", "), places.join(", "))
-}
+});
+
+/// Reads rows, in the same order.
+pub(super) static SELECT: LazyLock<String> = LazyLock::new(|| format!("SELECT {}, hash FROM audit", COLUMNS.join(", ")));
 
 /// What a checkpoint says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,11 @@
 //! Records, read back.
 
-use super::millis;
-use crate::{StoreError, database::Database, times::utc};
+use super::chain::SELECT;
+use crate::{
+    StoreError,
+    database::Database,
+    times::{millis, of_millis, utc},
+};
 use rusqlite::{OptionalExtension, Row, types::Value};
 use std::{
     net::IpAddr,
@@ -116,14 +120,11 @@ impl Entry {
     }
 }
 
-const SELECT: &str = "SELECT seq, id, at_ms, trace, authority, subject, roles, address, door, client, kind, name, outcome, code, reason, \
-    duration_us, argument_bytes, output_bytes, digest, arguments, hash FROM audit";
-
 pub(crate) fn read(database: &Database, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
     let (conditions, values) = conditions(filter);
     let clause = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     let limit = filter.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
-    let query = format!("{SELECT}{clause} ORDER BY seq DESC{limit}");
+    let query = format!("{}{clause} ORDER BY seq DESC{limit}", *SELECT);
     let read = || -> rusqlite::Result<Vec<Entry>> {
         let mut statement = database.connection.prepare(&query)?;
         let mut entries = statement.query_map(rusqlite::params_from_iter(values), entry)?.collect::<Result<Vec<_>, _>>()?;
@@ -134,7 +135,7 @@ pub(crate) fn read(database: &Database, filter: &Filter) -> Result<Vec<Entry>, S
 }
 
 pub(crate) fn one(database: &Database, seq: i64) -> Result<Option<Entry>, StoreError> {
-    let found = database.connection.query_row(&format!("{SELECT} WHERE seq = ?1"), [seq], entry).optional();
+    let found = database.connection.query_row(&format!("{} WHERE seq = ?1", *SELECT), [seq], entry).optional();
     found.map_err(|error| database.failed(error))
 }
 
@@ -173,7 +174,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry {
         seq: row.get(0)?,
         id: row.get(1)?,
-        at: UNIX_EPOCH + Duration::from_millis(row.get::<_, i64>(2)?.max(0).unsigned_abs()),
+        at: of_millis(row.get(2)?),
         trace: row.get(3)?,
         authority: row.get(4)?,
         subject: row.get(5)?,

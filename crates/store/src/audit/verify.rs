@@ -1,6 +1,6 @@
 //! Is the log what was written?
 
-use super::chain::{COLUMNS, Hash, Kind, ORIGIN, hash, signed};
+use super::chain::{COLUMNS, Hash, Kind, ORIGIN, SELECT, hash, signed};
 use crate::{
     StoreError,
     database::Database,
@@ -83,10 +83,11 @@ pub(super) fn broken_until(connection: &Connection, master: &Master, seq: i64) -
 
 /// Walks the chain, all of it or up to a record.
 fn walk(connection: &Connection, master: &Master, until: Option<i64>, verdict: &mut Verdict) -> rusqlite::Result<Option<Broken>> {
+    let upto = until.unwrap_or(i64::MAX);
     let mut checkpoints: BTreeMap<i64, (Kind, Hash)> = BTreeMap::new();
     let key = UnparsedPublicKey::new(&ED25519, master.signer.public_key().as_ref().to_vec());
-    let mut statement = connection.prepare("SELECT seq, at_ms, hash, signature, kind FROM checkpoint ORDER BY seq")?;
-    let mut rows = statement.query([])?;
+    let mut statement = connection.prepare("SELECT seq, at_ms, hash, signature, kind FROM checkpoint WHERE seq <= ?1 ORDER BY seq")?;
+    let mut rows = statement.query([upto])?;
     while let Some(row) = rows.next()? {
         let (seq, at_ms, hash): (i64, i64, Hash) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let signature: Vec<u8> = row.get(3)?;
@@ -96,8 +97,8 @@ fn walk(connection: &Connection, master: &Master, until: Option<i64>, verdict: &
         };
         checkpoints.insert(seq, (kind, hash));
     }
-    let mut statement = connection.prepare(&format!("SELECT {}, hash FROM audit WHERE seq <= ?1 ORDER BY seq", COLUMNS.join(", ")))?;
-    let mut rows = statement.query([until.unwrap_or(i64::MAX)])?;
+    let mut statement = connection.prepare(&format!("{} WHERE seq <= ?1 ORDER BY seq", *SELECT))?;
+    let mut rows = statement.query([upto])?;
     let mut before: Option<(i64, Hash)> = None;
     while let Some(row) = rows.next()? {
         let columns = (0..COLUMNS.len()).map(|index| row.get::<_, Value>(index)).collect::<Result<Vec<_>, _>>()?;
