@@ -72,6 +72,17 @@ pub struct CallerId {
 }
 
 impl CallerId {
+    /// The authority of holders of API keys.
+    pub const KEY: &str = "key";
+    /// The authority of callers that the operator names.
+    pub const LOCAL: &str = "local";
+    /// The authority of whoever shows nothing.
+    pub const ANONYMOUS: &str = "anonymous";
+    /// The authority of what Toolcrib does by itself.
+    pub const OURSELVES: &str = "toolcrib";
+    /// Authorities that no issuer of tokens may be named like: its callers could be taken for others.
+    pub const RESERVED: [&str; 4] = [Self::KEY, Self::LOCAL, Self::ANONYMOUS, Self::OURSELVES];
+
     /// A caller for whom an authority vouched.
     ///
     /// ```
@@ -106,8 +117,14 @@ impl CallerId {
     #[must_use]
     pub fn anonymous() -> Self {
         // Made once: on an open server every call is from nobody.
-        static NOBODY: LazyLock<CallerId> = LazyLock::new(|| CallerId::new("anonymous", "anonymous", [""; 0]));
+        static NOBODY: LazyLock<CallerId> = LazyLock::new(|| CallerId::new(CallerId::ANONYMOUS, "anonymous", [""; 0]));
         NOBODY.clone()
+    }
+
+    /// Whether the caller has shown nothing.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        &*self.authority == Self::ANONYMOUS
     }
 
     /// One name for authority and subject, unique among all callers: what belongs to a caller is kept under it.

@@ -18,7 +18,8 @@ pub enum CallError {
         /// By which name.
         name: Box<str>,
     },
-    /// There is such a thing, but not for this caller. Only the record tells the difference from [`CallError::NotFound`].
+    /// There is such a thing, but not for this caller. Clients are told of it as of
+    /// [`CallError::NotFound`], unless there are scopes to ask for; the record tells the difference.
     #[error("unknown {kind}: {name}")]
     Forbidden {
         /// What was looked for.

@@ -20,7 +20,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The types give the schemas; the doc comments of their fields become the descriptions that the model reads.
 ///
 /// ```
-/// use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
+/// use schemars::JsonSchema;
 /// use serde::{Deserialize, Serialize};
 /// use toolcrib_contract::{Annotations, CallContext, CallError, Spec, Tool};
 ///
@@ -85,7 +85,7 @@ pub trait Callable: Send + Sync {
     fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>>;
 
     /// The arguments as they are to be acted on, where that is not as they came: what an operator has set is put in here,
-    /// before anybody judges them.
+    /// after the schema has judged them and before the rules do.
     ///
     /// # Errors
     /// [`CallError::InvalidArguments`].

@@ -149,11 +149,12 @@ impl Authenticator {
             let holder = keys.holder(&bearer).ok_or("an API key that is unknown, expired or revoked")?;
             return Ok(Caller { proof: Proof::Key(bearer), ..Caller::without_claims(holder) });
         }
-        if let Some(caller) = self.verified.caller(&bearer).filter(|caller| asked.still_holds(caller)) {
+        let digest = verified::digest_of(&bearer);
+        if let Some(caller) = self.verified.caller(&digest).filter(|caller| asked.still_holds(caller)) {
             return Ok(caller);
         }
         let caller = token::identify(&asked.issuers, &bearer, SystemTime::now()).await?;
-        self.verified.keep(&bearer, &caller);
+        self.verified.keep(digest, bearer.len(), &caller);
         Ok(caller)
     }
 }
@@ -168,7 +169,7 @@ impl Caller {
     /// Whether the caller has proved nothing.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
-        self.id == CallerId::anonymous()
+        self.id.is_anonymous()
     }
 
     /// What the caller's token says about it; nothing for a caller without one.
@@ -208,9 +209,8 @@ impl Authentication {
     /// Whether the callers of every issuer are told from those of others: names of issuers are unique, hold no colon, and are
     /// none that other callers have.
     pub(crate) fn has_distinct_authorities(&self) -> bool {
-        const TAKEN: [&str; 4] = ["key", "local", "anonymous", "toolcrib"];
         let names: HashSet<&str> = self.issuers.iter().map(|issuer| &*issuer.name).collect();
-        names.len() == self.issuers.len() && names.iter().all(|name| !name.contains(':') && !TAKEN.contains(name))
+        names.len() == self.issuers.len() && names.iter().all(|name| !name.contains(':') && !CallerId::RESERVED.contains(name))
     }
 
     /// Whether what a caller has proved still holds.

@@ -1,6 +1,7 @@
 //! `Arrived` → [`Permitted`]: is there such a thing, and may this caller call it?
 //!
-//! The two are answered alike, so that nobody learns names by asking. Without rules everything is permitted that the
+//! The two are answered alike, so that nobody learns names by asking, unless the operator offers scopes that would be enough: then
+//! a client is told to ask for them. Without rules everything is permitted that the
 //! profile holds. What a rule says of arguments is judged once these have been checked, on what the tool will get.
 
 mod condition;
@@ -90,16 +91,18 @@ impl Visible {
         }
     }
 
-    /// Whether everything is visible that there is, to everybody.
+    /// Whether no rule makes a difference between callers.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.access.is_none()
     }
 
-    /// Whether a call of this name would be let pass, as far as its arguments do not matter.
-    #[must_use]
-    pub fn may_call(&self, kind: Kind, name: &str) -> bool {
-        self.find(kind, name).is_ok()
+    /// Says why a call of this name would not be let pass, as far as its arguments do not matter.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn check(&self, kind: Kind, name: &str) -> Result<(), CallError> {
+        self.find(kind, name).map(drop)
     }
 
     fn includes(&self, kind: Kind, name: &str) -> bool {

@@ -29,8 +29,6 @@ const SECRET_BYTES: usize = 32;
 const REFRESH: Duration = Duration::from_secs(1);
 /// In how many rounds it is written down which keys were used.
 const NOTE_USED_EVERY: u64 = 10;
-/// The name of the authority that vouches for holders of keys.
-const AUTHORITY: &str = "key";
 
 /// The API keys of a store.
 pub struct ApiKeys {
@@ -181,7 +179,7 @@ impl ApiKeys {
             let keys = statement.query_map([], |row| {
                 let (id, written): (String, String) = (row.get(0)?, row.get(3)?);
                 let roles: Vec<String> = serde_json::from_str(&written).unwrap_or_default();
-                let holder = CallerId::new(AUTHORITY, &row.get::<_, String>(2)?, roles);
+                let holder = CallerId::new(CallerId::KEY, &row.get::<_, String>(2)?, roles);
                 let used_ms = AtomicI64::new(known.get(&id).map_or(0, |key| key.used_ms.load(Ordering::Relaxed)));
                 Ok((id, Known { mac: row.get(1)?, holder, roles: written, expires_ms: row.get(4)?, used_ms }))
             })?;

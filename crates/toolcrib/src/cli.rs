@@ -14,10 +14,7 @@ mod serve;
 mod times;
 mod token;
 
-use crate::{
-    exit, observe,
-    settings::{self, checked::security::LOCAL},
-};
+use crate::{exit, observe, settings};
 use clap::{Args, Parser, Subcommand};
 use std::{fmt, path::PathBuf, process::ExitCode};
 use toolcrib_contract::CallerId;
@@ -86,7 +83,7 @@ struct Target {
 impl Target {
     /// Who is to be assumed, if anybody.
     fn assumed(&self) -> Option<CallerId> {
-        (!self.roles.is_empty()).then(|| CallerId::new(LOCAL, "cli", self.roles.iter().cloned()))
+        (!self.roles.is_empty()).then(|| CallerId::new(CallerId::LOCAL, "cli", self.roles.iter().cloned()))
     }
 
     /// Says which of the assumed roles no rule names: most likely they are misspelt.

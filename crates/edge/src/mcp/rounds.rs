@@ -60,8 +60,7 @@ impl Mcp {
         match round {
             Some(Round::Parked(ticket)) => {
                 // A call that was begun is gone on with only by whoever may still make it.
-                if !self.visible_to(&exchange.caller).may_call(call.kind, &call.name) {
-                    let error = CallError::NotFound { kind: call.kind, name: call.name };
+                if let Err(error) = self.visible_to(&exchange.caller).check(call.kind, &call.name) {
                     return self.answers.error(&error, call.kind, Era::Modern);
                 }
                 let live = self.parked.claim(ticket).ok_or_else(|| ErrorObject::invalid_params(BadState.to_string()))?;

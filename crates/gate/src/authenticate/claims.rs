@@ -51,7 +51,7 @@ impl Demands {
     pub(super) fn caller(&self, authority: &str, claims: Map<String, Value>, now: SystemTime) -> Result<Caller, &'static str> {
         self.check_issuer(&claims)?;
         self.check_audience(&claims)?;
-        self.check_times(&claims, now)?;
+        let until = self.check_times(&claims, now)?;
         if claims.contains_key("cnf") {
             return Err("the token is bound to a key of its holder (cnf), which is not supported");
         }
@@ -70,10 +70,7 @@ impl Demands {
         if roles.len() > MAX_ROLES {
             return Err("the token has too many roles");
         }
-        let expires = date(&claims, "exp")?.ok_or("exp is missing")?;
-        let until = UNIX_EPOCH.checked_add(expires.saturating_add(self.leeway));
-        let proof = until.map_or(Proof::Lasting, Proof::Until);
-        Ok(Caller { id: CallerId::new(authority, subject, roles), claims: Arc::new(claims), proof })
+        Ok(Caller { id: CallerId::new(authority, subject, roles), claims: Arc::new(claims), proof: Proof::Until(until) })
     }
 
     fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), &'static str> {
@@ -97,7 +94,8 @@ impl Demands {
         if is_fine { Ok(()) } else { Err("aud does not name this server") }
     }
 
-    fn check_times(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<(), &'static str> {
+    /// Until when the token is good, if it is now.
+    fn check_times(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<SystemTime, &'static str> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let expires = date(claims, "exp")?.ok_or("exp is missing")?;
         let (not_before, issued) = (date(claims, "nbf")?, date(claims, "iat")?);
@@ -113,7 +111,7 @@ impl Demands {
         if expires > issued.unwrap_or(now).saturating_add(self.max_lifetime).saturating_add(self.leeway) {
             return Err("the token is valid for longer than is allowed");
         }
-        Ok(())
+        UNIX_EPOCH.checked_add(expires.saturating_add(self.leeway)).ok_or("exp is beyond time")
     }
 
     fn named_roles(&self, claims: &Map<String, Value>) -> Result<Vec<String>, &'static str> {

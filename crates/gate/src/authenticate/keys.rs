@@ -126,6 +126,12 @@ pub enum WeakSecret {
         /// How long it has to be.
         needed: usize,
     },
+    /// The algorithm signs with a key pair.
+    #[error("{} takes no secret, but a key pair", .algorithm.name())]
+    WithoutUse {
+        /// Which.
+        algorithm: Algorithm,
+    },
     /// It repeats itself or stands in tutorials.
     #[error("the secret can be guessed: use random bytes (try `openssl rand -base64 32`)")]
     Guessable,
@@ -133,7 +139,7 @@ pub enum WeakSecret {
 
 /// A secret that is long enough for its algorithm and is not one that everybody knows.
 pub(super) fn strong_secret(secret: &[u8], algorithm: Algorithm) -> Result<hmac::Key, WeakSecret> {
-    let hmac = algorithm.hmac().expect("secrets go with algorithms that need one");
+    let hmac = algorithm.hmac().ok_or(WeakSecret::WithoutUse { algorithm })?;
     let needed = hmac.digest_algorithm().output_len();
     if secret.len() < needed {
         return Err(WeakSecret::Short { algorithm, found: secret.len(), needed });

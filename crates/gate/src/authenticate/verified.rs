@@ -15,7 +15,7 @@ const KEPT: Duration = Duration::from_secs(60);
 const MAX_BYTES: u64 = 8 << 20;
 
 /// The digest of a token.
-type Digest = [u8; 32];
+pub(super) type Digest = [u8; 32];
 
 /// Callers whose tokens were found good.
 #[derive(Clone)]
@@ -41,16 +41,16 @@ impl Default for Verified {
 }
 
 impl Verified {
-    pub(super) fn caller(&self, token: &str) -> Option<Caller> {
-        self.0.get(&digest_of(token)).map(|held| held.caller)
+    pub(super) fn caller(&self, token: &Digest) -> Option<Caller> {
+        self.0.get(token).map(|held| held.caller)
     }
 
-    pub(super) fn keep(&self, token: &str, caller: &Caller) {
-        let held = Held { caller: caller.clone(), token_bytes: u32::try_from(token.len()).unwrap_or(u32::MAX) };
-        self.0.insert(digest_of(token), held);
+    pub(super) fn keep(&self, token: Digest, token_bytes: usize, caller: &Caller) {
+        let held = Held { caller: caller.clone(), token_bytes: u32::try_from(token_bytes).unwrap_or(u32::MAX) };
+        self.0.insert(token, held);
     }
 }
 
-fn digest_of(token: &str) -> Digest {
+pub(super) fn digest_of(token: &str) -> Digest {
     digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }

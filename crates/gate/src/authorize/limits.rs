@@ -9,7 +9,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use toolcrib_contract::{CallError, CallerId, Kind};
@@ -61,7 +61,7 @@ pub(crate) struct Limits {
 }
 
 /// What is counted together: a limit, its window, and whose calls.
-type Key = (usize, Window, String);
+type Key = (usize, Window, Arc<str>);
 
 #[derive(Debug)]
 struct Counters {
@@ -88,7 +88,7 @@ pub(crate) struct Asker<'a> {
 impl Asker<'_> {
     fn key(self) -> String {
         match self.address {
-            Some(address) if *self.caller == CallerId::anonymous() => format!("{}@{}", self.caller.principal(), network(address)),
+            Some(address) if self.caller.is_anonymous() => format!("{}@{}", self.caller.principal(), network(address)),
             _ => self.caller.principal().to_string(),
         }
     }
@@ -122,8 +122,8 @@ impl Limits {
 
     fn count(&self, asker: Asker<'_>, kind: Kind, name: &str, now: SystemTime) -> Result<(), CallError> {
         let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let due = self.due(asker, kind, name);
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reached) = due.iter().find_map(|(key, limit)| counters.reached(key, *limit, since_1970)) {
             return Err(reached);
         }
@@ -136,8 +136,9 @@ impl Limits {
     /// Counts what was done before, by whoever has the records of it.
     pub(crate) fn recount(&self, asker: Asker<'_>, kind: Kind, name: &str, at: SystemTime, calls: u64) {
         let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let due = self.due(asker, kind, name);
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, _) in self.due(asker, kind, name) {
+        for (key, _) in due {
             let number = since_1970.as_secs() / key.1.seconds();
             let counter = counters.counter(&key, since_1970);
             if counter.number == number {
@@ -149,8 +150,8 @@ impl Limits {
     /// How much is used of the limits that a call would fall under, in words, and the refusal if one is reached.
     pub(crate) fn used(&self, asker: Asker<'_>, kind: Kind, name: &str, now: SystemTime) -> (Vec<String>, Option<CallError>) {
         let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let due = self.due(asker, kind, name);
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let reached = due.iter().find_map(|(key, limit)| counters.reached(key, *limit, since_1970));
         let said = due
             .iter()
@@ -164,10 +165,11 @@ impl Limits {
             limit.names.include(kind, name) && limit.roles.iter().any(|role| &**role == EVERYONE || asker.caller.has_role(role))
         };
         let limits = self.limits.iter().enumerate().filter(|(_, limit)| applies(limit));
+        let who: Arc<str> = asker.key().into();
         let windows = limits.flat_map(|(index, limit)| {
             [(Window::Minute, limit.per_minute), (Window::Day, limit.per_day)].map(|(window, calls)| (index, window, calls))
         });
-        windows.filter_map(|(index, window, calls)| Some(((index, window, asker.key()), calls?))).collect()
+        windows.filter_map(|(index, window, calls)| Some(((index, window, Arc::clone(&who)), calls?))).collect()
     }
 }
 
@@ -181,7 +183,7 @@ impl Counters {
     /// Under what somebody is counted: where there is no room for one more, those who come last share one count.
     fn place<'a>(&self, key: &'a Key) -> Cow<'a, Key> {
         let has_room = self.of.len() < self.max || self.of.contains_key(key);
-        if has_room { Cow::Borrowed(key) } else { Cow::Owned((key.0, key.1, String::new())) }
+        if has_room { Cow::Borrowed(key) } else { Cow::Owned((key.0, key.1, Arc::from(""))) }
     }
 
     /// The calls of the window that is now, or of a later one if the clock was set back.

@@ -9,6 +9,7 @@ use crate::{secret::Master, times::millis};
 use ring::hmac;
 use rusqlite::{Connection, OptionalExtension, types::Value};
 use std::{sync::LazyLock, time::SystemTime};
+use toolcrib_contract::CallerId;
 
 pub(super) type Hash = [u8; 32];
 
@@ -117,8 +118,8 @@ pub(super) fn note(now: SystemTime, kind: &str, name: &str, told: &serde_json::V
         id: "",
         at_ms: millis(now),
         trace: None,
-        authority: "toolcrib",
-        subject: "toolcrib",
+        authority: CallerId::OURSELVES,
+        subject: CallerId::OURSELVES,
         roles: "[]",
         address: None,
         door: "audit",

@@ -105,7 +105,7 @@ impl Secret {
 
     fn owner(&self, which: &Which) -> Result<CallerId, Failure> {
         let issuers = settings(self.config.as_ref())?.security.auth.map(|auth| auth.issuers).unwrap_or_default();
-        let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).chain(["key", "local"]).collect();
+        let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).chain([CallerId::KEY, CallerId::LOCAL]).collect();
         let authority = match (which.authority.as_deref(), issuers.as_slice()) {
             (Some(authority), _) if names.contains(&authority) => authority,
             (None, [only]) => &only.name,

@@ -21,10 +21,6 @@ use toolcrib_egress::Url;
 use toolcrib_gate::{Access, Algorithm, Condition, Demands, EVERYONE, KeySet, Keys, Limit, Names, PublicKey, Rule};
 use toolcrib_store::{Arguments, Policy};
 
-/// The authority of callers that the config names.
-pub(crate) const LOCAL: &str = "local";
-/// Authorities that no issuer may be named like.
-const RESERVED: &[&str] = &["key", LOCAL, "anonymous", "toolcrib"];
 /// How far clocks may be apart at most: ten minutes.
 const MAX_LEEWAY_SECS: f64 = 600.0;
 
@@ -207,17 +203,17 @@ fn auth(written: &raw::security::Auth, access: Option<&Access>, base: &Path, fau
         if !CallerId::is_subject(&subject.value) {
             faults.add(subject.fault("a subject is a text of at most 256 bytes, not blank, without control characters"));
         }
-        Some(CallerId::new(LOCAL, &subject.value, roles(&local.roles, faults)))
+        Some(CallerId::new(CallerId::LOCAL, &subject.value, roles(&local.roles, faults)))
     });
     Auth { issuers, takes_api_keys, is_required, resource, local }
 }
 
 fn issuer(written: &Jwt, scopes: &Option<Vec<String>>, base: &Path, faults: &mut Faults) -> Option<Issuer> {
     let name = written.name.as_ref().map_or("jwt", |name| &name.value);
-    if name.is_empty() || !name.chars().all(is_plain) || RESERVED.contains(&name) {
+    if name.is_empty() || !name.chars().all(is_plain) || CallerId::RESERVED.contains(&name) {
         faults.add(written.name.as_ref().unwrap_or(&written.place.with(String::new())).fault(format!(
             "the name of an issuer stands before its callers' names: use letters, digits, \"-\" and \"_\", and not {}",
-            RESERVED.join(", ")
+            CallerId::RESERVED.join(", ")
         )));
     }
     for text in [&written.issuer, &written.roles, &written.subject].into_iter().flatten().chain(&written.audience) {
@@ -471,7 +467,7 @@ fn test(written: &raw::security::Test, faults: &mut Faults) -> Option<AccessTest
     let roles = roles(&written.roles, faults);
     let caller = match &written.subject {
         None if roles.is_empty() => CallerId::anonymous(),
-        subject => CallerId::new(LOCAL, subject.as_ref().map_or("somebody", |subject| &subject.value), roles),
+        subject => CallerId::new(CallerId::LOCAL, subject.as_ref().map_or("somebody", |subject| &subject.value), roles),
     };
     let claims = written.claims.clone().unwrap_or_else(Json::empty_object);
     let (place, name) = (written.place.describe().into(), name.value.clone());
