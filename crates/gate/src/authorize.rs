@@ -58,6 +58,11 @@ impl Visible {
         self.catalogue.tools().map(ToolEntry::spec).filter(|spec| self.includes(Kind::Tool, &spec.name))
     }
 
+    /// Every tool that there is, whoever may have it: for what is worked out once for all callers.
+    pub fn every_tool(&self) -> impl Iterator<Item = &Spec> {
+        self.catalogue.tools().map(ToolEntry::spec)
+    }
+
     /// The tool of this name.
     #[must_use]
     pub fn tool(&self, name: &str) -> Option<&Spec> {

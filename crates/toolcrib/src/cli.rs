@@ -80,6 +80,17 @@ struct Target {
     roles: Vec<String>,
 }
 
+/// Of which config the store is, and in which form what is in it is told.
+#[derive(Debug, Args)]
+struct InStore {
+    /// The config file. Without it, ./mcp-config.yaml if there is one.
+    #[arg(long, short, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
 impl Target {
     /// Who is to be assumed, if anybody.
     fn assumed(&self) -> Option<CallerId> {
@@ -197,16 +208,14 @@ fn store(config: Option<&PathBuf>) -> Result<(Store, PathBuf), Failure> {
 fn existing_store(config: Option<&PathBuf>) -> Result<Store, Failure> {
     let folder = folder(config)?;
     if !Store::exists(&folder) {
-        return Err(Failure::failed(format_args!("nothing is recorded in {} yet", folder.display())));
+        return Err(Failure::failed(format_args!("there is nothing in {} yet", folder.display())));
     }
     Store::open(&folder).map_err(Failure::failed)
 }
 
 fn folder(config: Option<&PathBuf>) -> Result<PathBuf, Failure> {
-    let default = PathBuf::from(settings::DEFAULT_FILE);
-    let file = config.or_else(|| Some(&default).filter(|file| file.exists()));
-    let folder = match file {
-        Some(file) => settings::data_folder(file, &environment).map_err(Failure::usage)?,
+    let folder = match config_file(config) {
+        Some(file) => settings::data_folder(&file, &environment).map_err(Failure::usage)?,
         None => settings::without_file(&environment).security.audit.folder,
     };
     folder.ok_or_else(|| Failure::usage("neither HOME nor XDG_DATA_HOME is set: set \"dataFolder\" in the config"))
@@ -224,11 +233,24 @@ fn note(text: impl fmt::Display) {
 
 /// The settings of a config file; those of an empty one where there is none.
 fn settings(config: Option<&PathBuf>) -> Result<settings::Settings, Failure> {
-    let default = PathBuf::from(settings::DEFAULT_FILE);
-    let file = match config {
-        Some(file) => file,
-        None if default.exists() => &default,
-        None => return Ok(settings::without_file(&environment)),
-    };
-    settings::read(file, &environment).map_err(Failure::usage)
+    match config_file(config) {
+        Some(file) => settings::read(&file, &environment).map_err(Failure::usage),
+        None => Ok(settings::without_file(&environment)),
+    }
+}
+
+/// The config file that is meant: the one that is named, or the one that lies here.
+fn config_file(named: Option<&PathBuf>) -> Option<PathBuf> {
+    named.cloned().or_else(|| Some(PathBuf::from(settings::DEFAULT_FILE)).filter(|file| file.exists()))
+}
+
+/// Refuses a name or role that no token or key is taken with.
+fn check_caller(subject: &str, roles: &[String]) -> Done {
+    if !CallerId::is_subject(subject) {
+        return Err(Failure::usage("--sub is blank, too long, or holds control characters"));
+    }
+    match roles.iter().find(|role| !CallerId::is_role(role)) {
+        Some(role) => Err(Failure::usage(format_args!("{role:?} is no role: a role is one word, and \"*\" stands for everyone"))),
+        None => Ok(()),
+    }
 }

@@ -5,7 +5,6 @@
 
 use arc_swap::ArcSwapOption;
 use std::{
-    fs,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -75,7 +74,6 @@ impl Jwks {
     pub(crate) fn url(url: Url, egress: &Egress) -> Result<Arc<Self>, Setup> {
         let bound = |config: &mut Config| {
             (config.timeout, config.max_body_bytes, config.max_wire_bytes) = (TIMEOUT, MAX_BYTES, MAX_BYTES);
-            config.max_redirects = 0;
         };
         let egress = egress.also_reaching(&[&url], bound)?;
         Ok(Arc::new(Self {
@@ -123,7 +121,13 @@ impl Jwks {
 
     async fn read(&self) -> Result<KeySet, String> {
         let text = match &self.place {
-            Place::File(path) => fs::read(path).map_err(|error| error.to_string())?,
+            Place::File(path) => {
+                let bytes = tokio::fs::read(path).await.map_err(|error| error.to_string())?;
+                if bytes.len() > MAX_BYTES {
+                    return Err(format!("the file is larger than {MAX_BYTES} bytes"));
+                }
+                bytes
+            }
             Place::Url(url, egress) => {
                 let fetched = egress.send(Request::get(url.as_str())).await.map_err(|error| error.to_string())?;
                 if !fetched.status.is_success() {
@@ -163,7 +167,9 @@ impl KeySource for Jwks {
             if !is_open && at.is_some_and(|at| at.elapsed() < self.pause()) {
                 return;
             }
-            self.wanted.notify_one();
+            if !is_open {
+                self.wanted.notify_one();
+            }
             // The task that keeps the set fresh asks, so that nobody who leaves breaks that off.
             let answered = asking.wait_for(|asking| asking.answers > answers);
             let _ = tokio::time::timeout(TIMEOUT, answered).await;

@@ -141,6 +141,8 @@ mod tests {
         assert!(take(&[], "/mcp?access_token=abc").is_err());
         assert!(take(&["Bearer a"], "/mcp?x=1&access_token=abc").is_err());
         assert_eq!(take(&["Bearer a"], "/mcp?x=access_token"), Ok(Some("a".into())));
+        let elsewhere = HeaderMap::from_iter([(header::HeaderName::from_static("x-api-key"), HeaderValue::from_static("tck_abc"))]);
+        assert!(credential(&elsewhere, &"/mcp".parse().unwrap()).is_err(), "whoever shows a key in the wrong place is not nobody");
     }
 
     #[test]

@@ -64,16 +64,14 @@ impl Lists {
 
     /// The arguments of a tool that are mirrored into headers, if it has such.
     pub(super) fn header_params(&self, visible: &Visible, tool: &str) -> Option<Arc<[HeaderParam]>> {
-        if !visible.is_whole() {
-            let spec = visible.tool(tool).filter(|spec| has_annotations(spec))?;
-            return header_params(&spec.input_schema.to_value().ok()?).ok();
-        }
         let written = self.of(visible.generation());
         let all = written.header_params.get_or_init(|| {
-            let annotated = visible.tools().filter(|spec| has_annotations(spec));
+            let annotated = visible.every_tool().filter(|spec| has_annotations(spec));
             annotated.filter_map(|spec| Some((spec.name.clone(), header_params(&spec.input_schema.to_value().ok()?).ok()?))).collect()
         });
-        all.get(tool).cloned()
+        // Few tools have such, so that hardly a call is decided twice.
+        let found = all.get(tool)?;
+        visible.tool(tool).map(|_| Arc::clone(found))
     }
 }
 

@@ -1,23 +1,16 @@
 //! `toolcrib key`.
 
-use super::{Done, Failure, note, print, printable, store, times, token::check_caller};
+use super::{Done, Failure, InStore, check_caller, existing_store, note, print, printable, store, times};
 use clap::{Args, Subcommand};
 use serde_json::json;
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 use toolcrib_store::{KeyInfo, NewKey, utc};
 
 /// Make, list and revoke API keys.
 #[derive(Debug, Args)]
 pub(super) struct Key {
-    /// The config file. Without it, ./mcp-config.yaml if there is one.
-    #[arg(long, short, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    at: InStore,
     #[command(subcommand)]
     what: What,
 }
@@ -47,8 +40,7 @@ enum What {
 
 impl Key {
     pub(super) fn run(self) -> Done {
-        let (store, folder) = store(self.config.as_ref())?;
-        let keys = store.api_keys().map_err(Failure::failed)?;
+        let config = self.at.config.as_ref();
         match self.what {
             What::Create { sub, roles, ttl } => {
                 check_caller(&sub, &roles)?;
@@ -58,10 +50,12 @@ impl Key {
                 let until =
                     |ttl| SystemTime::now().checked_add(ttl).ok_or_else(|| Failure::usage("--ttl is longer than time can be reckoned"));
                 let expires = ttl.map(until).transpose()?;
+                let (store, folder) = store(config)?;
+                let keys = store.api_keys().map_err(Failure::failed)?;
                 let issued = keys.issue(&NewKey { subject: sub.clone(), roles: roles.clone(), expires }).map_err(Failure::failed)?;
                 let roles = if roles.is_empty() { "no roles".into() } else { format!("the roles {}", roles.join(", ")) };
                 note(format_args!("key {} for {sub} with {roles}, kept in {}; it is shown this once:", issued.id, folder.display()));
-                if self.json {
+                if self.at.json {
                     print(json!({"id": issued.id, "key": issued.key}))
                 } else {
                     print(&issued.key)
@@ -69,21 +63,23 @@ impl Key {
                 Ok(())
             }
             What::List => {
-                let keys = keys.list().map_err(Failure::failed)?;
-                if self.json {
+                let keys = existing_store(config)?.api_keys().and_then(|keys| keys.list()).map_err(Failure::failed)?;
+                if self.at.json {
                     print(json!({"keys": keys.iter().map(as_json).collect::<Vec<_>>()}))
                 } else {
                     keys.iter().for_each(show)
                 }
                 Ok(())
             }
-            What::Revoke { id } => match keys.revoke(id_of(&id)).map_err(Failure::failed)? {
-                true => {
-                    note(format_args!("{} is out of use; running servers know it within a second", id_of(&id)));
-                    Ok(())
+            What::Revoke { id } => {
+                match existing_store(config)?.api_keys().and_then(|keys| keys.revoke(id_of(&id))).map_err(Failure::failed)? {
+                    true => {
+                        note(format_args!("{} is out of use; running servers know it within a second", id_of(&id)));
+                        Ok(())
+                    }
+                    false => Err(Failure::failed(format_args!("there is no key {:?} in use; `toolcrib key list` shows them", id_of(&id)))),
                 }
-                false => Err(Failure::failed(format_args!("there is no key {:?} in use; `toolcrib key list` shows them", id_of(&id)))),
-            },
+            }
         }
     }
 }

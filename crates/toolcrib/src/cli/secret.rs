@@ -1,12 +1,9 @@
 //! `toolcrib secret`.
 
-use super::{Done, Failure, print, settings, store};
+use super::{Done, Failure, InStore, check_caller, existing_store, print, settings, store};
 use clap::{Args, Subcommand};
 use serde_json::json;
-use std::{
-    io::{IsTerminal, Read},
-    path::PathBuf,
-};
+use std::io::{IsTerminal, Read};
 use toolcrib_contract::CallerId;
 use toolcrib_store::{CallerSecrets, utc};
 use toolcrib_upstream::is_secret_name;
@@ -18,12 +15,8 @@ const MAX_BYTES: u64 = 16 * 1024;
 /// Store, list and remove what callers show to other servers: the values of ${secret:NAME} in the config.
 #[derive(Debug, Args)]
 pub(super) struct Secret {
-    /// The config file. Without it, ./mcp-config.yaml if there is one.
-    #[arg(long, short, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    at: InStore,
     #[command(subcommand)]
     what: What,
 }
@@ -53,24 +46,23 @@ struct Which {
 
 impl Secret {
     pub(super) fn run(self) -> Done {
-        let secrets = store(self.config.as_ref())?.0.secrets().map_err(Failure::failed)?;
+        let config = self.at.config.as_ref();
+        let kept = || existing_store(config)?.secrets().map_err(Failure::failed);
         match &self.what {
-            What::Set(which) => self.set(&secrets, which),
-            What::List => self.list(&secrets),
+            What::Set(which) => self.set(which),
+            What::List => self.list(&*kept()?),
             What::Remove(which) => {
-                let is_gone = secrets.remove(&which.name, &self.owner(which)?).map_err(Failure::failed)?;
+                let is_gone = kept()?.remove(&which.name, &self.owner(which)?).map_err(Failure::failed)?;
                 if is_gone { Ok(()) } else { Err(Failure::failed(format_args!("there is no secret {:?} of {}", which.name, which.sub))) }
             }
         }
     }
 
-    fn set(&self, secrets: &CallerSecrets, which: &Which) -> Done {
+    fn set(&self, which: &Which) -> Done {
         if !is_secret_name(&which.name) {
             return Err(Failure::usage("a secret's name has at most 64 letters, digits, \".\", \"-\" and \"_\""));
         }
-        if !CallerId::is_subject(&which.sub) {
-            return Err(Failure::usage("--sub is blank, too long, or holds control characters"));
-        }
+        check_caller(&which.sub, &[])?;
         let owner = self.owner(which)?;
         let mut input = std::io::stdin();
         if input.is_terminal() {
@@ -86,12 +78,13 @@ impl Secret {
         if secret.is_empty() || text.len() as u64 > MAX_BYTES {
             return Err(Failure::usage(format_args!("a secret has 1 to {MAX_BYTES} bytes")));
         }
+        let secrets = store(self.at.config.as_ref())?.0.secrets().map_err(Failure::failed)?;
         secrets.set(&which.name, &owner, secret).map_err(Failure::failed)
     }
 
     fn list(&self, secrets: &CallerSecrets) -> Done {
         let secrets = secrets.list().map_err(Failure::failed)?;
-        if self.json {
+        if self.at.json {
             let secrets: Vec<_> = secrets
                 .iter()
                 .map(|secret| json!({"name": secret.name, "owner": secret.principal, "updated": utc(secret.updated)}))
@@ -104,7 +97,7 @@ impl Secret {
     }
 
     fn owner(&self, which: &Which) -> Result<CallerId, Failure> {
-        let issuers = settings(self.config.as_ref())?.security.auth.map(|auth| auth.issuers).unwrap_or_default();
+        let issuers = settings(self.at.config.as_ref())?.security.auth.map(|auth| auth.issuers).unwrap_or_default();
         let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).chain([CallerId::KEY, CallerId::LOCAL]).collect();
         let authority = match (which.authority.as_deref(), issuers.as_slice()) {
             (Some(authority), _) if names.contains(&authority) => authority,

@@ -1,6 +1,6 @@
 //! `toolcrib token`.
 
-use super::{Done, Failure, print, settings, times};
+use super::{Done, Failure, check_caller, print, settings, times};
 use crate::settings::checked::security::{Issuer, KeysAt};
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use std::{
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use toolcrib_contract::{CallerId, Json};
+use toolcrib_contract::Json;
 
 /// Mint a token with the secret of the config, for tests and first steps.
 #[derive(Debug, Args)]
@@ -75,17 +75,6 @@ impl Token {
             claims.insert(name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| json!(value)));
         }
         Ok(Value::Object(claims))
-    }
-}
-
-/// Refuses a name or role that no token or key is taken with.
-pub(super) fn check_caller(subject: &str, roles: &[String]) -> Result<(), Failure> {
-    if !CallerId::is_subject(subject) {
-        return Err(Failure::usage("--sub is blank, too long, or holds control characters"));
-    }
-    match roles.iter().find(|role| !CallerId::is_role(role)) {
-        Some(role) => Err(Failure::usage(format_args!("{role:?} is no role: a role is one word, and \"*\" stands for everyone"))),
-        None => Ok(()),
     }
 }
 

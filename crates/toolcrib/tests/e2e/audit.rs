@@ -134,6 +134,36 @@ fn no_record_of_an_answered_call_is_lost_when_the_process_is_killed() {
 }
 
 #[test]
+fn a_log_that_was_cut_short_is_not_the_one_that_is_expected() {
+    let server = Server::with(&json!({}));
+    Http::new(&server.url).modern("tools/call", json!({"name": "calculator", "arguments": {"expression": "1"}}));
+    let (code, said) = audit(server.folder(), &["verify"]);
+    let last = said.lines().find_map(|line| line.strip_prefix("the last: ")).unwrap_or_else(|| panic!("{code}: {said}"));
+    assert_eq!(audit(server.folder(), &["verify", "--expect", last]).0, 0);
+    let (number, hash) = last.split_once(':').unwrap();
+    for (expected, fault) in [
+        (format!("{number}:{}", "0".repeat(hash.len())), "is another than the one that is expected"),
+        (format!("9{number}:{hash}"), "is not there"),
+    ] {
+        let (code, said) = audit(server.folder(), &["verify", "--expect", &expected]);
+        assert!(code == 1 && said.contains(fault), "{expected}: {code}: {said}");
+    }
+    assert_eq!(audit(server.folder(), &["verify", "--expect", hash]).0, 2);
+}
+
+#[test]
+fn what_only_looks_makes_no_store() {
+    let folder = crate::support::Folder::new();
+    folder.config(&json!({"dataFolder": "none-yet"}));
+    for command in [&["key", "list"][..], &["key", "revoke", "x"], &["secret", "list"], &["audit"]] {
+        let output = toolcrib().args(command).current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("there is nothing in"), "{command:?}: {said}");
+    }
+    assert!(!folder.path().join("none-yet").exists());
+}
+
+#[test]
 fn a_full_disk_refuses_calls_and_recovers() {
     let folder = crate::support::Folder::new();
     folder.config(&json!({}));

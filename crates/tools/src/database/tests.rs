@@ -268,9 +268,10 @@ async fn nothing_leaks(databases: &Databases, statements: &[&str]) {
     for sql in statements {
         let told = match query(databases, sql).await {
             Ok(table) => table.rows.iter().flatten().map(|cell| cell.to_string()).collect::<Vec<_>>().join(" "),
-            Err(error) => error.to_string(),
+            Err(error @ (SqlError::Refused(_) | SqlError::Statement { .. })) => error.to_string(),
+            Err(error) => panic!("{sql}: {error}"),
         };
-        assert!(!told.contains("@x.org"), "{sql}: {told}");
+        assert!(!told.to_lowercase().contains("@x.org"), "{sql}: {told}");
     }
 }
 
