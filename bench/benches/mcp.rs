@@ -26,7 +26,7 @@ use std::{
 use tokio::{net::TcpListener, sync::watch};
 use toolcrib_contract::{AuditLog, BoxFuture, Globs, Json, Spec, callable};
 use toolcrib_edge::{
-    http::{Bounds, Door, Hosts, Profiles, serve},
+    http::{Bounds, Door, Site, Profiles, serve},
     mcp::Identity,
 };
 use toolcrib_gate::{
@@ -70,7 +70,7 @@ fn door_of(gate: Gate, shutdown: &watch::Receiver<bool>) -> Arc<Door> {
     let gate = Arc::new(gate);
     gate.publish(source);
     let identity = Identity { name: "bench".into(), title: None, version: "1".into(), instructions: None };
-    Arc::new(Door::new(gate, &identity, &Limits::default(), Hosts::default(), &Profiles::new(), None, shutdown))
+    Arc::new(Door::new(gate, &identity, &Limits::default(), Site::default(), &Profiles::new(), shutdown))
 }
 
 /// Parses the envelope as far as it must, and formats an answer: the floor.

@@ -121,6 +121,12 @@ impl CallerId {
         NOBODY.clone()
     }
 
+    /// Toolcrib itself, as the owner of what callers share.
+    #[must_use]
+    pub fn ourselves() -> Self {
+        Self::new(Self::OURSELVES, "shared", [""; 0])
+    }
+
     /// Whether the caller has shown nothing.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {

@@ -11,7 +11,8 @@
 //! | [`output`] | what comes of a call |
 //! | [`error`] | [`CallError`]: one variant for each way to end without an output |
 //! | [`glob`] | [`Globs`]: names by pattern |
-//! | [`keys`] | [`KeyDirectory`], [`Secrets`]: whom API keys belong to, and what callers have |
+//! | [`keys`] | [`KeyDirectory`], [`Secrets`], [`Vault`]: whom API keys belong to, what callers have, what we sign in with |
+//! | [`login`] | [`Callback`]: what browsers bring back from an authorization server |
 //! | [`audit`] | the [`Record`] of a call, and who keeps it |
 
 pub mod audit;
@@ -20,6 +21,7 @@ pub mod context;
 pub mod error;
 pub mod glob;
 pub mod keys;
+pub mod login;
 pub mod output;
 pub mod spec;
 pub mod tool;
@@ -29,7 +31,8 @@ pub use call::{Call, CallerId, Kind};
 pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, LogLevel, Progress, Question, Session};
 pub use error::{CallError, causes};
 pub use glob::Globs;
-pub use keys::{KeyDirectory, Secrets};
+pub use keys::{KeyDirectory, Secrets, Vault};
+pub use login::{Callback, LoggedIn};
 pub use output::{Content, Output, ToolOutput};
 pub use spec::{Annotations, Category, PromptArgument, PromptSpec, Reach, ResourceSpec, Spec, TemplateSpec};
 pub use tool::{BoxFuture, Callable, Input, Tool, Watch, callable, typed};

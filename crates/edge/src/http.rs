@@ -1,10 +1,12 @@
 //! The HTTP door: accept loop, guards and routes, in the order in which a request meets them.
 
 mod bearer;
+mod callback;
 mod guard;
 mod listener;
 
 pub use bearer::ProtectedResource;
+pub use callback::{PATH as CALLBACK_PATH, serve_callback};
 pub use listener::{Bounds, serve};
 
 use crate::{
@@ -28,7 +30,7 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet};
-use toolcrib_contract::{Json, Origin};
+use toolcrib_contract::{Callback, Json, Origin};
 use toolcrib_gate::{Caller, Credential, Gate, Names, Unauthenticated};
 use toolcrib_wire::{
     meta::TRACEPARENT,
@@ -48,6 +50,17 @@ pub struct Hosts {
     pub allowed_hosts: Vec<String>,
     /// Origins besides those of loopback from which a browser may call.
     pub allowed_origins: Vec<String>,
+}
+
+/// How the door is seen from outside.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
+    /// The names by which it is reached.
+    pub hosts: Hosts,
+    /// What authorization servers know it as.
+    pub resource: Option<ProtectedResource>,
+    /// Who takes in what browsers bring back from the authorization servers of others, at [`CALLBACK_PATH`].
+    pub callback: Option<Arc<dyn Callback>>,
 }
 
 /// Parts of the catalogue that have an endpoint of their own, by name.
@@ -108,9 +121,8 @@ impl Door {
         gate: Arc<Gate>,
         identity: &Identity,
         limits: &Limits,
-        access: Hosts,
+        site: Site,
         profiles: &Profiles,
-        resource: Option<ProtectedResource>,
         shutdown: &watch::Receiver<bool>,
     ) -> Self {
         let endpoint = |profile: Option<&Arc<Names>>| {
@@ -118,8 +130,8 @@ impl Door {
             Arc::new(Endpoint { server: HttpServer::new(Arc::clone(&mcp), limits.clone()), mcp })
         };
         let (whole, profiles) = (endpoint(None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(Some(profile)))).collect());
-        let endpoints = Arc::new(Endpoints { gate, rest: Rest::new(limits.clone()), resource, whole, profiles });
-        let guard = Arc::new(Guard::new(access));
+        let endpoints = Arc::new(Endpoints { gate, rest: Rest::new(limits.clone()), resource: site.resource, whole, profiles });
+        let guard = Arc::new(Guard::new(site.hosts));
         let router = Router::new()
             .route("/mcp", any(everything))
             .route("/mcp/{profile}", any(one_profile))
@@ -127,6 +139,7 @@ impl Door {
             .route(bearer::WELL_KNOWN, get(metadata))
             // Clients put the path of the URL that they know behind it, whatever a proxy made of it.
             .route(&format!("{}/{{*path}}", bearer::WELL_KNOWN), get(metadata))
+            .merge(site.callback.map(callback::routes).unwrap_or_default())
             .route("/healthz", get(|| async { "ok\n" }))
             .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp, REST at /api/v1\n") })
             // A browser asks before it calls; what it is told rests on the same list of origins as the guard.

@@ -16,7 +16,7 @@ pub(crate) const FILE: &str = "toolcrib.db";
 const BUSY: Duration = Duration::from_secs(5);
 
 /// What brings the file from each version to the next.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE audit (
         seq INTEGER PRIMARY KEY,
@@ -62,6 +62,15 @@ const MIGRATIONS: [&str; 2] = [
 ",
     "
     CREATE TABLE secret (
+        name TEXT NOT NULL,
+        principal TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        updated_ms INTEGER NOT NULL,
+        PRIMARY KEY (name, principal)
+    ) STRICT;
+",
+    "
+    CREATE TABLE vault (
         name TEXT NOT NULL,
         principal TEXT NOT NULL,
         sealed BLOB NOT NULL,
@@ -152,7 +161,7 @@ impl Database {
 /// What is in the schema that we did not put there.
 pub(crate) fn strangers(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let query = "SELECT group_concat(type || ' ' || name, ', ') FROM sqlite_schema
-        WHERE name NOT IN ('audit', 'audit_at', 'checkpoint', 'api_key', 'secret') AND name NOT LIKE 'sqlite\\_autoindex\\_%' ESCAPE '\\'";
+        WHERE name NOT IN ('audit', 'audit_at', 'checkpoint', 'api_key', 'secret', 'vault') AND name NOT LIKE 'sqlite\\_autoindex\\_%' ESCAPE '\\'";
     connection.query_row(query, [], |row| row.get(0))
 }
 

@@ -1,4 +1,4 @@
-//! What lasts: the audit log, API keys and secrets of callers, in one folder. And what need not: the latest records in memory.
+//! What lasts: the audit log, API keys, secrets of callers and sign-ins, in one folder. And what need not: the latest records in memory.
 //!
 //! The folder holds `toolcrib.db` (SQLite) and `toolcrib.key`, from which every other key is derived. Both are for their
 //! owner's eyes only. Several processes may share the folder.
@@ -7,6 +7,7 @@ mod api_keys;
 mod audit;
 mod database;
 mod recent;
+mod sealed;
 mod secret;
 mod secrets;
 mod times;
@@ -19,10 +20,12 @@ pub use audit::{
     verify::{Broken, Verdict},
 };
 pub use recent::Recent;
-pub use secrets::{CallerSecrets, SecretInfo};
+pub use sealed::SecretInfo;
+pub use secrets::{CallerSecrets, SignIns};
 pub use times::{moment, utc};
 
 use database::Database;
+use sealed::{Sealed, Table};
 use secret::Master;
 use std::{
     io,
@@ -121,7 +124,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn secrets(&self) -> Result<Arc<CallerSecrets>, StoreError> {
-        Ok(CallerSecrets::open(self.database()?, &self.master))
+        Ok(Arc::new(CallerSecrets(Sealed::open(self.database()?, &self.master, Table::Secret))))
+    }
+
+    /// What we sign in with at other servers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sign_ins(&self) -> Result<Arc<SignIns>, StoreError> {
+        Ok(Arc::new(SignIns(Sealed::open(self.database()?, &self.master, Table::Vault))))
     }
 
     /// The records that the filter lets pass, the oldest first.

@@ -1,20 +1,23 @@
 //! Puts a server together from its settings: who may call, ready tools, other servers, one gate.
 
 pub(crate) mod security;
+pub(crate) mod sign_in;
 
-use crate::{Builder, Crib, settings::Settings};
+use crate::{Builder, Crib, landing::Landings, settings::Settings};
 use std::{
     collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{sync::watch, task::JoinSet};
-use toolcrib_contract::{Change, Json};
+use toolcrib_contract::{Callable, Callback, Change, Json, Spec};
 use toolcrib_egress::Setup;
 use toolcrib_gate::{Clash, Credential, Gate, SchemaFault, Source};
 use toolcrib_store::{Audit, StoreError};
 use toolcrib_tools::Ready;
 use toolcrib_upstream::{Definition, Guard, Listener, Offer, Upstream};
+use sign_in::SignIns;
 use toolcrib_wire::client::ClientInfo;
 
 /// How the server is to be used, for the model that reads it.
@@ -40,6 +43,10 @@ pub(crate) enum Fault {
 pub(crate) struct Assembled {
     pub(crate) crib: Crib,
     pub(crate) upstreams: Vec<Upstream>,
+    /// Where browsers come back to.
+    landings: Arc<Landings>,
+    /// At which URL clients see our MCP endpoint, if the config says.
+    public_url: Option<String>,
     lives: JoinSet<()>,
     stop: watch::Sender<bool>,
     /// Where records are kept that last, if they are.
@@ -49,22 +56,35 @@ pub(crate) struct Assembled {
     _fresh: JoinSet<()>,
 }
 
+/// Whether callers can begin to sign in at other servers: only where we stay for long enough to see them come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// For as long as there are clients.
+    Long,
+    /// For one command.
+    Short,
+}
+
 /// Puts everything together and starts the other servers in the background. `shown` is what a local client shows to prove
 /// who it is.
-pub(crate) fn assemble(settings: Settings, shown: Credential) -> Result<Assembled, Fault> {
+pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Result<Assembled, Fault> {
     let mut fresh = JoinSet::new();
     let security = security::assemble(&settings, shown, &mut fresh)?;
+    let stop = watch::Sender::new(false);
+    let sign_ins = SignIns::new(&settings.ready.egress, security.vault.clone(), stop.subscribe())?;
     let builder = Crib::builder("toolcrib", env!("CARGO_PKG_VERSION"))
         .title("Toolcrib")
         .instructions(INSTRUCTIONS)
         .gate_config(settings.gate)
         .door_limits(settings.doors)
         .profiles(settings.profiles);
+    let public_url = settings.security.public_url.clone();
     let recorded_in = settings.security.audit.folder.clone().filter(|_| security.audit.is_some());
     let (audit, secrets, store) = (security.audit.clone(), security.secrets.clone(), security.store.clone());
-    let crib = ready_tools(security.build(builder), settings.ready)?.build();
+    let logins = (stay == Stay::Long).then(|| Arc::clone(&sign_ins.logins));
+    let builder = security.build(builder).callback(logins.map(|logins| logins as Arc<dyn Callback>));
+    let crib = ready_tools(builder, settings.ready)?.build();
     security::recount(crib.gate(), store.as_ref())?;
-    let stop = watch::Sender::new(false);
     let mut lives = JoinSet::new();
     let client = ClientInfo { name: "toolcrib".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };
     let listener: Arc<dyn Listener> = Arc::new(Publisher { gate: Arc::clone(crib.gate()), reported: Mutex::default() });
@@ -72,6 +92,7 @@ pub(crate) fn assemble(settings: Settings, shown: Credential) -> Result<Assemble
     let mut upstreams = Vec::with_capacity(settings.servers.len());
     for mut definition in settings.servers {
         definition.secrets = secrets.clone();
+        definition.sign_in = sign_ins.at(&definition, stay, crib.gate().authenticates())?;
         let Some(guard) = &guard else { break };
         // Who comes first in the config keeps a name that two claim, whoever connects first.
         crib.gate().publish(source_of(&definition));
@@ -79,10 +100,18 @@ pub(crate) fn assemble(settings: Settings, shown: Credential) -> Result<Assemble
         lives.spawn(life);
         upstreams.push(upstream);
     }
-    Ok(Assembled { crib, upstreams, lives, stop, recorded_in, audit, _fresh: fresh })
+    let landings = sign_ins.landings;
+    Ok(Assembled { crib, upstreams, landings, public_url, lives, stop, recorded_in, audit, _fresh: fresh })
 }
 
 impl Assembled {
+    /// Our HTTP door is open here; browsers see it there, unless the config says at which URL.
+    pub(crate) fn door_is_at(&self, address: SocketAddr) {
+        let host = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
+        let url = toolcrib_edge::http::url(SocketAddr::new(host, address.port()));
+        self.landings.door_is_at(self.public_url.as_deref().unwrap_or(&url));
+    }
+
     /// Stops the other servers and waits until they are gone. To be done once no call is running any more.
     pub(crate) async fn stop_servers(mut self) {
         self.stop.send_replace(true);
@@ -143,6 +172,16 @@ impl Listener for Publisher {
 
     fn changed(&self, change: Change) {
         self.gate.announce(change);
+    }
+
+    fn signs_in_by(&self, server: &Definition, tool: Option<(Spec, Arc<dyn Callable>)>) {
+        let mut source = Source::new(&format!("{} (login)", server.name));
+        if let Some((spec, callable)) = tool
+            && let Err(fault) = source.tool(spec, callable)
+        {
+            tracing::warn!(server = %server.name, "nobody can sign in by a tool: {fault}");
+        }
+        self.report(self.gate.publish(source));
     }
 }
 

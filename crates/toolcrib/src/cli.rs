@@ -8,6 +8,7 @@ mod doctor;
 mod explain;
 mod key;
 mod list;
+mod login;
 mod read;
 mod secret;
 mod serve;
@@ -64,6 +65,10 @@ enum Command {
     Key(key::Key),
     /// Store, list and remove what callers show to other servers.
     Secret(secret::Secret),
+    /// Sign in at a server that wants to know on whose behalf it works.
+    Login(login::Login),
+    /// Forget a sign-in.
+    Logout(login::Logout),
 }
 
 /// Where a command finds what it works on: a config, run in this process, or a running server.
@@ -89,6 +94,14 @@ struct InStore {
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
+}
+
+/// What vouches for a caller that is named.
+#[derive(Debug, Args)]
+struct Voucher {
+    /// What vouches for them: the name of an entry of auth.jwt, key, or local. Without it, the only entry of auth.jwt.
+    #[arg(long, value_name = "NAME")]
+    authority: Option<String>,
 }
 
 impl Target {
@@ -169,6 +182,8 @@ pub fn main() -> ExitCode {
             Command::Token(token) => token.run(),
             Command::Key(key) => key.run(),
             Command::Secret(secret) => secret.run(),
+            Command::Login(login) => login.run().await,
+            Command::Logout(logout) => logout.run(),
         }
     });
     // A read of standard input cannot be broken off; the process must end all the same.
@@ -242,6 +257,24 @@ fn settings(config: Option<&PathBuf>) -> Result<settings::Settings, Failure> {
 /// The config file that is meant: the one that is named, or the one that lies here.
 fn config_file(named: Option<&PathBuf>) -> Option<PathBuf> {
     named.cloned().or_else(|| Some(PathBuf::from(settings::DEFAULT_FILE)).filter(|file| file.exists()))
+}
+
+impl Voucher {
+    /// The caller of this name for whom that vouches.
+    fn caller(&self, subject: &str, settings: &settings::Settings) -> Result<CallerId, Failure> {
+        check_caller(subject, &[])?;
+        let issuers = settings.security.auth.as_ref().map(|auth| auth.issuers.as_slice()).unwrap_or_default();
+        let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).chain([CallerId::KEY, CallerId::LOCAL]).collect();
+        let authority = match (self.authority.as_deref(), issuers) {
+            (Some(authority), _) if names.contains(&authority) => authority,
+            (None, [only]) => &only.name,
+            _ => {
+                let names = names.join(", ");
+                return Err(Failure::usage(format_args!("who vouches for {subject}? say --authority with one of {names}")));
+            }
+        };
+        Ok(CallerId::new(authority, subject, [""; 0]))
+    }
 }
 
 /// Refuses a name or role that no token or key is taken with.

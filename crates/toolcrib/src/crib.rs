@@ -6,9 +6,9 @@ use tokio::{
     net::TcpListener,
     sync::watch,
 };
-use toolcrib_contract::{AuditLog, Callable, PromptSpec, ResourceSpec, Spec, TemplateSpec, Tool, typed};
+use toolcrib_contract::{AuditLog, Callable, Callback, PromptSpec, ResourceSpec, Spec, TemplateSpec, Tool, typed};
 use toolcrib_edge::{
-    http::{self, Bounds, Door, Hosts, Profiles, ProtectedResource},
+    http::{self, Bounds, Door, Hosts, Profiles, ProtectedResource, Site},
     mcp::Identity,
     stdio,
 };
@@ -25,8 +25,7 @@ pub struct Crib {
     identity: Identity,
     gate: Arc<Gate>,
     limits: Limits,
-    hosts: Hosts,
-    resource: Option<ProtectedResource>,
+    site: Site,
     local: Credential,
     profiles: Profiles,
     shutdown: watch::Sender<bool>,
@@ -38,8 +37,7 @@ pub struct Builder {
     identity: Identity,
     config: Config,
     limits: Limits,
-    hosts: Hosts,
-    resource: Option<ProtectedResource>,
+    site: Site,
     local: Credential,
     authentication: Authentication,
     access: Option<(Access, Vec<Limit>)>,
@@ -92,8 +90,7 @@ impl Crib {
             identity: Identity { name: name.into(), title: None, version: version.into(), instructions: None },
             config: Config::default(),
             limits: Limits::default(),
-            hosts: Hosts::default(),
-            resource: None,
+            site: Site::default(),
             local: Credential::None,
             authentication: Authentication::default(),
             access: None,
@@ -147,8 +144,8 @@ impl Crib {
     /// # Errors
     /// [`ServeError::Door`].
     pub async fn serve_listener(&self, listener: TcpListener) -> Result<(), ServeError> {
-        let (gate, hosts, resource) = (Arc::clone(&self.gate), self.hosts.clone(), self.resource.clone());
-        let door = Door::new(gate, &self.identity, &self.limits, hosts, &self.profiles, resource, &self.shutdown_signal());
+        let (gate, site) = (Arc::clone(&self.gate), self.site.clone());
+        let door = Door::new(gate, &self.identity, &self.limits, site, &self.profiles, &self.shutdown_signal());
         let door = Arc::new(door);
         let tending = tokio::spawn(Arc::clone(&door).tend(self.shutdown_signal()));
         let served = http::serve(listener, door, Bounds::default(), self.shutdown_signal()).await;
@@ -263,14 +260,21 @@ impl Builder {
     /// Sets the names by which the HTTP door is reached, besides those of loopback.
     #[must_use]
     pub fn hosts(mut self, hosts: Hosts) -> Self {
-        self.hosts = hosts;
+        self.site.hosts = hosts;
         self
     }
 
     /// Sets what authorization servers know the HTTP door as.
     #[must_use]
     pub fn protected_resource(mut self, resource: Option<ProtectedResource>) -> Self {
-        self.resource = resource;
+        self.site.resource = resource;
+        self
+    }
+
+    /// Sets who takes in what browsers bring back from authorization servers, at `/oauth/callback`.
+    #[must_use]
+    pub fn callback(mut self, callback: Option<Arc<dyn Callback>>) -> Self {
+        self.site.callback = callback;
         self
     }
 
@@ -332,7 +336,7 @@ impl Builder {
         for clash in clashes {
             tracing::warn!("{clash}");
         }
-        let Self { identity, limits, hosts, resource, local, profiles, .. } = self;
-        Crib { identity, gate, limits, hosts, resource, local, profiles, shutdown: watch::Sender::new(false) }
+        let Self { identity, limits, site, local, profiles, .. } = self;
+        Crib { identity, gate, limits, site, local, profiles, shutdown: watch::Sender::new(false) }
     }
 }

@@ -75,6 +75,7 @@ pub mod cli;
 mod crib;
 pub mod exit;
 mod jwks;
+mod landing;
 mod observe;
 pub mod settings;
 mod shutdown;

@@ -1,6 +1,6 @@
 //! Where another server is, how to start or reach it, and what of it is offered.
 
-use crate::{binding::Binding, naming};
+use crate::{authorization::SignIn, binding::Binding, login, naming};
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 use toolcrib_contract::{Globs, Json, Secrets};
 use toolcrib_wire::{Era, client::http::Endpoint};
@@ -17,6 +17,10 @@ pub struct Definition {
     pub bindings: Vec<Binding>,
     /// Who knows the secrets that the bindings name.
     pub secrets: Option<Arc<dyn Secrets>>,
+    /// How to sign in there, for a server behind HTTP whose config gives no `Authorization` itself.
+    pub oauth: Option<toolcrib_oauth::Settings>,
+    /// Who is signed in there, where that is so.
+    pub sign_in: Option<SignIn>,
     /// What its names begin with here, if anything.
     pub prefix: Option<String>,
     /// What of it is offered, and how that is altered.
@@ -38,6 +42,11 @@ impl Definition {
     #[must_use]
     pub fn names_begin_with(&self) -> Option<String> {
         self.prefix.as_deref().map(naming::beginning)
+    }
+
+    /// What the tool is called by which callers sign in there, if they may.
+    pub(crate) fn login_tool(&self) -> String {
+        login::tool_name(self.prefix.as_deref(), &self.name)
     }
 }
 

@@ -15,11 +15,14 @@
 //! | [`naming`] | what another server's names become here |
 //! | `curate` | what the config alters of a tool |
 //! | `remote` | a tool, resource or prompt of another server, as the gate runs it |
+//! | `authorization` | an account at a server, as its connections want it |
+//! | `login` | the tool by which a caller signs in |
 //! | `link` | the way from a call to the connection that it takes |
 //! | `traffic` | the calls under way on a connection, and whom a question is for |
 //! | `private` | connections that single clients have for themselves |
 //! | `watches` | resources whose changes somebody wants to hear of |
 
+mod authorization;
 mod binding;
 mod child;
 mod curate;
@@ -28,6 +31,7 @@ mod guard;
 mod line;
 mod link;
 mod listing;
+mod login;
 pub mod naming;
 mod private;
 mod remote;
@@ -35,6 +39,7 @@ pub mod supervise;
 mod traffic;
 mod watches;
 
+pub use authorization::SignIn;
 pub use binding::{Binding, Piece, Place, Template, is_secret_name};
 pub use definition::{Alteration, Choice, Definition, Preset, Protocol, Sharing, Transport};
 pub use guard::Guard;

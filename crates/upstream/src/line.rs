@@ -1,6 +1,7 @@
 //! One connection to a server, from start to stop: the same for the one that all share and for those of single clients.
 
 use crate::{
+    authorization::Authorized,
     binding::{self, Bound},
     child::Child,
     definition::{Definition, Protocol, Transport},
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use toolcrib_contract::{CallerId, Json};
 use toolcrib_wire::{
     Era,
-    client::{Audience, ClientInfo, ConnectError, Connection, Greeting, http, pipe},
+    client::{Audience, Authorization, ClientInfo, ConnectError, Connection, Greeting, http, pipe},
 };
 
 /// How long a child that closed its pipe may take to end.
@@ -43,6 +44,8 @@ pub enum Status {
     Connecting,
     /// Connected.
     Ready(Arc<Line>),
+    /// Somebody has to sign in first, and how.
+    LoginNeeded(String),
     /// Not to be reached, and why; the next attempt comes by itself.
     Down(String),
 }
@@ -53,6 +56,8 @@ pub(crate) struct Connector {
     pub(crate) definition: Arc<Definition>,
     /// What goes to the server for one caller only.
     pub(crate) bound: Arc<Bound>,
+    /// Who is signed in, where somebody has to be.
+    pub(crate) authorized: Option<Arc<Authorized>>,
     pub(crate) client: ClientInfo,
     pub(crate) guard: Arc<Guard>,
     /// The era to try, if it is known or guessed.
@@ -71,7 +76,12 @@ impl Connector {
     /// What the caller lacks, in a sentence.
     pub(crate) fn for_caller(&self, caller: &CallerId) -> Result<Self, String> {
         let bound = binding::bind(&self.definition.bindings, caller, self.definition.secrets.as_deref())?;
-        Ok(Self { bound: Arc::new(bound), ..self.clone() })
+        Ok(Self { bound: Arc::new(bound), authorized: Self::authorized(&self.definition, caller), ..self.clone() })
+    }
+
+    /// What this caller has at a server that wants to know.
+    pub(crate) fn authorized(definition: &Definition, caller: &CallerId) -> Option<Arc<Authorized>> {
+        definition.sign_in.as_ref().map(|sign_in| Authorized::new(sign_in, &definition.name, &definition.login_tool(), caller))
     }
 
     /// How the server is reached, with what is for one caller.
@@ -83,6 +93,7 @@ impl Connector {
                 command.env.extend(self.bound.variables.iter().cloned());
             }
             Transport::Remote(endpoint, _) => {
+                endpoint.authorization = self.authorized.clone().map(|authorized| authorized as Arc<dyn Authorization>);
                 for (name, value) in &self.bound.headers {
                     endpoint.headers.insert(name.clone(), value.clone());
                 }
@@ -157,8 +168,8 @@ pub(crate) async fn ended(connection: &Connection, slot: &mut Option<Child>) -> 
 }
 
 /// Leaves the server, and ends it if it is a child.
-pub(crate) async fn part(status: &watch::Sender<Status>, child: Option<Child>, reason: &str) {
-    let before = status.send_replace(Status::Down(reason.to_owned()));
+pub(crate) async fn part(status: &watch::Sender<Status>, child: Option<Child>, after: Status) {
+    let before = status.send_replace(after);
     if let Status::Ready(line) = before
         && let Connection::Pipe(pipe) = &line.connection
     {

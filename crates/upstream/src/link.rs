@@ -111,7 +111,7 @@ impl Link {
         let settled = status.wait_for(|status| !matches!(status, Status::Connecting)).await;
         match &*settled.map_err(|_| self.unavailable("it is being stopped"))? {
             Status::Ready(line) => Ok(Arc::clone(line)),
-            Status::Down(reason) => Err(self.unavailable(reason)),
+            Status::Down(reason) | Status::LoginNeeded(reason) => Err(self.unavailable(reason)),
             Status::Connecting => Err(self.unavailable("it is starting")),
         }
     }

@@ -140,7 +140,7 @@ impl Private {
 
 impl Entry {
     fn is_over(&self) -> bool {
-        self.status.has_changed().is_err() || matches!(&*self.status.borrow(), Status::Down(_))
+        self.status.has_changed().is_err() || matches!(&*self.status.borrow(), Status::Down(_) | Status::LoginNeeded(_))
     }
 
     fn is_abandoned(&self) -> bool {
@@ -159,14 +159,14 @@ async fn live(connector: Connector, Start { caller, traffic, status, mut closed,
     let connector = if connector.definition.sharing == Sharing::PerCaller { connector.for_caller(&caller) } else { Ok(connector) };
     let connector = match connector {
         Ok(connector) => connector,
-        Err(reason) => return line::part(&status, None, &reason).await,
+        Err(reason) => return line::part(&status, None, Status::Down(reason)).await,
     };
     let reason = tokio::select! {
         reason = connected(&connector, traffic, &status, &mut child) => reason,
         () = raised(&mut closed) => "it is no longer needed".to_owned(),
     };
     tracing::debug!(server = %connector.definition.name, "a private connection ended: {reason}");
-    line::part(&status, child, &reason).await;
+    line::part(&status, child, Status::Down(reason)).await;
 }
 
 async fn connected(connector: &Connector, traffic: Arc<Traffic>, status: &watch::Sender<Status>, child: &mut Option<Child>) -> String {

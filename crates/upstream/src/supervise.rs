@@ -2,11 +2,12 @@
 
 use crate::{
     child::Child,
-    definition::Definition,
+    definition::{Definition, Sharing},
     guard::Guard,
     line::{self, Connector, Line, Status},
     link::{Link, everything},
     listing::{Completed, Listing},
+    login,
     private::Private,
     raised,
     traffic::Traffic,
@@ -23,7 +24,7 @@ use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
-use toolcrib_contract::{Callable, Change, PromptSpec, ResourceSpec, Spec, TemplateSpec};
+use toolcrib_contract::{Callable, CallerId, Change, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 use toolcrib_wire::{
     Era, Notification,
     client::{Asked, Audience, ClientInfo, Connection},
@@ -66,6 +67,9 @@ pub trait Listener: Send + Sync {
 
     /// Something that somebody watches has changed.
     fn changed(&self, change: Change);
+
+    /// From now on callers sign in at the server by this tool, or by none.
+    fn signs_in_by(&self, server: &Definition, tool: Option<(Spec, Arc<dyn Callable>)>);
 }
 
 /// One other server under supervision.
@@ -93,6 +97,7 @@ impl Upstream {
         let connector = Connector {
             definition: Arc::clone(&definition),
             bound: Arc::default(),
+            authorized: Connector::authorized(&definition, &CallerId::ourselves()),
             client: ClientInfo { capabilities: everything(), ..client },
             guard,
             known_era: Arc::default(),
@@ -112,6 +117,22 @@ impl Upstream {
         (Self { definition, status: seen }, async move {
             tokio::join!(life.live(shutdown), tending);
         })
+    }
+
+    /// Connects once, for the owner of what all share or for a caller, and says whether that works. Nothing is offered.
+    ///
+    /// # Errors
+    /// Why there is no connection, in words.
+    pub async fn reach(definition: Definition, client: ClientInfo, guard: Arc<Guard>, owner: &CallerId) -> Result<(), String> {
+        let definition = Arc::new(definition);
+        let authorized = Connector::authorized(&definition, owner);
+        let connector = Connector { definition, bound: Arc::default(), authorized, client, guard, known_era: Arc::default() };
+        let mut child = None;
+        let connected = connector.connect(Arc::new(Deaf), &mut child).await;
+        if let Some(child) = child {
+            child.stop().await;
+        }
+        connected.map(drop)
     }
 
     /// The name.
@@ -170,6 +191,14 @@ impl Hearing {
     fn suspect_watched(&self) {
         self.watches.uris().into_iter().for_each(|uri| self.listener.changed(Change::Resource(uri.into())));
     }
+}
+
+/// Hears nothing.
+#[derive(Debug)]
+struct Deaf;
+
+impl Audience for Deaf {
+    fn hear(&self, _notification: Notification) {}
 }
 
 /// Hears what is said on one connection.
@@ -245,11 +274,13 @@ impl Life {
                 () = raised(&mut shutdown) => None,
             };
             let was_ready = matches!(*self.status.borrow(), Status::Ready(_));
-            line::part(&self.status, child, reason.as_deref().unwrap_or("it is being stopped")).await;
+            line::part(&self.status, child, self.after(reason.as_deref().unwrap_or("it is being stopped"))).await;
             let Some(reason) = reason else { return };
+            self.offer_login();
+            let is_login_needed = matches!(*self.status.borrow(), Status::LoginNeeded(_));
             if was_ready {
                 reported.clear();
-            } else {
+            } else if !is_login_needed {
                 // A server may have changed its era, and one that cannot bear the question is not asked it twice.
                 let mut era = self.connector.era();
                 *era = if era.is_none() { Some(Era::Legacy) } else { None };
@@ -266,11 +297,36 @@ impl Life {
             }
             reported = reason;
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(wait) => backoff = (backoff * 2).min(MAX_BACKOFF),
+                () = self.until_signed_in() => backoff = MIN_BACKOFF,
                 () = raised(&mut shutdown) => return,
             }
-            backoff = (backoff * 2).min(MAX_BACKOFF);
         }
+    }
+
+    /// How it stands once there is no connection any more.
+    fn after(&self, reason: &str) -> Status {
+        let login_needed = self.connector.authorized.as_ref().and_then(|authorized| authorized.login_needed());
+        login_needed.map_or_else(|| Status::Down(reason.to_owned()), Status::LoginNeeded)
+    }
+
+    /// Completes when somebody signs in who has to.
+    async fn until_signed_in(&self) {
+        match self.connector.authorized.as_ref().filter(|authorized| authorized.login_needed().is_some()) {
+            Some(authorized) => authorized.until_signed_in().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Gives callers the tool by which they sign in: where each of them does that, as soon as it is known that they have to;
+    /// where one does it for all, for as long as that is to be done.
+    fn offer_login(&self) {
+        let definition = self.definition();
+        let (Some(sign_in), Some(authorized)) = (&definition.sign_in, &self.connector.authorized) else { return };
+        let is_each = definition.sharing == Sharing::PerCaller;
+        let is_wanted = if is_each { authorized.is_asked() } else { authorized.login_needed().is_some() };
+        let tool = || login::tool(&definition.login_tool(), &definition.name, definition.sharing, sign_in);
+        self.hearing.listener.signs_in_by(definition, is_wanted.then(tool).flatten());
     }
 
     /// Connects and stays connected. Completes with the reason when that does not succeed or is over.
@@ -291,8 +347,10 @@ impl Life {
                 Err(_) => return format!("it did not list what it has within {} s", within.as_secs()),
             }
             self.status.send_replace(Status::Ready(Arc::clone(&line)));
+            self.offer_login();
             self.hearing.suspect_watched();
             tokio::select! {
+                reason = self.until_login_is_needed() => reason,
                 reason = line::ended(&line.connection, slot) => reason,
                 never = self.keep_listed(&line.connection) => never,
                 never = self.hearing.watches.keep(&line.connection, || self.hearing.suspect_watched()) => match never {},
@@ -302,6 +360,13 @@ impl Life {
         tokio::select! {
             reason = stay => reason,
             never = line.connection.listen() => never,
+        }
+    }
+
+    async fn until_login_is_needed(&self) -> String {
+        match &self.connector.authorized {
+            Some(authorized) => authorized.until_login_is_needed().await,
+            None => std::future::pending().await,
         }
     }
 

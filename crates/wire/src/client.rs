@@ -5,11 +5,13 @@
 //! `server/discover` first, and whatever but a modern answer comes back leads to `initialize`.
 
 mod asked;
+mod authorization;
 pub mod http;
 pub mod pipe;
 mod sse;
 
 pub use asked::Asked;
+pub use authorization::{Authorization, Refusal};
 
 use crate::{
     Era, Revision,
@@ -115,6 +117,9 @@ pub enum ConnectError {
     /// The server wants to know who we are.
     #[error("the server refuses us ({0}): check the headers or credentials in the config")]
     Unauthorized(u16),
+    /// The server wants to know who we are, and this is why it does not get to know.
+    #[error("{0}")]
+    NotLetIn(String),
     /// Nothing takes `initialize` there: this may be a server of the HTTP+SSE of 2024-11-05, or no MCP endpoint at all.
     #[error("initialize was answered with {0}: is this the MCP endpoint?")]
     NotAnEndpoint(u16),

@@ -6,6 +6,7 @@
 
 use super::{Door, Peer};
 use crate::raised;
+use axum::Router;
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
@@ -42,7 +43,17 @@ impl Default for Bounds {
 ///
 /// # Errors
 /// None but what the listener fails with for good; a connection that fails concerns only its client.
-pub async fn serve(listener: TcpListener, door: Arc<Door>, bounds: Bounds, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, door: Arc<Door>, bounds: Bounds, shutdown: watch::Receiver<bool>) -> io::Result<()> {
+    serve_router(listener, door.router(), bounds, shutdown).await
+}
+
+/// The same, for any routes.
+pub(super) async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    mut shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(bounds.max_connections));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(bounds.header_timeout).max_headers(64).max_buf_size(64 * 1024);
@@ -59,7 +70,7 @@ pub async fn serve(listener: TcpListener, door: Arc<Door>, bounds: Bounds, mut s
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "cannot set TCP_NODELAY");
                     }
-                    connections.spawn(connection(http.clone(), TokioIo::new(stream), peer, Arc::clone(&door), stopped.clone(), place));
+                    connections.spawn(connection(http.clone(), TokioIo::new(stream), peer, router.clone(), stopped.clone(), place));
                 }
                 // Out of file descriptors, or a client gone before it was accepted: others may still come.
                 Err(error) => {
@@ -84,12 +95,12 @@ async fn connection(
     http: http1::Builder,
     stream: TokioIo<tokio::net::TcpStream>,
     peer: SocketAddr,
-    door: Arc<Door>,
+    router: Router,
     mut shutdown: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 ) {
     let peer = Peer(peer.ip().to_canonical());
-    let service = door.router().map_request(move |mut request: Request<Incoming>| {
+    let service = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request
     });

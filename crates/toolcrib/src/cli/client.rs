@@ -4,7 +4,7 @@
 use super::{Done, Failure, TOKEN, Target, credential_of_environment, settings};
 use crate::{
     ServeError,
-    assemble::{Assembled, assemble},
+    assemble::{Assembled, Stay, assemble},
 };
 use std::{sync::Arc, time::Duration};
 use toolcrib_contract::{Json, Members};
@@ -67,6 +67,7 @@ impl Client {
             let endpoint = http::Endpoint {
                 url: url.clone(),
                 headers: headers()?,
+                authorization: None,
                 max_message_bytes: MAX_MESSAGE_BYTES,
                 connect_timeout: Duration::from_secs(5),
             };
@@ -75,7 +76,7 @@ impl Client {
         }
         let settings = settings(target.config.as_ref())?;
         target.check_roles(&settings);
-        let assembled = assemble(settings, target.credential()).map_err(Failure::failed)?;
+        let assembled = assemble(settings, target.credential(), Stay::Short).map_err(Failure::failed)?;
         if let Err(failure) = settle(&assembled, wait, name).await {
             assembled.stop_servers().await;
             return Err(failure);
@@ -131,7 +132,7 @@ pub(super) async fn settle(assembled: &Assembled, wait: Wait, name: &str) -> Res
             continue;
         }
         match upstream.settled().await {
-            Status::Down(reason) if wait == Wait::ForOwner && is_owner => {
+            Status::Down(reason) | Status::LoginNeeded(reason) if wait == Wait::ForOwner && is_owner => {
                 return Err(Failure::unreachable(format_args!("the server {:?} is not available: {reason}", upstream.name())));
             }
             _ => {}

@@ -2,7 +2,7 @@
 
 use super::{Done, Failure, print, settings};
 use crate::{
-    assemble::{assemble, security::examine_issuers},
+    assemble::{Stay, assemble, security::examine_issuers},
     exit,
 };
 use clap::Args;
@@ -37,7 +37,7 @@ impl Doctor {
         let settings = settings(self.config.as_ref())?;
         let databases = toolcrib_tools::examine(&settings.ready).await.map_err(Failure::failed)?;
         let issuers = examine_issuers(&settings).await.map_err(Failure::failed)?;
-        let assembled = assemble(settings, Credential::None).map_err(Failure::failed)?;
+        let assembled = assemble(settings, Credential::None, Stay::Short).map_err(Failure::failed)?;
         let mut diagnoses: Vec<Diagnosis> = databases.into_iter().map(of_database).collect();
         let keys = |(name, state)| Diagnosis { kind: "key set", name, state, advice: None };
         diagnoses.extend(issuers.into_iter().map(keys));
@@ -45,7 +45,7 @@ impl Doctor {
             let state = match upstream.settled().await {
                 Status::Ready(connection) => Ok(format!("speaks {}", connection.greeting().revision)),
                 Status::Connecting => Err("still connecting".to_owned()),
-                Status::Down(reason) => Err(reason),
+                Status::LoginNeeded(reason) | Status::Down(reason) => Err(reason),
             };
             diagnoses.push(Diagnosis { kind: "server", name: upstream.name().to_owned(), state, advice: None });
         }

@@ -5,7 +5,7 @@ use super::{
     client::{Wait, settle},
     print, settings,
 };
-use crate::{Crib, assemble::assemble, exit};
+use crate::{Crib, assemble::{Stay, assemble}, exit};
 use clap::Args;
 use serde_json::json;
 use toolcrib_contract::{Call, Json, Origin};
@@ -47,7 +47,7 @@ impl Explain {
         };
         let settings = settings(self.target.config.as_ref())?;
         self.target.check_roles(&settings);
-        let assembled = assemble(settings, self.target.credential()).map_err(Failure::failed)?;
+        let assembled = assemble(settings, self.target.credential(), Stay::Short).map_err(Failure::failed)?;
         let settled = settle(&assembled, Wait::ForOwner, &self.tool).await;
         let done = match settled {
             Ok(()) => self.explain(&assembled.crib, arguments).await,

@@ -79,6 +79,7 @@ impl List {
         let states = upstreams.iter().map(|upstream| match upstream.status() {
             Status::Ready(connection) => (upstream.name(), "ready", connection.greeting().revision.to_string()),
             Status::Connecting => (upstream.name(), "connecting", String::new()),
+            Status::LoginNeeded(how) => (upstream.name(), "login needed", how),
             Status::Down(reason) => (upstream.name(), "down", reason),
         });
         if self.json {

@@ -1,6 +1,6 @@
 //! `toolcrib secret`.
 
-use super::{Done, Failure, InStore, check_caller, existing_store, print, settings, store};
+use super::{Done, Failure, InStore, Voucher, existing_store, print, settings, store};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::io::{IsTerminal, Read};
@@ -39,9 +39,8 @@ struct Which {
     /// Whose it is.
     #[arg(long, value_name = "SUBJECT")]
     sub: String,
-    /// What vouches for them: the name of an entry of auth.jwt, key, or local. Without it, the only entry of auth.jwt.
-    #[arg(long, value_name = "NAME")]
-    authority: Option<String>,
+    #[command(flatten)]
+    voucher: Voucher,
 }
 
 impl Secret {
@@ -62,7 +61,6 @@ impl Secret {
         if !is_secret_name(&which.name) {
             return Err(Failure::usage("a secret's name has at most 64 letters, digits, \".\", \"-\" and \"_\""));
         }
-        check_caller(&which.sub, &[])?;
         let owner = self.owner(which)?;
         let mut input = std::io::stdin();
         if input.is_terminal() {
@@ -97,19 +95,6 @@ impl Secret {
     }
 
     fn owner(&self, which: &Which) -> Result<CallerId, Failure> {
-        let issuers = settings(self.at.config.as_ref())?.security.auth.map(|auth| auth.issuers).unwrap_or_default();
-        let names: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).chain([CallerId::KEY, CallerId::LOCAL]).collect();
-        let authority = match (which.authority.as_deref(), issuers.as_slice()) {
-            (Some(authority), _) if names.contains(&authority) => authority,
-            (None, [only]) => &only.name,
-            _ => {
-                return Err(Failure::usage(format_args!(
-                    "who vouches for {}? say --authority with one of {}",
-                    which.sub,
-                    names.join(", ")
-                )));
-            }
-        };
-        Ok(CallerId::new(authority, &which.sub, [""; 0]))
+        which.voucher.caller(&which.sub, &settings(self.at.config.as_ref())?)
     }
 }

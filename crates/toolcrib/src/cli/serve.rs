@@ -3,7 +3,7 @@
 use super::{Done, Failure, client::who_are_you, credential_of_environment, settings};
 use crate::{
     ServeError,
-    assemble::{Assembled, assemble},
+    assemble::{Assembled, Stay, assemble},
     shutdown::Signals,
 };
 use clap::Args;
@@ -32,7 +32,7 @@ impl Serve {
     pub(super) async fn run(self) -> Done {
         let mut signals = Signals::listen().map_err(Failure::failed)?;
         let credential = if self.stdio { credential_of_environment() } else { Credential::None };
-        let assembled = assemble(settings(self.config.as_ref())?, credential).map_err(Failure::failed)?;
+        let assembled = assemble(settings(self.config.as_ref())?, credential, Stay::Long).map_err(Failure::failed)?;
         let served = if self.stdio {
             drained(&assembled, assembled.crib.serve_stdio(self.profile.as_deref()), &mut signals).await
         } else {
@@ -47,6 +47,9 @@ impl Serve {
 
     async fn serve_http(&self, assembled: &Assembled, signals: &mut Signals) -> Done {
         let listener = assembled.crib.listen(self.listen).await.map_err(explain)?;
+        if let Ok(address) = listener.local_addr() {
+            assembled.door_is_at(address);
+        }
         announce(assembled, &listener);
         let serving = assembled.crib.serve_listener(listener);
         drained(assembled, serving, signals).await

@@ -1,5 +1,6 @@
 //! What the settings mean: values that could not stand here if they were wrong.
 
+mod oauth;
 mod ready;
 pub(crate) mod security;
 
@@ -185,6 +186,7 @@ fn define(server: &Server, default_prefix: &Prefix, is_only_one: bool, lookup: L
     let era = one_of(server.era.as_ref(), ERAS, faults).flatten();
     let choice = choice(server, faults);
     let bindings = bindings(server, sharing, faults);
+    let oauth = oauth::check(server, faults);
     let (name, transport) = (name?, transport?);
     let prefix = match prefix {
         Prefix::Word(word) => Some(word),
@@ -193,8 +195,22 @@ fn define(server: &Server, default_prefix: &Prefix, is_only_one: bool, lookup: L
         Prefix::Never => None,
     };
     let max_message_bytes = MAX_MESSAGE_BYTES;
-    let secrets = None;
-    Some(Definition { name, transport, bindings, secrets, prefix, choice, sharing, era, start_timeout, call_timeout, max_message_bytes })
+    let (secrets, sign_in) = (None, None);
+    Some(Definition {
+        name,
+        transport,
+        bindings,
+        secrets,
+        oauth,
+        sign_in,
+        prefix,
+        choice,
+        sharing,
+        era,
+        start_timeout,
+        call_timeout,
+        max_message_bytes,
+    })
 }
 
 /// What of env and headers is about the caller.
@@ -359,7 +375,7 @@ fn remote(server: &Server, url: &Spanned<String>, faults: &mut Faults) -> Option
         Some(_) => Protocol::Streamable,
     };
     let (url, connect_timeout) = (url.value.clone(), Duration::from_secs(10));
-    Some(Transport::Remote(Endpoint { url, headers, max_message_bytes: MAX_MESSAGE_BYTES, connect_timeout }, protocol))
+    Some(Transport::Remote(Endpoint { url, headers, authorization: None, max_message_bytes: MAX_MESSAGE_BYTES, connect_timeout }, protocol))
 }
 
 /// A header that is kept out of logs.

@@ -72,6 +72,21 @@ pub(super) struct Server {
     pub(super) include: Option<Vec<Spanned<String>>>,
     pub(super) exclude: Vec<Spanned<String>>,
     pub(super) tools: Vec<Tool>,
+    pub(super) oauth: Option<SignIn>,
+}
+
+/// How to sign in at a server.
+#[derive(Debug)]
+pub(super) struct SignIn {
+    pub(super) place: Spanned<()>,
+    pub(super) enabled: Option<Spanned<bool>>,
+    pub(super) grant: Option<Spanned<String>>,
+    pub(super) client_id: Option<Spanned<String>>,
+    pub(super) client_secret: Option<Spanned<String>>,
+    pub(super) client_metadata_url: Option<Spanned<String>>,
+    pub(super) scopes: Option<Vec<Spanned<String>>>,
+    pub(super) issuer: Option<Spanned<String>>,
+    pub(super) callback_port: Option<Spanned<u16>>,
 }
 
 /// What is altered of one tool of a server.
@@ -107,6 +122,7 @@ const TOP: &[&str] = &[
     "http",
 ];
 const PROFILE: &[&str] = &["tools", "resources", "prompts"];
+const SIGN_IN: &[&str] = &["grant", "clientId", "clientSecret", "clientMetadataUrl", "scopes", "issuer", "callbackPort"];
 const TOOL: &[&str] = &["rename", "description", "arguments"];
 const ARGUMENT: &[&str] = &["fixed", "default"];
 const LIMITS: &[&str] =
@@ -132,6 +148,7 @@ const SERVER: &[&str] = &[
     "include",
     "exclude",
     "tools",
+    "oauth",
 ];
 
 /// Reads what is written; what cannot be read is a fault and stays absent.
@@ -247,6 +264,7 @@ impl Reader<'_> {
             include: None,
             exclude: Vec::new(),
             tools: Vec::new(),
+            oauth: None,
         };
         for (key, node) in node.entries(self.faults) {
             match key.as_str() {
@@ -269,10 +287,43 @@ impl Reader<'_> {
                 "include" => server.include = Some(self.list(&node)),
                 "exclude" => server.exclude = self.list(&node),
                 "tools" => server.tools = self.tools(&node),
+                "oauth" => server.oauth = Some(self.sign_in(&node)),
                 _ => self.faults.add(node.unknown(&key, SERVER)),
             }
         }
         server
+    }
+
+    /// True or false, or how.
+    fn sign_in(&mut self, node: &Node<'_>) -> SignIn {
+        let mut oauth = SignIn {
+            place: node.place(),
+            enabled: None,
+            grant: None,
+            client_id: None,
+            client_secret: None,
+            client_metadata_url: None,
+            scopes: None,
+            issuer: None,
+            callback_port: None,
+        };
+        if node.is_scalar() {
+            oauth.enabled = self.flag(node);
+            return oauth;
+        }
+        for (key, node) in node.entries(self.faults) {
+            match key.as_str() {
+                "grant" => oauth.grant = self.text(&node),
+                "clientId" => oauth.client_id = self.text(&node),
+                "clientSecret" => oauth.client_secret = self.text(&node),
+                "clientMetadataUrl" => oauth.client_metadata_url = self.text(&node),
+                "scopes" => oauth.scopes = Some(self.list(&node)),
+                "issuer" => oauth.issuer = self.text(&node),
+                "callbackPort" => oauth.callback_port = node.scalar("a port from 1 to 65535", self.faults),
+                _ => self.faults.add(node.unknown(&key, SIGN_IN)),
+            }
+        }
+        oauth
     }
 
     fn tools(&mut self, node: &Node<'_>) -> Vec<Tool> {

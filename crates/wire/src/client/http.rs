@@ -1,7 +1,7 @@
 //! A server behind a URL, by Streamable HTTP.
 
 use super::{
-    Asked, Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, Verdict, cancelled, initialize_params, judge,
+    Asked, Audience, Authorization, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, Verdict, authorization::{Unsent, send}, cancelled, initialize_params, judge,
     listen_params, notification, prepare, read_discovered, read_initialized,
 };
 use crate::{
@@ -43,6 +43,8 @@ pub struct Endpoint {
     pub url: String,
     /// Headers that go with every request; secrets may be among them.
     pub headers: HeaderMap,
+    /// What proves who we are, if that is not among them.
+    pub authorization: Option<Arc<dyn Authorization>>,
     /// The largest message accepted from it, in bytes.
     pub max_message_bytes: usize,
     /// How long connecting may take.
@@ -201,6 +203,7 @@ impl Drop for Connection {
 
 /// Why a POST gave no result.
 enum Failure {
+    Unauthorized(String),
     Status(StatusCode, Option<ErrorObject>),
     Error(RequestError),
 }
@@ -218,10 +221,21 @@ impl Failure {
 
     fn into_error(self) -> RequestError {
         match self {
+            // It was refused before anybody looked at it.
+            Self::Unauthorized(reason) => RequestError::NotSent(reason),
             Self::Status(_, Some(error)) => RequestError::Server(error),
             Self::Status(status, None) if status.is_server_error() => RequestError::Lost(format!("the server answered {status}")),
             Self::Status(status, None) => RequestError::Protocol(format!("it answered {status}")),
             Self::Error(error) => error,
+        }
+    }
+}
+
+impl Failure {
+    fn of(unsent: Unsent, explain: fn(&reqwest::Error) -> RequestError) -> Self {
+        match unsent {
+            Unsent::Unauthorized(reason) => Self::Unauthorized(reason),
+            Unsent::Failed(error) => Self::Error(explain(&error)),
         }
     }
 }
@@ -251,6 +265,7 @@ impl Inner {
         match self.request(method::DISCOVER, &Outgoing::default(), Some(revision)).await {
             Ok(result) => read_discovered(&result),
             Err(Failure::Status(status, _)) if matches!(status.as_u16(), 401 | 403) => Err(ConnectError::Unauthorized(status.as_u16())),
+            Err(Failure::Unauthorized(reason)) => Err(ConnectError::NotLetIn(reason)),
             Err(Failure::Status(_, Some(error)) | Failure::Error(RequestError::Server(error))) => judge(&error),
             Err(Failure::Status(status, None)) if status.is_server_error() => {
                 Err(ConnectError::Unreachable(format!("it answered {status}")))
@@ -263,6 +278,7 @@ impl Inner {
     async fn initialize(&self) -> Result<Greeting, ConnectError> {
         let outgoing = Outgoing { params: Some(initialize_params(&self.client)), ..Outgoing::default() };
         let result = self.request(method::INITIALIZE, &outgoing, None).await.map_err(|failure| match failure {
+            Failure::Unauthorized(reason) => ConnectError::NotLetIn(reason),
             Failure::Status(status, _) if matches!(status.as_u16(), 401 | 403) => ConnectError::Unauthorized(status.as_u16()),
             Failure::Status(status @ (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED), _)
             | Failure::Status(status @ StatusCode::BAD_REQUEST, None) => ConnectError::NotAnEndpoint(status.as_u16()),
@@ -294,9 +310,10 @@ impl Inner {
     fn leave(&self, revision: Revision) {
         if self.session.load().is_some() && tokio::runtime::Handle::try_current().is_ok() {
             let request = self.http.delete(&self.endpoint.url).headers(self.headers(Some(revision))).timeout(Duration::from_secs(5));
+            let authorization = self.endpoint.authorization.clone();
             tokio::spawn(async move {
                 // A server that does not end sessions, or is gone, is left all the same.
-                let _ = request.send().await;
+                let _ = send(authorization.as_ref(), request).await;
             });
         }
     }
@@ -352,7 +369,7 @@ impl Inner {
                 request = request.header(header, value);
             }
         }
-        let response = request.send().await.map_err(|error| broken(&error))?;
+        let response = self.send(request).await.map_err(|unsent| Failure::of(unsent, broken))?;
         let status = response.status();
         if method == method::INITIALIZE
             && let Some(session) = response.headers().get(headers::SESSION_ID)
@@ -373,6 +390,10 @@ impl Inner {
         }
         let text = self.read_whole(response).await?;
         if text.trim_ascii().is_empty() { Ok(Answered::Nothing) } else { Ok(Answered::Whole(text)) }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Unsent> {
+        send(self.endpoint.authorization.as_ref(), request).await
     }
 
     fn headers(&self, revision: Option<Revision>) -> HeaderMap {
@@ -474,7 +495,7 @@ impl Inner {
         if let Some(last_event) = last_event {
             request = request.header(headers::LAST_EVENT_ID, last_event);
         }
-        let response = request.send().await.map_err(|error| lost(&error))?;
+        let response = self.send(request).await.map_err(|unsent| Failure::of(unsent, lost))?;
         if response.status().is_success() { Ok(response) } else { Err(Failure::Status(response.status(), None)) }
     }
 
@@ -552,12 +573,13 @@ impl Inner {
         let request =
             request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json, text/event-stream");
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let authorization = self.endpoint.authorization.clone();
         runtime.spawn(async move {
             let _place = place.await;
-            match request.timeout(Duration::from_secs(10)).send().await {
+            match send(authorization.as_ref(), request.timeout(Duration::from_secs(10))).await {
                 Ok(response) if response.status().is_success() => {}
                 Ok(response) => tracing::debug!(status = %response.status(), "a server did not take a message"),
-                Err(error) => tracing::debug!(error = %describe(&error), "a message to a server was lost"),
+                Err(unsent) => tracing::debug!(reason = unsent.reason(), "a message to a server was lost"),
             }
         });
     }

@@ -3,6 +3,7 @@
 
 use super::{
     ConnectError,
+    authorization::{Unsent, send},
     http::{Endpoint, describe, http_client},
     pipe::Shared,
 };
@@ -43,7 +44,10 @@ impl Stream {
     pub(super) async fn open(endpoint: Endpoint) -> Result<Self, ConnectError> {
         let http = http_client(&endpoint).map_err(|error| ConnectError::Unreachable(describe(&error)))?;
         let request = http.get(&endpoint.url).headers(endpoint.headers.clone()).header(header::ACCEPT, "text/event-stream");
-        let response = request.send().await.map_err(|error| ConnectError::Unreachable(describe(&error)))?;
+        let response = send(endpoint.authorization.as_ref(), request).await.map_err(|unsent| match unsent {
+            Unsent::Unauthorized(reason) => ConnectError::NotLetIn(reason),
+            Unsent::Failed(error) => ConnectError::Unreachable(describe(&error)),
+        })?;
         match response.status().as_u16() {
             200 => {}
             status @ (401 | 403) => return Err(ConnectError::Unauthorized(status)),
@@ -111,7 +115,7 @@ impl Poster {
     async fn post(&self, message: Json) -> Result<StatusCode, String> {
         let request = self.http.post(self.messages.clone()).headers(self.endpoint.headers.clone()).timeout(ACCEPT_WITHIN);
         let request = request.header(header::CONTENT_TYPE, "application/json").body(message.into_bytes());
-        Ok(request.send().await.map_err(|error| describe(&error))?.status())
+        Ok(send(self.endpoint.authorization.as_ref(), request).await.map_err(Unsent::reason)?.status())
     }
 }
 

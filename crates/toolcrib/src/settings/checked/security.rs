@@ -39,6 +39,8 @@ pub struct Security {
     pub audit: Audit,
     /// By which names the server is reached.
     pub hosts: Hosts,
+    /// At which URL clients see the MCP endpoint, if that is said.
+    pub public_url: Option<String>,
 }
 
 /// How callers prove who they are.
@@ -146,10 +148,11 @@ pub(super) fn check(written: &raw::security::Security, base: &Path, folder: Opti
         faults.add(written.place.fault("without rules and without \"auth\" nobody could call anything: allow something, if only to \"*\""));
     }
     let mut hosts = Hosts { allowed_hosts: values(&written.http.allowed_hosts), allowed_origins: values(&written.http.allowed_origins) };
-    let public = written.auth.as_ref().and_then(|auth| auth.public_url.as_ref()?.value.parse::<Uri>().ok());
+    let public_url = written.auth.as_ref().and_then(|auth| Some(auth.public_url.as_ref()?.value.clone()));
+    let public = public_url.as_ref().and_then(|url| url.parse::<Uri>().ok());
     hosts.allowed_hosts.extend(public.and_then(|url| Some(url.host()?.to_owned())));
     let audit = audit(written.audit.as_ref(), auth.is_some(), folder, faults);
-    Security { auth, access, limits, tests, audit, hosts }
+    Security { auth, access, limits, tests, audit, hosts, public_url }
 }
 
 /// A value that could never match is misspelt.

@@ -1,0 +1,76 @@
+//! Where browsers come back to from an authorization server, and the page that they are shown.
+
+use super::listener::{Bounds, serve_router};
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{StatusCode, header};
+use std::{io, sync::Arc};
+use tokio::{net::TcpListener, sync::watch};
+use toolcrib_contract::{Callback, LoggedIn};
+
+/// The path on our own door, which authorization servers are told.
+pub const PATH: &str = "/oauth/callback";
+/// The path that clients registered beforehand often have.
+const SHORT_PATH: &str = "/callback";
+/// The page may do nothing, be shown in nothing, and tell nobody where it was.
+const HEADERS: [(header::HeaderName, &str); 6] = [
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
+
+/// The route, for a door that has others.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>(callback: Arc<dyn Callback>) -> Router<S> {
+    Router::new().route(PATH, get(come_back).with_state(callback))
+}
+
+/// Serves nothing but browsers that come back, until `shutdown` turns true.
+///
+/// # Errors
+/// As [`serve`](super::serve).
+pub async fn serve_callback(listener: TcpListener, callback: Arc<dyn Callback>, shutdown: watch::Receiver<bool>) -> io::Result<()> {
+    let router = routes(Arc::clone(&callback)).route(SHORT_PATH, get(come_back).with_state(callback));
+    serve_router(listener, router, Bounds { max_connections: 32, ..Bounds::default() }, shutdown).await
+}
+
+async fn come_back(State(callback): State<Arc<dyn Callback>>, RawQuery(query): RawQuery) -> Response {
+    let (status, title, text) = match callback.come_back(&query.unwrap_or_default()).await {
+        Ok(LoggedIn { server, code: None }) => (StatusCode::OK, "Signed in", format!("You are signed in at {server}. This window can be closed.")),
+        Ok(LoggedIn { server, code: Some(code) }) => {
+            let text = format!("To complete the sign-in at {server}, give this code to whoever asked you to open this page, if that was you: {code}");
+            (StatusCode::OK, "One more step", text)
+        }
+        Err(reason) => (StatusCode::BAD_REQUEST, "Not signed in", reason),
+    };
+    (status, HEADERS, page(title, &text)).into_response()
+}
+
+fn page(title: &str, text: &str) -> String {
+    let text = escaped(text);
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title} · Toolcrib</title>\
+         <body style=\"font-family:system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem\"><h1>{title}</h1><p>{text}</p></body></html>\n"
+    )
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

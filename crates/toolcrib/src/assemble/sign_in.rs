@@ -1,0 +1,44 @@
+//! Signing in at other servers, put together: accounts, what is kept of them, and logins.
+
+use super::{Fault, Stay};
+use crate::landing::Landings;
+use std::sync::Arc;
+use tokio::sync::watch;
+use toolcrib_contract::Vault;
+use toolcrib_egress::{Config, Egress, Url};
+use toolcrib_oauth::{Accounts, InMemory, Landing, Logins};
+use toolcrib_upstream::{Definition, Sharing, SignIn, Transport};
+
+/// What it takes to sign in at any server.
+pub(crate) struct SignIns {
+    egress: Egress,
+    vault: Arc<dyn Vault>,
+    pub(crate) logins: Arc<Logins>,
+    pub(crate) landings: Arc<Landings>,
+}
+
+impl SignIns {
+    /// Without a vault, sign-ins end with the process.
+    pub(crate) fn new(egress: &Config, vault: Option<Arc<dyn Vault>>, shutdown: watch::Receiver<bool>) -> Result<Self, Fault> {
+        let landings = Landings::new(shutdown);
+        let logins = Logins::new(Arc::clone(&landings) as Arc<dyn Landing>);
+        let vault = vault.unwrap_or_else(|| Arc::new(InMemory::default()));
+        Ok(Self { egress: Egress::new(egress.clone())?, vault, logins, landings })
+    }
+
+    /// How to sign in at this server, if that is how it is reached. Callers may do it for themselves; for all only where there is
+    /// nobody but whoever runs us.
+    pub(crate) fn at(&self, server: &Definition, stay: Stay, authenticates: bool) -> Result<Option<SignIn>, Fault> {
+        let is_allowed = stay == Stay::Long && (server.sharing == Sharing::PerCaller || !authenticates);
+        let accounts = self.accounts(server)?;
+        Ok(accounts.map(|accounts| SignIn { accounts, logins: is_allowed.then(|| Arc::clone(&self.logins)) }))
+    }
+
+    pub(crate) fn accounts(&self, server: &Definition) -> Result<Option<Arc<Accounts>>, Fault> {
+        let (Transport::Remote(endpoint, _), Some(settings)) = (&server.transport, &server.oauth) else { return Ok(None) };
+        // The config was checked: what is no URL here reaches nobody.
+        let Ok(url) = Url::parse(&endpoint.url) else { return Ok(None) };
+        let accounts = Accounts::new(Arc::clone(&server.name), url, settings.clone(), &self.egress, Arc::clone(&self.vault))?;
+        Ok(Some(Arc::new(accounts)))
+    }
+}

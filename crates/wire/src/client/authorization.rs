@@ -1,0 +1,75 @@
+//! What proves to a server behind HTTP who we are, where that changes as we go.
+
+use super::http::describe;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use reqwest::{RequestBuilder, Response};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Proves to a server who we are, request by request.
+pub trait Authorization: Send + Sync + fmt::Debug {
+    /// What goes into the `Authorization` header of the next request, if anything.
+    ///
+    /// # Errors
+    /// Why no request can go out, in a sentence for whoever waits for its answer.
+    fn header(&self) -> BoxFuture<'_, Result<Option<HeaderValue>, String>>;
+
+    /// A request was refused. Whether it is to be sent again, with another header.
+    ///
+    /// # Errors
+    /// Why that does not help, in such a sentence.
+    fn refused<'a>(&'a self, refusal: &'a Refusal) -> BoxFuture<'a, Result<bool, String>>;
+}
+
+/// A request that the server did not look at, since it did not like who sent it.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The header that went with it.
+    pub used: Option<HeaderValue>,
+    /// 401 or 403.
+    pub status: StatusCode,
+    /// The headers of the answer, the challenges among them.
+    pub headers: HeaderMap,
+    /// Whether this was the second attempt.
+    pub again: bool,
+}
+
+/// Why there is no answer.
+pub(super) enum Unsent {
+    /// Nobody lets us in.
+    Unauthorized(String),
+    /// The request, or its answer, did not get through.
+    Failed(reqwest::Error),
+}
+
+impl Unsent {
+    /// In words.
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::Unauthorized(reason) => reason,
+            Self::Failed(error) => describe(&error),
+        }
+    }
+}
+
+/// Sends a request with what proves who we are; once more where that was refused and there is something better.
+pub(super) async fn send(authorization: Option<&Arc<dyn Authorization>>, request: RequestBuilder) -> Result<Response, Unsent> {
+    let Some(authorization) = authorization else { return request.send().await.map_err(Unsent::Failed) };
+    let mut again = false;
+    loop {
+        let used = authorization.header().await.map_err(Unsent::Unauthorized)?;
+        let attempt = request.try_clone().expect("a body in one piece can be sent again");
+        let attempt = if let Some(header) = &used { attempt.header(header::AUTHORIZATION, header) } else { attempt };
+        let response = attempt.send().await.map_err(Unsent::Failed)?;
+        if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Ok(response);
+        }
+        let refusal = Refusal { used, status: response.status(), headers: response.headers().clone(), again };
+        let is_worth_it = authorization.refused(&refusal).await.map_err(Unsent::Unauthorized)?;
+        if again || !is_worth_it {
+            return Ok(response);
+        }
+        again = true;
+    }
+}
