@@ -26,7 +26,7 @@ use std::{
 use tokio::{net::TcpListener, sync::watch};
 use toolcrib_contract::{AuditLog, BoxFuture, Globs, Json, Spec, callable};
 use toolcrib_edge::{
-    http::{Bounds, Door, Site, Profiles, serve},
+    http::{Bounds, Door, Profiles, Site, serve},
     mcp::Identity,
 };
 use toolcrib_gate::{

@@ -255,7 +255,10 @@ impl Account {
             if is_news {
                 return self.obtain(&mut work).await.map(|_| Redress::Retry);
             }
-            return Err(Problem::Unauthorized(format!("it wants more than we are given (scope {})", challenge.scope.as_deref().unwrap_or("?"))));
+            return Err(Problem::Unauthorized(format!(
+                "it wants more than we are given (scope {})",
+                challenge.scope.as_deref().unwrap_or("?")
+            )));
         }
         let kept = self.kept().map_err(Problem::Failing)?;
         if let Some(grant) = kept.as_ref().filter(|grant| used != Some(&grant.header()) && !again) {

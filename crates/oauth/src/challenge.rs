@@ -100,7 +100,18 @@ fn pieces(value: &str) -> Vec<String> {
 fn unquoted(value: &str) -> String {
     let Some(inner) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) else { return value.to_owned() };
     let mut is_escaped = false;
-    inner.chars().filter(|&c| if c == '\\' && !is_escaped { is_escaped = true; false } else { is_escaped = false; true }).collect()
+    inner
+        .chars()
+        .filter(|&c| {
+            if c == '\\' && !is_escaped {
+                is_escaped = true;
+                false
+            } else {
+                is_escaped = false;
+                true
+            }
+        })
+        .collect()
 }
 
 fn is_token(text: &str) -> bool {

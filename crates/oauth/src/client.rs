@@ -124,7 +124,8 @@ impl Registered {
     /// Registers us.
     pub(crate) async fn register(out: &Out, server: &ServerMetadata, redirect_uri: &str, scopes: &[String]) -> Result<Self, OAuthError> {
         let lacks = "takes no registrations: register Toolcrib there, and set oauth.clientId in the config";
-        let endpoint = server.registration_endpoint.as_deref().ok_or_else(|| OAuthError::Lacking { issuer: shown(&server.issuer), lacks })?;
+        let endpoint =
+            server.registration_endpoint.as_deref().ok_or_else(|| OAuthError::Lacking { issuer: shown(&server.issuer), lacks })?;
         let is_native = Url::parse(redirect_uri).is_ok_and(|url| is_loopback(&url));
         let wanted = wanted_proof(server);
         let mut body = serde_json::json!({
@@ -203,7 +204,10 @@ mod tests {
 
     #[test]
     fn a_secret_is_proved_the_way_the_server_takes() {
-        let cases = [(&["client_secret_post"][..], Proof::ClientSecretPost), (&["client_secret_post", "client_secret_basic"], Proof::ClientSecretBasic)];
+        let cases = [
+            (&["client_secret_post"][..], Proof::ClientSecretPost),
+            (&["client_secret_post", "client_secret_basic"], Proof::ClientSecretBasic),
+        ];
         for (methods, proof) in cases {
             assert_eq!(proof_with_secret(&supporting(methods)), proof);
         }

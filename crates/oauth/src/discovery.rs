@@ -167,7 +167,8 @@ mod tests {
         for resource in ["https://host/api/mcp", "https://host/api/mcp/", "https://host/api", "https://HOST", "https://host:443/"] {
             assert!(is_part_of(&server, resource), "{resource}");
         }
-        for resource in ["https://host/ap", "https://host/api/mcp/x", "http://host/api", "https://evil/api/mcp", "https://host/#x", "host"] {
+        for resource in ["https://host/ap", "https://host/api/mcp/x", "http://host/api", "https://evil/api/mcp", "https://host/#x", "host"]
+        {
             assert!(!is_part_of(&server, resource), "{resource}");
         }
     }

@@ -59,8 +59,7 @@ impl Sealed {
     pub(crate) fn set(&self, name: &str, owner: &CallerId, text: &str) -> Result<(), StoreError> {
         let sealed = seal(&self.key.secrets, &self.bound_to(name, owner), text.as_bytes());
         let values = params![name, &**owner.principal(), sealed, millis(SystemTime::now())];
-        let insert =
-            format!("INSERT OR REPLACE INTO {} (name, principal, sealed, updated_ms) VALUES (?1, ?2, ?3, ?4)", self.table.name());
+        let insert = format!("INSERT OR REPLACE INTO {} (name, principal, sealed, updated_ms) VALUES (?1, ?2, ?3, ?4)", self.table.name());
         self.database.with(|database| database.connection.execute(&insert, values).map(drop))
     }
 

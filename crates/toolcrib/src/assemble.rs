@@ -4,6 +4,7 @@ pub(crate) mod security;
 pub(crate) mod sign_in;
 
 use crate::{Builder, Crib, landing::Landings, settings::Settings};
+use sign_in::SignIns;
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
@@ -17,7 +18,6 @@ use toolcrib_gate::{Clash, Credential, Gate, SchemaFault, Source};
 use toolcrib_store::{Audit, StoreError};
 use toolcrib_tools::Ready;
 use toolcrib_upstream::{Definition, Guard, Listener, Offer, Upstream};
-use sign_in::SignIns;
 use toolcrib_wire::client::ClientInfo;
 
 /// How the server is to be used, for the model that reads it.

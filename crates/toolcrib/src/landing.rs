@@ -49,7 +49,11 @@ impl Landings {
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         // Clients that are registered beforehand are so under this name and path.
-        let uri = if port.is_some() { format!("http://localhost:{}/callback", address.port()) } else { format!("http://{address}{CALLBACK_PATH}") };
+        let uri = if port.is_some() {
+            format!("http://localhost:{}/callback", address.port())
+        } else {
+            format!("http://{address}{CALLBACK_PATH}")
+        };
         let serving = serve_callback(listener, callback, self.shutdown.clone());
         tokio::spawn(async move {
             if let Err(error) = serving.await {

@@ -28,11 +28,8 @@ pub(crate) fn tool(name: &str, server: &Arc<str>, sharing: Sharing, sign_in: &Si
     let logins = sign_in.logins.clone().filter(|_| !sign_in.accounts.is_machine())?;
     let is_each = sharing == Sharing::PerCaller;
     let code = "The code that the page showed when the person had agreed, to complete the login.";
-    let properties = if is_each {
-        format!(r#"{{"code":{{"type":"string","description":"{code}","maxLength":64}}}}"#)
-    } else {
-        "{}".to_owned()
-    };
+    let properties =
+        if is_each { format!(r#"{{"code":{{"type":"string","description":"{code}","maxLength":64}}}}"#) } else { "{}".to_owned() };
     let schema = format!(r#"{{"type":"object","properties":{properties},"additionalProperties":false}}"#);
     let description = format!(
         "Signs in at the server {server:?}, which wants to know on whose behalf it works. Gives an address: show it to the person you work \
@@ -41,7 +38,8 @@ pub(crate) fn tool(name: &str, server: &Arc<str>, sharing: Sharing, sign_in: &Si
     );
     let mut spec = Spec::new(name, &description).title(&format!("Sign in at {server}"));
     spec.input_schema = Json::parse(schema).expect("this is JSON");
-    spec.annotations = Annotations { is_read_only: Some(false), is_destructive: Some(false), is_open_world: Some(true), is_idempotent: None };
+    spec.annotations =
+        Annotations { is_read_only: Some(false), is_destructive: Some(false), is_open_world: Some(true), is_idempotent: None };
     Some((spec, Arc::new(Login { server: Arc::clone(server), sign_in: sign_in.clone(), logins, is_each })))
 }
 
@@ -70,7 +68,9 @@ impl Callable for Login {
                     } else {
                         "When the page at the end says that it is done, the tools of the server can be called."
                     };
-                    format!("To sign in at {server:?}, open this address in a browser within ten minutes, on a machine that can reach Toolcrib:\n\n{url}\n\n{then}")
+                    format!(
+                        "To sign in at {server:?}, open this address in a browser within ten minutes, on a machine that can reach Toolcrib:\n\n{url}\n\n{then}"
+                    )
                 }
             };
             Ok(Output::Tool(ToolOutput::text(&said)))

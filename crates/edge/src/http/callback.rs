@@ -42,9 +42,13 @@ pub async fn serve_callback(listener: TcpListener, callback: Arc<dyn Callback>, 
 
 async fn come_back(State(callback): State<Arc<dyn Callback>>, RawQuery(query): RawQuery) -> Response {
     let (status, title, text) = match callback.come_back(&query.unwrap_or_default()).await {
-        Ok(LoggedIn { server, code: None }) => (StatusCode::OK, "Signed in", format!("You are signed in at {server}. This window can be closed.")),
+        Ok(LoggedIn { server, code: None }) => {
+            (StatusCode::OK, "Signed in", format!("You are signed in at {server}. This window can be closed."))
+        }
         Ok(LoggedIn { server, code: Some(code) }) => {
-            let text = format!("To complete the sign-in at {server}, give this code to whoever asked you to open this page, if that was you: {code}");
+            let text = format!(
+                "To complete the sign-in at {server}, give this code to whoever asked you to open this page, if that was you: {code}"
+            );
             (StatusCode::OK, "One more step", text)
         }
         Err(reason) => (StatusCode::BAD_REQUEST, "Not signed in", reason),

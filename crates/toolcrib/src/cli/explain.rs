@@ -5,7 +5,11 @@ use super::{
     client::{Wait, settle},
     print, settings,
 };
-use crate::{Crib, assemble::{Stay, assemble}, exit};
+use crate::{
+    Crib,
+    assemble::{Stay, assemble},
+    exit,
+};
 use clap::Args;
 use serde_json::json;
 use toolcrib_contract::{Call, Json, Origin};

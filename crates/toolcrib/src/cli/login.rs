@@ -1,11 +1,7 @@
 //! `toolcrib login` and `toolcrib logout`.
 
 use super::{Done, Failure, Voucher, note, print, settings, store};
-use crate::{
-    assemble::sign_in::SignIns,
-    landing::Landings,
-    settings::Settings,
-};
+use crate::{assemble::sign_in::SignIns, landing::Landings, settings::Settings};
 use clap::Args;
 use std::{io::IsTerminal, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 use tokio::{
@@ -80,7 +76,10 @@ impl Login {
             return Ok(());
         }
         self.sign_in(&place).await?;
-        place.reach().await.map_err(|reason| Failure::failed(format_args!("signed in, but the server {server:?} still says no: {reason}")))?;
+        place
+            .reach()
+            .await
+            .map_err(|reason| Failure::failed(format_args!("signed in, but the server {server:?} still says no: {reason}")))?;
         print(format_args!("signed in at {server:?}"));
         Ok(())
     }
@@ -90,7 +89,8 @@ impl Login {
         let (heard, mut coming) = mpsc::channel(4);
         // Whatever comes back is told to us, too.
         let door = Arc::new(Overheard { logins: Arc::clone(&logins), heard });
-        let url = logins.begin_at(&place.account, Confirmation::None, Arc::clone(&door) as Arc<dyn Callback>).await.map_err(Failure::failed)?;
+        let url =
+            logins.begin_at(&place.account, Confirmation::None, Arc::clone(&door) as Arc<dyn Callback>).await.map_err(Failure::failed)?;
         note("Open this address in a browser and agree:\n");
         print(&url);
         let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
@@ -149,7 +149,10 @@ impl At {
         let stop = watch::Sender::new(false);
         let sign_ins = SignIns::new(&settings.ready.egress, Some(vault), stop.subscribe()).map_err(Failure::failed)?;
         let accounts = sign_ins.accounts(&definition).map_err(Failure::failed)?.ok_or_else(|| {
-            Failure::usage(format_args!("nobody signs in at {:?}: it is a command, or the config gives what proves who we are", self.server))
+            Failure::usage(format_args!(
+                "nobody signs in at {:?}: it is a command, or the config gives what proves who we are",
+                self.server
+            ))
         })?;
         if accounts.is_machine() {
             return Err(Failure::usage(format_args!("we sign in at {:?} by ourselves (clientCredentials): nobody has to", self.server)));

@@ -114,6 +114,70 @@ fn our_client_side_conforms_where_it_is_asked() {
     }
 }
 
+/// The scenarios in which somebody has to sign in, as each revision requires them of a client.
+const SIGNING_IN: &[&str] = &[
+    "metadata-default",
+    "metadata-var1",
+    "metadata-var2",
+    "metadata-var3",
+    "basic-cimd",
+    "scope-from-www-authenticate",
+    "scope-from-scopes-supported",
+    "scope-omitted-when-undefined",
+    "scope-step-up",
+    "scope-retry-limit",
+    "token-endpoint-auth-basic",
+    "token-endpoint-auth-post",
+    "token-endpoint-auth-none",
+    "pre-registration",
+];
+/// Those that 2026-07-28 added.
+const SIGNING_IN_SAFELY: &[&str] = &[
+    "resource-mismatch",
+    "offline-access-scope",
+    "offline-access-not-supported",
+    "authorization-server-migration",
+    "iss-supported",
+    "iss-not-advertised",
+    "iss-supported-missing",
+    "iss-wrong-issuer",
+    "iss-unexpected",
+    "iss-normalized",
+    "metadata-issuer-mismatch",
+];
+
+/// The suite is the server and its authorization server; a person signs in by `toolcrib login`.
+fn check_signing_in(scenarios: &[&str], revision: Option<&str>) {
+    let driver = repository().join("tests/peers/signing_in.py");
+    let command = format!("python3 {} {}", driver.display(), toolcrib().get_program().display());
+    for scenario in scenarios {
+        let scenario = format!("auth/{scenario}");
+        let mut arguments = vec!["client", "--command", &command, "--scenario", &scenario];
+        arguments.extend(revision.iter().flat_map(|revision| ["--spec-version", revision]));
+        let (is_conformant, said) = suite(&arguments);
+        // A scenario that does not apply is skipped, and counts as well.
+        assert!(is_conformant && said.contains("OVERALL: PASSED"), "{scenario} of {revision:?}: {said}");
+    }
+}
+
+#[test]
+fn signing_in_conforms_in_2025_11_25() {
+    check_signing_in(SIGNING_IN, Some("2025-11-25"));
+}
+
+#[test]
+fn signing_in_conforms_in_2026_07_28() {
+    check_signing_in(SIGNING_IN, Some("2026-07-28"));
+    check_signing_in(SIGNING_IN_SAFELY, Some("2026-07-28"));
+}
+
+/// What is not required: servers of 2025-03-26, and signing in as ourselves.
+#[test]
+fn signing_in_conforms_beyond_what_is_required() {
+    check_signing_in(&["2025-03-26-oauth-metadata-backcompat", "2025-03-26-oauth-endpoint-fallback"], Some("2025-03-26"));
+    check_signing_in(&["client-credentials-basic"], None);
+}
+
 /// Puts the suite's server behind Toolcrib and calls every tool that it has, with the arguments that the suite asks for.
 const DRIVER: &str = r#"
 import json, os, subprocess, sys, tempfile

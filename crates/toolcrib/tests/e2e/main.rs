@@ -10,6 +10,7 @@ mod auth;
 mod cli;
 mod conformance;
 mod lifecycle;
+mod login;
 mod lossless;
 mod pairs;
 mod peers;

@@ -1,8 +1,9 @@
 //! A server behind a URL, by Streamable HTTP.
 
 use super::{
-    Asked, Audience, Authorization, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, Verdict, authorization::{Unsent, send}, cancelled, initialize_params, judge,
-    listen_params, notification, prepare, read_discovered, read_initialized,
+    Asked, Audience, Authorization, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, Verdict,
+    authorization::{Unsent, send},
+    cancelled, initialize_params, judge, listen_params, notification, prepare, read_discovered, read_initialized,
 };
 use crate::{
     Era, ErrorObject, Notification, Revision, headers,

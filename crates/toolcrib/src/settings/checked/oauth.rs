@@ -24,7 +24,9 @@ pub(super) fn check(server: &Server, faults: &mut Faults) -> Option<Settings> {
         _ if server.url.is_none() => {
             faults.add(written.place.fault("signing in goes with a url; a command gets what it needs by env"));
         }
-        _ if has_header => faults.add(written.place.fault("give either the header Authorization or \"oauth\": both would fill the same header")),
+        _ if has_header => {
+            faults.add(written.place.fault("give either the header Authorization or \"oauth\": both would fill the same header"))
+        }
         _ => {}
     }
     let is_machine = one_of(written.grant.as_ref(), GRANTS, faults).unwrap_or(false);
