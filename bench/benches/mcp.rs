@@ -49,7 +49,7 @@ fn door(shutdown: watch::Receiver<bool>) -> Arc<Door> {
 fn guarded(audit: Arc<dyn AuditLog>, when: Option<&str>, keys: Keys, algorithm: Algorithm, shutdown: &watch::Receiver<bool>) -> Arc<Door> {
     let demands = Demands { issuer: Some("bench".into()), audiences: vec!["toolcrib".into()], ..Demands::default() };
     let issuer = Issuer { name: "jwt".into(), keys, algorithms: vec![algorithm], demands, only_access_tokens: false };
-    let authentication = Authentication { issuers: vec![Arc::new(issuer)], keys: None, is_required: true };
+    let authentication = Authentication { issuers: vec![Arc::new(issuer)], is_required: true, ..Authentication::default() };
     let rule = |roles: &str, pattern: &str, when: Option<&str>| Rule {
         place: "bench".into(),
         roles: vec![roles.into()],

@@ -15,6 +15,7 @@ use toolcrib_json::{Json, Members};
 #[derive(Debug, Clone)]
 pub struct CallContext {
     caller: CallerId,
+    token: Option<Arc<str>>,
     deadline: Instant,
     back: Arc<dyn BackChannel>,
 }
@@ -241,7 +242,19 @@ impl CallContext {
     /// A context for one call; the gate makes it.
     #[must_use]
     pub fn new(caller: CallerId, deadline: Instant, back: Arc<dyn BackChannel>) -> Self {
-        Self { caller, deadline, back }
+        Self { caller, token: None, deadline, back }
+    }
+
+    /// The same, with the token that the caller has shown.
+    #[must_use]
+    pub fn with_token(self, token: Arc<str>) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
+    /// The token that the caller has shown, for what said that it passes it on.
+    #[must_use]
+    pub fn token(&self) -> Option<&Arc<str>> {
+        self.token.as_ref()
     }
 
     /// Who asked.

@@ -93,6 +93,11 @@ pub trait Callable: Send + Sync {
         Ok(None)
     }
 
+    /// Whether a call is to be given the token that its caller has shown, to pass it on. What does not say so never sees one.
+    fn takes_token(&self) -> bool {
+        false
+    }
+
     /// Sees to it that changes of the resource with this URI are announced, as long as the watch is held. `None` where
     /// they are announced anyhow.
     fn watch(&self, _uri: &str) -> Option<BoxFuture<'_, Result<Watch, CallError>>> {

@@ -56,8 +56,8 @@ pub struct Caller {
 enum Proof {
     /// As long as the process.
     Lasting,
-    /// Until a token expires.
-    Until(SystemTime),
+    /// Until a token expires. The token itself is kept only where something may pass it on.
+    Token { until: SystemTime, token: Option<Arc<str>> },
     /// As long as an API key is good.
     Key(Arc<str>),
 }
@@ -66,7 +66,7 @@ impl fmt::Debug for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Lasting => "Lasting",
-            Self::Until(_) => "Until",
+            Self::Token { .. } => "Token(…)",
             Self::Key(_) => "Key(…)",
         })
     }
@@ -117,6 +117,9 @@ pub struct Authentication {
     pub keys: Option<Arc<dyn KeyDirectory>>,
     /// Whether callers without a credential are refused.
     pub is_required: bool,
+    /// Whether the token of a caller goes along with its calls, for what passes it on: see
+    /// [`Callable::takes_token`](toolcrib_contract::Callable::takes_token).
+    pub keeps_tokens: bool,
 }
 
 /// What callers are asked to prove, and who has just proved it.
@@ -150,11 +153,17 @@ impl Authenticator {
             return Ok(Caller { proof: Proof::Key(bearer), ..Caller::without_claims(holder) });
         }
         let digest = verified::digest_of(&bearer);
-        if let Some(caller) = self.verified.caller(&digest).filter(|caller| asked.still_holds(caller)) {
-            return Ok(caller);
+        let mut caller = match self.verified.caller(&digest).filter(|caller| asked.still_holds(caller)) {
+            Some(caller) => caller,
+            None => {
+                let caller = token::identify(&asked.issuers, &bearer, SystemTime::now()).await?;
+                self.verified.keep(digest, bearer.len(), &caller);
+                caller
+            }
+        };
+        if let Proof::Token { token, .. } = &mut caller.proof {
+            *token = asked.keeps_tokens.then_some(bearer);
         }
-        let caller = token::identify(&asked.issuers, &bearer, SystemTime::now()).await?;
-        self.verified.keep(digest, bearer.len(), &caller);
         Ok(caller)
     }
 }
@@ -170,6 +179,14 @@ impl Caller {
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
         self.id.is_anonymous()
+    }
+
+    /// The token that the caller has shown, where it is kept.
+    pub(crate) fn token(&self) -> Option<&Arc<str>> {
+        match &self.proof {
+            Proof::Token { token, .. } => token.as_ref(),
+            Proof::Lasting | Proof::Key(_) => None,
+        }
     }
 
     /// What the caller's token says about it; nothing for a caller without one.
@@ -217,7 +234,7 @@ impl Authentication {
     pub(crate) fn still_holds(&self, caller: &Caller) -> bool {
         match &caller.proof {
             Proof::Lasting => true,
-            Proof::Until(expires) => SystemTime::now() < *expires,
+            Proof::Token { until, .. } => SystemTime::now() < *until,
             Proof::Key(key) => self.keys.as_ref().and_then(|keys| keys.holder(key)).is_some_and(|holder| holder == caller.id),
         }
     }

@@ -13,7 +13,10 @@ use toolcrib_contract::{BackChannel, CallContext, CallError, Input, Output};
 pub(crate) async fn run(checked: &Checked, bounds: &Arc<Bounds>) -> Result<Output, CallError> {
     let permitted = &checked.permitted;
     let back: Arc<dyn BackChannel> = Arc::clone(bounds) as _;
-    let cx = CallContext::new(permitted.caller.id().clone(), bounds.deadline().into_std(), back);
+    let mut cx = CallContext::new(permitted.caller.id().clone(), bounds.deadline().into_std(), back);
+    if let Some(token) = permitted.caller.token().filter(|_| permitted.entry.callable().takes_token()) {
+        cx = cx.with_token(Arc::clone(token));
+    }
     let input = Input::from(permitted.call.clone());
     // What the tool leaves behind when it breaks is its own; nothing of ours is shared with it but what it was given.
     let started = catch_unwind(AssertUnwindSafe(|| permitted.entry.callable().call(input, cx)));

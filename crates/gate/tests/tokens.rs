@@ -159,7 +159,7 @@ impl Table {
             issuer("ec", Keys::Set(Arc::new(Fixed(ec, AtomicUsize::new(0)))), &[Algorithm::ES256]),
             issuer("ed", Keys::Public(PublicKey::from_pem(&signers.ed_pem()).unwrap()), &[Algorithm::EdDSA]),
         ];
-        let authentication = Authentication { issuers, keys: None, is_required: true };
+        let authentication = Authentication { issuers, is_required: true, ..Authentication::default() };
         let gate = Gate::new(Config::default(), Arc::new(Remembered::default())).authenticating(authentication);
         Self { gate, signers, asked, tried: 0, surprises: Vec::new() }
     }
@@ -549,7 +549,7 @@ async fn a_good_token_is_not_checked_again_at_once_but_ends_when_it_expires() {
     let demands = Demands { issuer: Some("i".into()), audiences: vec!["a".into()], leeway: Duration::ZERO, ..Demands::default() };
     let keys = Keys::Set(Arc::clone(&counted) as Arc<dyn KeySource>);
     let issuer = Issuer { name: "ec".into(), keys, algorithms: vec![Algorithm::ES256], demands, only_access_tokens: false };
-    let authentication = Authentication { issuers: vec![Arc::new(issuer)], keys: None, is_required: true };
+    let authentication = Authentication { issuers: vec![Arc::new(issuer)], is_required: true, ..Authentication::default() };
     let gate = Gate::new(Config::default(), Arc::new(Remembered::default())).authenticating(authentication);
     let token = |signature: &dyn Fn(&[u8]) -> Vec<u8>| {
         let claims = json!({"iss": "i", "aud": "a", "sub": "ann", "exp": now() + 2});

@@ -61,7 +61,7 @@
 //!     when: None,
 //! };
 //! let crib = Crib::builder("greeter", "1.0.0")
-//!     .authentication(Authentication { issuers: vec![Arc::new(issuer)], keys: None, is_required: true })
+//!     .authentication(Authentication { issuers: vec![Arc::new(issuer)], is_required: true, ..Authentication::default() })
 //!     .access(Access { rules: vec![users], scopes: Vec::new() }, Vec::new())
 //!     .audit(Store::open(Path::new("data"))?.audit(AuditPolicy::default())?)
 //!     .build();

@@ -23,7 +23,8 @@ pub enum Place {
     Header(HeaderName),
 }
 
-/// A text with places for what is known of a caller: `${caller.subject}`, `${caller.authority}`, `${secret:NAME}`.
+/// A text with places for what is known of a caller: `${caller.subject}`, `${caller.authority}`, `${caller.token}`,
+/// `${secret:NAME}`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
 
@@ -36,6 +37,8 @@ pub enum Piece {
     Subject,
     /// What vouches for that.
     Authority,
+    /// The token that the caller has shown to us.
+    Token,
     /// A secret of the caller's, by its name.
     Secret(String),
 }
@@ -49,9 +52,10 @@ impl Piece {
         match (expression, expression.strip_prefix("secret:")) {
             ("caller.subject" | "caller.sub", _) => Ok(Self::Subject),
             ("caller.authority", _) => Ok(Self::Authority),
+            ("caller.token", _) => Ok(Self::Token),
             (_, Some(name)) if is_secret_name(name) => Ok(Self::Secret(name.to_owned())),
             _ => Err(format!(
-                "\"${{{expression}}}\" is not known of a caller; known are ${{caller.subject}}, ${{caller.authority}} and ${{secret:NAME}}"
+                "\"${{{expression}}}\" is not known of a caller; known are ${{caller.subject}}, ${{caller.authority}}, ${{caller.token}} and ${{secret:NAME}}"
             )),
         }
     }
@@ -64,6 +68,7 @@ impl fmt::Debug for Template {
             Piece::Text(_) => None,
             Piece::Subject => Some("caller.subject".to_owned()),
             Piece::Authority => Some("caller.authority".to_owned()),
+            Piece::Token => Some("caller.token".to_owned()),
             Piece::Secret(name) => Some(format!("secret:{name}")),
         });
         f.debug_list().entries(named).finish()
@@ -83,14 +88,19 @@ impl Template {
         pieces.iter().any(|piece| !matches!(piece, Piece::Text(_))).then_some(Self(pieces))
     }
 
+    pub(crate) fn takes_token(&self) -> bool {
+        self.0.contains(&Piece::Token)
+    }
+
     /// The text for this caller.
-    fn fill(&self, caller: &CallerId, secrets: Option<&dyn Secrets>) -> Result<Zeroizing<String>, String> {
+    fn fill(&self, Known { caller, token, secrets }: Known<'_>) -> Result<Zeroizing<String>, String> {
         let mut text = Zeroizing::new(String::new());
         for piece in &self.0 {
             match piece {
                 Piece::Text(fixed) => text.push_str(fixed),
                 Piece::Subject => text.push_str(&caller.subject),
                 Piece::Authority => text.push_str(&caller.authority),
+                Piece::Token => text.push_str(token.ok_or("this server is shown your own token, and you have shown none to Toolcrib")?),
                 Piece::Secret(name) => {
                     let secret = secrets.and_then(|secrets| secrets.secret(name, caller)).ok_or_else(|| missing(name, caller))?;
                     text.push_str(&secret);
@@ -99,6 +109,16 @@ impl Template {
         }
         Ok(text)
     }
+}
+
+/// What is known of a caller.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) caller: &'a CallerId,
+    /// What the caller has shown to us.
+    pub(crate) token: Option<&'a str>,
+    /// Who knows the caller's secrets.
+    pub(crate) secrets: Option<&'a dyn Secrets>,
 }
 
 fn missing(name: &str, caller: &CallerId) -> String {
@@ -130,10 +150,10 @@ impl fmt::Debug for Bound {
 ///
 /// # Errors
 /// What is missing, in a sentence that names no secret.
-pub(crate) fn bind(bindings: &[Binding], caller: &CallerId, secrets: Option<&dyn Secrets>) -> Result<Bound, String> {
+pub(crate) fn bind(bindings: &[Binding], known: Known<'_>) -> Result<Bound, String> {
     let mut bound = Bound::default();
     for Binding { to, template } in bindings {
-        let value = template.fill(caller, secrets)?;
+        let value = template.fill(known)?;
         match to {
             Place::Variable(name) if value.contains('\0') => return Err(format!("the value for the variable {name} holds a NUL")),
             Place::Variable(name) => bound.variables.push((name.into(), value.as_str().into())),
@@ -153,9 +173,9 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Known;
+    struct Git;
 
-    impl Secrets for Known {
+    impl Secrets for Git {
         fn secret(&self, name: &str, caller: &CallerId) -> Option<Zeroizing<String>> {
             (name == "git" && &*caller.subject == "ann").then(|| Zeroizing::new("s3cret".into()))
         }
@@ -168,9 +188,13 @@ mod tests {
         let (secret, subject) = (Piece::of("secret:git").unwrap(), Piece::of("caller.sub").unwrap());
         let pieces = vec![text("Bearer "), secret, text(" as "), subject, text("@"), Piece::Authority, text("!")];
         let template = Template::new(pieces).unwrap();
-        assert_eq!(*template.fill(&ann, Some(&Known)).unwrap(), "Bearer s3cret as ann@login!");
-        assert!(template.fill(&bob, Some(&Known)).unwrap_err().contains("no secret \"git\" of yours"));
-        assert!(template.fill(&ann, None).is_err());
+        let known = Known { caller: &ann, token: Some("t0ken"), secrets: Some(&Git) };
+        assert_eq!(*template.fill(known).unwrap(), "Bearer s3cret as ann@login!");
+        assert!(template.fill(Known { caller: &bob, ..known }).unwrap_err().contains("no secret \"git\" of yours"));
+        assert!(template.fill(Known { secrets: None, ..known }).is_err());
+        let token = Template::new(vec![Piece::of("caller.token").unwrap()]).unwrap();
+        assert_eq!(*token.fill(known).unwrap(), "t0ken");
+        assert!(token.fill(Known { token: None, ..known }).unwrap_err().contains("you have shown none"));
         assert_eq!(format!("{template:?}"), r#"["secret:git", "caller.subject", "caller.authority"]"#);
         assert_eq!(Template::new(vec![text("nothing here")]), None);
         for unknown in ["caller.name", "secret:", "secret:a b"] {
@@ -179,6 +203,6 @@ mod tests {
         let to = Place::Header(HeaderName::from_static("x-user"));
         let header = Binding { to, template: Template::new(vec![Piece::Subject]).unwrap() };
         let evil = CallerId::new("login", "ann\r\nx-admin: 1", [""; 0]);
-        assert!(bind(&[header], &evil, None).is_err(), "nobody smuggles a header in by a name");
+        assert!(bind(&[header], Known { caller: &evil, token: None, secrets: None }).is_err(), "nobody smuggles a header in by a name");
     }
 }

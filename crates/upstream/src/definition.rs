@@ -44,6 +44,12 @@ impl Definition {
         self.prefix.as_deref().map(naming::beginning)
     }
 
+    /// Whether the token that a caller has shown to us is passed on there.
+    #[must_use]
+    pub fn takes_token(&self) -> bool {
+        self.bindings.iter().any(|binding| binding.template.takes_token())
+    }
+
     /// What the tool is called by which callers sign in there, if they may.
     pub(crate) fn login_tool(&self) -> String {
         login::tool_name(self.prefix.as_deref(), &self.name)

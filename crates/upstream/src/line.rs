@@ -2,12 +2,13 @@
 
 use crate::{
     authorization::Authorized,
-    binding::{self, Bound},
+    binding::{self, Bound, Known},
     child::Child,
     definition::{Definition, Protocol, Transport},
     guard::Guard,
     traffic::Traffic,
 };
+use ::http::header::AUTHORIZATION;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -74,9 +75,13 @@ impl Connector {
     ///
     /// # Errors
     /// What the caller lacks, in a sentence.
-    pub(crate) fn for_caller(&self, caller: &CallerId) -> Result<Self, String> {
-        let bound = binding::bind(&self.definition.bindings, caller, self.definition.secrets.as_deref())?;
-        Ok(Self { bound: Arc::new(bound), authorized: Self::authorized(&self.definition, caller), ..self.clone() })
+    pub(crate) fn for_caller(&self, caller: &CallerId, token: Option<&str>) -> Result<Self, String> {
+        let known = Known { caller, token, secrets: self.definition.secrets.as_deref() };
+        let bound = binding::bind(&self.definition.bindings, known)?;
+        // What the config binds for each caller goes before what anybody signed in for.
+        let is_bound = bound.headers.iter().any(|(name, _)| *name == AUTHORIZATION);
+        let authorized = if is_bound { None } else { Self::authorized(&self.definition, caller) };
+        Ok(Self { bound: Arc::new(bound), authorized, ..self.clone() })
     }
 
     /// What this caller has at a server that wants to know.

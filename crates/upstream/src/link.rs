@@ -19,6 +19,8 @@ use toolcrib_contract::{CallError, Client, Json};
 pub(crate) struct Link {
     pub(crate) name: Arc<str>,
     pub(crate) sharing: Sharing,
+    /// Whether the token that a caller has shown to us is passed on.
+    pub(crate) takes_token: bool,
     /// The connection that all share.
     pub(crate) shared: watch::Receiver<Status>,
     /// Those that clients have for themselves.
@@ -79,7 +81,7 @@ impl Link {
         let meeting = if self.may_meet(owner) { Meeting::Allowed } else { Meeting::Forbidden };
         let Reserved { under_way, status } = self.private.reserve(conversation, meeting, || match owner {
             Owner::Session(_) => declared(&conversation.context().back().client()),
-            Owner::Caller(_) => everything(),
+            Owner::Caller(..) => everything(),
         })?;
         match self.ready(status).await {
             Ok(line) => Ok(Taken { line, under_way, _turn: None }),

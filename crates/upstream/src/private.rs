@@ -46,6 +46,7 @@ struct Entry {
 pub(crate) struct Start {
     capabilities: Json,
     caller: CallerId,
+    token: Option<Arc<str>>,
     traffic: Arc<Traffic>,
     status: watch::Sender<Status>,
     closed: watch::Receiver<bool>,
@@ -101,8 +102,8 @@ impl Private {
         let traffic = Traffic::new(Arc::clone(&self.asks));
         let (status, seen) = watch::channel(Status::Connecting);
         let (open, closed) = watch::channel(false);
-        let caller = conversation.context().caller().clone();
-        let start = Start { capabilities: capabilities(), caller, traffic: Arc::clone(&traffic), status, closed };
+        let (caller, token) = (conversation.context().caller().clone(), conversation.context().token().cloned());
+        let start = Start { capabilities: capabilities(), caller, token, traffic: Arc::clone(&traffic), status, closed };
         self.start.try_send(start).map_err(|_| overloaded)?;
         let under_way = traffic.enter(conversation);
         lines.push(Entry { owner: owner.clone(), traffic, status: seen.clone(), _open: open });
@@ -146,17 +147,18 @@ impl Entry {
     fn is_abandoned(&self) -> bool {
         let is_gone = match &self.owner {
             Owner::Session(session) => session.is_over(),
-            Owner::Caller(_) => self.traffic.is_spent(),
+            Owner::Caller(..) => self.traffic.is_spent(),
         };
         self.traffic.idle_for().is_some_and(|idle| is_gone || idle > IDLE)
     }
 }
 
 /// The life of one private connection. It is not made again: the next call starts another.
-async fn live(connector: Connector, Start { caller, traffic, status, mut closed, .. }: Start) {
+async fn live(connector: Connector, Start { caller, token, traffic, status, mut closed, .. }: Start) {
     let mut child = None;
     // What is for one caller goes only where nobody else is.
-    let connector = if connector.definition.sharing == Sharing::PerCaller { connector.for_caller(&caller) } else { Ok(connector) };
+    let connector =
+        if connector.definition.sharing == Sharing::PerCaller { connector.for_caller(&caller, token.as_deref()) } else { Ok(connector) };
     let connector = match connector {
         Ok(connector) => connector,
         Err(reason) => return line::part(&status, None, Status::Down(reason)).await,

@@ -67,6 +67,10 @@ impl Callable for Remote {
         }
     }
 
+    fn takes_token(&self) -> bool {
+        self.link.takes_token
+    }
+
     fn watch(&self, uri: &str) -> Option<BoxFuture<'_, Result<Watch, CallError>>> {
         let uri = uri.to_owned();
         Some(Box::pin(async move { self.link.watches.watch(&uri).await }))

@@ -105,6 +105,7 @@ impl Upstream {
         let link = Link {
             name: Arc::clone(&definition.name),
             sharing: definition.sharing,
+            takes_token: definition.takes_token(),
             shared: seen.clone(),
             private: Arc::clone(&private),
             watches: Arc::clone(&watches),

@@ -5,6 +5,7 @@
 //! were answered. Where neither is so it cannot be told, and nobody hears of it: a question must never reach the wrong
 //! person.
 
+use crate::naming::fnv1a;
 use std::{
     convert::Infallible,
     fmt,
@@ -56,8 +57,9 @@ struct State {
 pub(crate) enum Owner {
     /// One client's, for as long as its own connection lasts.
     Session(Session),
-    /// One caller's, by subject, whose clients have no connection that lasts.
-    Caller(Arc<str>),
+    /// One caller's, by subject, whose clients have no connection that lasts. Where its token is passed on, each token makes
+    /// another: what was opened with one that has expired is of no more use.
+    Caller(Arc<str>, Option<u64>),
 }
 
 /// Whom the connection has served so far.
@@ -234,7 +236,8 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     pub(crate) fn about(cx: CallContext, session: Option<Session>) -> Arc<Self> {
-        let owner = session.map_or_else(|| Owner::Caller(Arc::clone(cx.caller().principal())), Owner::Session);
+        let token = cx.token().map(|token| fnv1a(token.as_bytes()));
+        let owner = session.map_or_else(|| Owner::Caller(Arc::clone(cx.caller().principal()), token), Owner::Session);
         Arc::new(Self { cx, owner, asked: Mutex::default(), arrived: Notify::new(), passing: Mutex::default(), lacked: OnceLock::new() })
     }
 

@@ -70,7 +70,7 @@ impl Demands {
         if roles.len() > MAX_ROLES {
             return Err("the token has too many roles");
         }
-        Ok(Caller { id: CallerId::new(authority, subject, roles), claims: Arc::new(claims), proof: Proof::Until(until) })
+        Ok(Caller { id: CallerId::new(authority, subject, roles), claims: Arc::new(claims), proof: Proof::Token { until, token: None } })
     }
 
     fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), &'static str> {

@@ -19,6 +19,7 @@ use toolcrib_edge::http::{Hosts, ProtectedResource};
 use toolcrib_egress::Egress;
 use toolcrib_gate::{Access, Authentication, Credential, Gate, Issuer, Keys, Limit};
 use toolcrib_store::{ApiKeys, Audit, Store};
+use toolcrib_upstream::Definition;
 
 /// Everything that decides who may do what.
 pub(super) struct Security {
@@ -50,6 +51,7 @@ pub(super) fn assemble(all: &Settings, shown: Credential, fresh: &mut JoinSet<()
             issuers: issuers(auth, all, fresh)?,
             keys: keys.map(|keys: Arc<ApiKeys>| keys as Arc<dyn KeyDirectory>),
             is_required: auth.is_required,
+            keeps_tokens: all.servers.iter().any(Definition::takes_token),
         };
         local = auth.local.clone().map_or(Credential::None, Credential::Local);
         resource.clone_from(&auth.resource);

@@ -2,12 +2,13 @@
 
 use super::{Fault, Stay};
 use crate::landing::Landings;
+use http::header::AUTHORIZATION;
 use std::sync::Arc;
 use tokio::sync::watch;
 use toolcrib_contract::Vault;
 use toolcrib_egress::{Config, Egress, Url};
 use toolcrib_oauth::{Accounts, InMemory, Landing, Logins};
-use toolcrib_upstream::{Definition, Sharing, SignIn, Transport};
+use toolcrib_upstream::{Definition, Place, Sharing, SignIn, Transport};
 
 /// What it takes to sign in at any server.
 pub(crate) struct SignIns {
@@ -29,7 +30,10 @@ impl SignIns {
     /// How to sign in at this server, if that is how it is reached. Callers may do it for themselves; for all only where there is
     /// nobody but whoever runs us.
     pub(crate) fn at(&self, server: &Definition, stay: Stay, authenticates: bool) -> Result<Option<SignIn>, Fault> {
-        let is_allowed = stay == Stay::Long && (server.sharing == Sharing::PerCaller || !authenticates);
+        // Where the config binds what each caller shows, signing in is for listing the tools only.
+        let is_bound = server.bindings.iter().any(|binding| binding.to == Place::Header(AUTHORIZATION));
+        let is_each = server.sharing == Sharing::PerCaller;
+        let is_allowed = stay == Stay::Long && !is_bound && (is_each || !authenticates);
         let accounts = self.accounts(server)?;
         Ok(accounts.map(|accounts| SignIn { accounts, logins: is_allowed.then(|| Arc::clone(&self.logins)) }))
     }

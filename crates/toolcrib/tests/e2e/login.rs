@@ -368,6 +368,38 @@ fn each_caller_signs_in_for_itself_and_nobody_for_another() {
 }
 
 #[test]
+fn the_callers_own_token_is_passed_on_only_where_the_config_says_so() {
+    let provider = Provider::new();
+    let passed_on = json!({"url": provider.url(), "sharing": "perCaller", "headers": {"Authorization": "Bearer ${caller.token}"}});
+    let config = json!({
+        "mcpServers": {"secured": passed_on},
+        "auth": {"jwt": {"secret": SECRET}, "apiKeys": true},
+        "access": {"rules": [{"roles": ["user"], "allow": ["secured__*"]}]},
+    });
+    let server = Server::with(&config);
+    let mint =
+        |name: &str, life: &str| run(server.folder(), &["token", "--sub", name, "--role", "user", "--ttl", life]).1.trim().to_owned();
+    let (ann, next, bob) = (mint("ann", "1h"), mint("ann", "2h"), mint("bob", "1h"));
+    let modern = |token: &str, method: &str, params: Value| {
+        Http::new(&server.url).header("authorization", &format!("Bearer {token}")).modern(method, params).json()
+    };
+    let whoami = |token: &str| text_of(&modern(token, "tools/call", json!({"name": "secured__whoami", "arguments": {}})));
+    // The tools are listed for whoever runs us, who signs in.
+    assert!(login(&provider, server.folder()).status.success());
+    wait_for("the tools", || tool_names(&modern(&ann, "tools/list", json!({}))).contains(&"secured__whoami".to_owned()).then_some(()));
+    let known = [(ann.clone(), "ann herself"), (next.clone(), "ann later")];
+    provider.state().tokens.extend(known.map(|(token, name)| (token, name.to_owned())));
+    assert_eq!(whoami(&ann), Ok("ann herself".into()));
+    assert_eq!(whoami(&next), Ok("ann later".into()), "each token has a connection of its own");
+    assert!(whoami(&bob).unwrap_err().contains("401"), "the server does not know bob, and gets nobody else's token");
+    let key = run(server.folder(), &["key", "create", "--sub", "agent", "--role", "user"]).1;
+    let key = key.lines().next().unwrap();
+    wait_for("the key to be known", || modern(key, "tools/list", json!({})).get("result").map(drop));
+    assert!(whoami(key).unwrap_err().contains("you have shown none"));
+    assert!(!provider.proofs().iter().flatten().any(|proof| proof.contains(key)));
+}
+
+#[test]
 fn a_login_that_cannot_work_says_why() {
     let folder = Folder::new();
     let provider = Provider::new();

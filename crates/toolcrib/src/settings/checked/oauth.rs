@@ -4,7 +4,7 @@ use super::super::{
     document::{Faults, Spanned},
     raw::{Server, SignIn},
 };
-use super::one_of;
+use super::{super::variables::Expanded, one_of};
 use toolcrib_egress::Url;
 use toolcrib_oauth::Settings;
 use zeroize::Zeroizing;
@@ -15,7 +15,9 @@ const GRANTS: &[(&str, bool)] = &[("authorizationCode", false), ("clientCredenti
 /// What the config says; where it says nothing, a server that asks who we are can be signed in at, unless the config already gives
 /// what goes into that header.
 pub(super) fn check(server: &Server, faults: &mut Faults) -> Option<Settings> {
-    let has_header = server.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let header = server.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    // What is bound for each caller leaves the connection by which tools are listed without.
+    let has_header = header.is_some_and(|(_, value)| matches!(value.value, Expanded::Fixed(_)));
     let Some(written) = &server.oauth else {
         return (server.url.is_some() && !has_header).then(Settings::default);
     };
