@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.error
+import urllib.parse
 import urllib.request
 
 OWN = ("analyze_text", "api_client", "calculator", "database_query", "describe_database", "weather_api", "web_scraper")
@@ -26,6 +27,9 @@ def configure():
     if "client_id" in context:
         oauth["clientId"] = context["client_id"]
         oauth["clientSecret"] = context.get("client_secret")
+        # Whoever registers a client knows with whom.
+        place = urllib.parse.urljoin(url, "/.well-known/oauth-protected-resource" + urllib.parse.urlparse(url).path)
+        oauth["issuer"] = json.load(urllib.request.urlopen(place, timeout=10))["authorization_servers"][0]
     if "client-credentials" in os.environ.get("MCP_CONFORMANCE_SCENARIO", ""):
         oauth["grant"] = "clientCredentials"
     server = {"url": url, "oauth": {key: value for key, value in oauth.items() if value}}

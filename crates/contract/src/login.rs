@@ -17,6 +17,15 @@ pub trait Callback: Send + Sync + fmt::Debug {
 pub struct LoggedIn {
     /// The server.
     pub server: String,
-    /// The code to bring to who asked for the login, if that is still to be done.
-    pub code: Option<String>,
+    /// What is still to be done, if anything.
+    pub confirmation: Option<Confirmation>,
+}
+
+/// A login that counts once its caller says that it was theirs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmation {
+    /// Who would be signed in.
+    pub caller: String,
+    /// The code that the caller has to bring.
+    pub code: String,
 }

@@ -29,6 +29,7 @@ pub mod target;
 
 pub use address::Special;
 pub use body::Body;
+pub use bytes::Bytes;
 pub use config::{Config, Proxy, Setup};
 pub use error::EgressError;
 pub use fetch::{Egress, Fetched, Request};

@@ -2,15 +2,17 @@
 //! somebody has to sign in.
 //!
 //! A token endpoint that fails ends nothing: the old token serves for as long as it is good, and the next one is asked for
-//! again, at growing intervals. Only the authorization server's own "no" ends a sign-in.
+//! again, at growing intervals. Only the authorization server's own "no" ends a sign-in. What is renewed is renewed once,
+//! by whichever of several processes came first, and brought to its end.
 
 use crate::{
     challenge::Challenge,
-    client::{Client, Registered, Settings},
-    discovery::{Discovered, discover},
+    client::{Client, Settings},
+    discovery::Discovered,
     error::OAuthError,
-    out::{Out, shown},
-    token::{Endpoint, Grant, Shown, now},
+    out::shown,
+    place::{Kept, MAX_RENEWING, Place},
+    token::{Endpoint, Grant, GrantType, now},
 };
 use arc_swap::ArcSwapOption;
 use std::{
@@ -29,20 +31,19 @@ use toolcrib_egress::{Egress, HeaderValue, Setup, Url};
 /// The wait after a token endpoint failed; it doubles up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
-/// How often it is looked whether another process has signed in.
+/// How often it is looked whether another process has signed in or out.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long one renewal may keep other processes waiting.
+const HELD: Duration = Duration::from_secs(20);
+/// How often a process that waits looks whether the other is done.
+const POLL: Duration = Duration::from_millis(100);
+/// How long a token that was refused as soon as it was got is not tried again.
+const SPURNED: Duration = Duration::from_secs(10 * 60);
 /// The most accounts of one server that are kept ready.
 const MAX_ACCOUNTS: usize = 1024;
-
-/// Where accounts are: one MCP server, and how to sign in there.
-#[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) name: Arc<str>,
-    pub(crate) url: Url,
-    pub(crate) settings: Settings,
-    pub(crate) out: Out,
-    pub(crate) vault: Arc<dyn Vault>,
-}
+/// The most scopes that are asked for, and the longest.
+const MAX_SCOPES: usize = 64;
+const MAX_SCOPE_BYTES: usize = 256;
 
 /// The accounts at one server, by owner.
 #[derive(Debug)]
@@ -56,9 +57,9 @@ pub struct Account {
     pub(crate) place: Arc<Place>,
     owner: CallerId,
     current: ArcSwapOption<Current>,
-    /// Whether it is known that there is nothing to show.
-    has_nothing: AtomicBool,
     work: tokio::sync::Mutex<Work>,
+    /// Whether the server has asked this owner who it is.
+    is_asked: AtomicBool,
     /// What the server said when it last refused us.
     challenge: Mutex<Option<Challenge>>,
     state: watch::Sender<State>,
@@ -67,10 +68,12 @@ pub struct Account {
 /// How it stands with an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Nobody has asked who we are.
+    /// Nothing is known: nobody has asked who we are, or what is kept has not been tried.
     Unasked,
     /// There is a token.
     SignedIn,
+    /// There is a token, which does not reach as far as something that was called.
+    MoreWanted(String),
     /// Somebody has to sign in, and why.
     LoginNeeded(String),
 }
@@ -98,11 +101,22 @@ pub enum Redress {
     None,
 }
 
-/// The token that goes with requests.
+/// What goes with requests.
 #[derive(Debug)]
 struct Current {
-    header: HeaderValue,
+    header: Option<HeaderValue>,
+    /// When it has to be renewed, in seconds since 1970.
     fresh_until: Option<u64>,
+    /// When it is looked whether another process has signed in or out.
+    look_at: Option<Instant>,
+}
+
+/// Why a token is asked for.
+enum Occasion {
+    /// A request is to go out.
+    Request,
+    /// One was refused that went with this.
+    Refusal(Option<HeaderValue>),
 }
 
 /// What only one at a time may do.
@@ -113,6 +127,10 @@ struct Work {
     failed: Option<(Instant, String)>,
     /// What we have as ourselves; it is not worth keeping.
     ours: Option<Grant>,
+    /// What could not be kept, and what it was to be kept in place of.
+    unsaved: Option<Kept>,
+    /// What was refused as soon as it was got, and when.
+    spurned: Option<(HeaderValue, Instant)>,
 }
 
 impl Accounts {
@@ -121,8 +139,7 @@ impl Accounts {
     /// # Errors
     /// [`Setup`].
     pub fn new(name: Arc<str>, url: Url, settings: Settings, egress: &Egress, vault: Arc<dyn Vault>) -> Result<Self, Setup> {
-        let out = Out::new(egress, &url)?;
-        Ok(Self { place: Arc::new(Place { name, url, settings, out, vault }), each: Mutex::default() })
+        Ok(Self { place: Arc::new(Place::new(name, url, settings, egress, vault)?), each: Mutex::default() })
     }
 
     /// What this caller has there.
@@ -141,6 +158,20 @@ impl Accounts {
     pub fn is_machine(&self) -> bool {
         self.place.settings.is_machine
     }
+
+    /// Turns true once the server has asked any owner who it is.
+    #[must_use]
+    pub fn asks(&self) -> watch::Receiver<bool> {
+        self.place.asks.subscribe()
+    }
+
+    /// Waits until every renewal that has begun is brought to its end, and lets no other begin.
+    pub async fn settle(&self) {
+        // It was never closed: nobody else closes it.
+        let all = self.place.renewing.acquire_many(MAX_RENEWING).await;
+        self.place.renewing.close();
+        drop(all);
+    }
 }
 
 impl Account {
@@ -149,8 +180,8 @@ impl Account {
             place,
             owner: owner.clone(),
             current: ArcSwapOption::empty(),
-            has_nothing: AtomicBool::new(false),
             work: tokio::sync::Mutex::default(),
+            is_asked: AtomicBool::new(false),
             challenge: Mutex::default(),
             state: watch::Sender::new(State::Unasked),
         }
@@ -174,6 +205,12 @@ impl Account {
         self.state.borrow().clone()
     }
 
+    /// How it stands, as it changes.
+    #[must_use]
+    pub fn states(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
     /// What goes into the `Authorization` header of the next request, if anything.
     ///
     /// # Errors
@@ -182,18 +219,13 @@ impl Account {
     /// # Cancellation
     /// Whoever leaves breaks nothing off: a token that is being renewed is renewed.
     pub async fn header(self: &Arc<Self>) -> Result<Option<HeaderValue>, Problem> {
-        if let Some(current) = &*self.current.load()
-            && current.is_fresh()
-        {
-            return Ok(Some(current.header.clone()));
+        match &*self.current.load() {
+            Some(current) if current.is_fresh() => Ok(current.header.clone()),
+            _ => self.provide(Occasion::Request).await,
         }
-        if self.has_nothing.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        self.provide(None).await
     }
 
-    /// The server refused a request that went with `used`, as the answer to one that was sent before or already `again`.
+    /// The server refused a request that went with `used`: the first attempt, or already `again`.
     ///
     /// # Errors
     /// Why asking again does not help.
@@ -204,12 +236,13 @@ impl Account {
         challenge: Option<Challenge>,
         again: bool,
     ) -> Result<Redress, Problem> {
+        let wants_more = challenge.as_ref().is_some_and(Challenge::wants_more_scope);
+        if status == 401 || (status == 403 && wants_more) {
+            (*self.challenge()).clone_from(&challenge);
+        }
         match (status, challenge) {
-            (401, challenge) => {
-                (*self.challenge()).clone_from(&challenge);
-                self.unauthorized(used, challenge, again).await
-            }
-            (403, Some(challenge)) if challenge.wants_more_scope() => self.more_scope(used, &challenge, again).await,
+            (401, challenge) => self.unauthorized(used, challenge.as_ref(), again).await,
+            (403, Some(challenge)) if wants_more => self.more_scope(used, &challenge, again).await,
             _ => Ok(Redress::None),
         }
     }
@@ -217,27 +250,34 @@ impl Account {
     async fn unauthorized(
         self: &Arc<Self>,
         used: Option<&HeaderValue>,
-        challenge: Option<Challenge>,
+        challenge: Option<&Challenge>,
         again: bool,
     ) -> Result<Redress, Problem> {
-        if again {
+        self.is_asked.store(true, Ordering::Relaxed);
+        if let Some(used) = used.filter(|used| again && self.is_current(used)) {
+            self.work.lock().await.spurned = Some((used.clone(), Instant::now()));
             return Err(self.login_needed("it refuses the token that was just obtained for it"));
         }
-        match self.provide(used.cloned()).await? {
+        match self.provide(Occasion::Refusal(used.cloned())).await? {
             Some(header) if used != Some(&header) => Ok(Redress::Retry),
-            _ => Err(self.who_asks(challenge.as_ref()).await),
+            _ => Err(self.who_asks(challenge).await),
         }
     }
 
     /// Finds out who could give us a token, to say so.
     async fn who_asks(&self, challenge: Option<&Challenge>) -> Problem {
-        match self.discover(challenge).await {
+        if let State::LoginNeeded(reason) = self.state() {
+            return Problem::LoginNeeded(reason);
+        }
+        let elsewhere = |reason: &str| {
+            Problem::Unauthorized(format!("the server refuses us (401){reason}: check the headers or credentials in the config"))
+        };
+        match self.place.discover(challenge).await {
             Ok(found) if !found.is_assumed => {
                 self.login_needed(&format!("it wants somebody to sign in at {}", shown(&found.server.issuer)))
             }
-            Ok(_) | Err(OAuthError::NoAuthorizationServer { .. }) if challenge.is_none() => Problem::Unauthorized(
-                "the server refuses us (401) and names no authorization server: check the headers or credentials in the config".into(),
-            ),
+            Ok(_) | Err(OAuthError::NoAuthorizationServer { .. }) if challenge.is_none() => elsewhere(" and names no authorization server"),
+            Err(OAuthError::Insecure { .. }) if challenge.is_none() => elsewhere(""),
             Ok(_) => self.login_needed("it wants somebody to sign in"),
             Err(error) if error.is_passing() => Problem::Failing(format!("it wants somebody to sign in, and cannot say where: {error}")),
             Err(error) => self.login_needed(&format!("it wants somebody to sign in, but that cannot be done safely: {error}")),
@@ -247,30 +287,42 @@ impl Account {
     /// The token is good, and does not reach far enough.
     async fn more_scope(self: &Arc<Self>, used: Option<&HeaderValue>, challenge: &Challenge, again: bool) -> Result<Redress, Problem> {
         let mut work = self.work.lock().await;
-        if let Some(mut ours) = work.ours.take() {
-            let had = ours.wanted_scopes.len();
-            unite(&mut ours.wanted_scopes, challenge.scopes());
-            let is_news = ours.wanted_scopes.len() > had && !again;
-            work.ours = Some(ours);
-            if is_news {
-                return self.obtain(&mut work).await.map(|_| Redress::Retry);
+        let scope = challenge.scope.as_deref().map(|scope| format!(" (scope {})", shown(scope))).unwrap_or_default();
+        if self.place.settings.is_machine {
+            let mut wanted = work.ours.as_ref().map(|ours| ours.wanted_scopes.clone()).unwrap_or_default();
+            let had = wanted.len();
+            unite(&mut wanted, challenge.scopes());
+            if again || wanted.len() == had {
+                return Err(Problem::Unauthorized(format!("it wants more than we are given{scope}")));
             }
-            return Err(Problem::Unauthorized(format!(
-                "it wants more than we are given (scope {})",
-                challenge.scope.as_deref().unwrap_or("?")
-            )));
+            return self.obtain(&mut work, &wanted).await.map(|_| Redress::Retry);
         }
-        let kept = self.kept().map_err(Problem::Failing)?;
-        if let Some(grant) = kept.as_ref().filter(|grant| used != Some(&grant.header()) && !again) {
-            self.adopt(grant, self.fresh_until(grant));
+        let kept = self.kept(&mut work).map_err(Problem::Failing)?;
+        if let Some(Kept { grant, .. }) = kept.as_ref().filter(|kept| used != Some(&kept.grant.header()) && !again) {
+            self.adopt(grant);
             return Ok(Redress::Retry);
         }
-        if let Some(mut grant) = kept {
+        let reason = format!("this needs more than was agreed to when somebody signed in{scope}");
+        if let Some(Kept { mut grant, version }) = kept {
             unite(&mut grant.wanted_scopes, challenge.scopes());
-            self.keep(&grant);
+            if let Err(fault) = self.place.replace(&self.owner, &version, Some(&grant)) {
+                tracing::warn!(server = self.server(), "what the next login has to ask for is not kept: {fault}");
+            }
+            self.state.send_replace(State::MoreWanted(reason.clone()));
         }
-        let scope = challenge.scope.as_deref().map(|scope| format!(" (scope {scope})")).unwrap_or_default();
-        Err(Problem::LoginNeeded(format!("this needs more than was agreed to when somebody signed in{scope}")))
+        Err(Problem::LoginNeeded(reason))
+    }
+
+    /// Whether there is somewhere to sign in: the server names an authorization server.
+    ///
+    /// # Errors
+    /// [`OAuthError`]: why that cannot be told, or why it cannot be done safely.
+    pub async fn can_sign_in(&self) -> Result<bool, OAuthError> {
+        match self.place.discover(self.known_challenge(None).as_ref()).await {
+            Ok(found) => Ok(!found.is_assumed || self.is_asked.load(Ordering::Relaxed)),
+            Err(OAuthError::NoAuthorizationServer { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the server has asked for more than was agreed to.
@@ -278,35 +330,25 @@ impl Account {
     /// # Errors
     /// Why that cannot be told.
     pub fn wants_more(&self) -> Result<bool, String> {
-        Ok(self.kept()?.is_some_and(|grant| grant.wanted_scopes.iter().any(|wanted| !grant.scopes.contains(wanted))))
-    }
-
-    /// Completes when somebody has to sign in, with the reason.
-    pub async fn until_login_is_needed(&self) -> String {
-        let mut state = self.state.subscribe();
-        loop {
-            if let State::LoginNeeded(reason) = &*state.borrow_and_update() {
-                return reason.clone();
-            }
-            if state.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+        Ok(self.place.load(&self.owner)?.is_some_and(|kept| kept.grant.wants_more()))
     }
 
     /// Completes when somebody who had to has signed in, here or in another process.
     pub async fn until_signed_in(self: &Arc<Self>) {
+        let mut state = self.state.subscribe();
         loop {
-            let mut state = self.state.subscribe();
             if matches!(*state.borrow_and_update(), State::SignedIn) {
                 return;
             }
             tokio::select! {
                 _ = state.changed() => {}
                 () = tokio::time::sleep(LOOK) => {
-                    if matches!(self.state(), State::LoginNeeded(_)) && self.kept().is_ok_and(|kept| kept.is_some()) {
+                    let work = self.work.lock().await;
+                    let is_more_wanted = matches!(self.state(), State::MoreWanted(_));
+                    let is_old = |grant: &Grant| work.spurns(&grant.header()) || (is_more_wanted && grant.wants_more());
+                    if self.place.load(&self.owner).ok().flatten().is_some_and(|kept| !is_old(&kept.grant)) {
                         // Whether it is any good, the next request will tell.
-                        self.has_nothing.store(false, Ordering::Relaxed);
+                        self.current.store(None);
                         self.state.send_replace(State::Unasked);
                         return;
                     }
@@ -315,102 +357,200 @@ impl Account {
         }
     }
 
-    /// Signs out, as far as we know.
+    /// Signs in with this.
+    pub(crate) async fn sign_in(&self, grant: &Grant) -> Result<(), OAuthError> {
+        // What is being renewed is kept first, and then replaced.
+        let mut work = self.work.lock().await;
+        self.place.save(&self.owner, grant).map_err(OAuthError::NotKept)?;
+        *work = Work::default();
+        *self.challenge() = None;
+        self.is_asked.store(true, Ordering::Relaxed);
+        self.adopt(grant);
+        Ok(())
+    }
+
+    /// Signs out, as far as we know, and forgets what the authorization server knows us as. Returns whether somebody was signed in.
     ///
     /// # Errors
     /// Why it may still be known.
-    pub fn forget(&self) -> Result<bool, String> {
-        let was_kept = self.kept()?.is_some();
-        self.place.vault.forget(&self.grant_name(), &self.owner)?;
+    pub async fn forget(&self) -> Result<bool, String> {
+        let mut work = self.work.lock().await;
+        let was_kept = self.place.load(&self.owner)?.is_some();
+        self.place.forget(&self.owner)?;
+        self.forget_client();
+        *work = Work::default();
         self.current.store(None);
         self.state.send_replace(State::Unasked);
         Ok(was_kept)
     }
 
-    /// A token that is not the one that was refused; none if there is nothing to show. The work is done to its end, whoever
-    /// waits for it.
-    async fn provide(self: &Arc<Self>, refused: Option<HeaderValue>) -> Result<Option<HeaderValue>, Problem> {
-        let this = Arc::clone(self);
-        let work = tokio::spawn(async move { this.provide_alone(refused.as_ref()).await });
-        work.await.unwrap_or_else(|_| Err(Problem::Failing("the process is ending".into())))
+    /// Forgets what the authorization server knows us as: the next login registers us anew.
+    pub fn forget_client(&self) {
+        self.place.forget_client();
     }
 
-    async fn provide_alone(&self, refused: Option<&HeaderValue>) -> Result<Option<HeaderValue>, Problem> {
+    /// A token for the occasion; none if there is nothing to show. The work is done to its end, whoever waits for it.
+    async fn provide(self: &Arc<Self>, occasion: Occasion) -> Result<Option<HeaderValue>, Problem> {
+        let ending = || Problem::Failing("Toolcrib is ending".into());
+        let renewing = Arc::clone(&self.place.renewing).acquire_owned().await.map_err(|_| ending())?;
+        let this = Arc::clone(self);
+        let work = tokio::spawn(async move {
+            let _renewing = renewing;
+            this.provide_alone(&occasion).await
+        });
+        work.await.unwrap_or_else(|_| Err(ending()))
+    }
+
+    async fn provide_alone(&self, occasion: &Occasion) -> Result<Option<HeaderValue>, Problem> {
         let mut work = self.work.lock().await;
         // Somebody may have been quicker.
         if let Some(current) = &*self.current.load()
             && current.is_fresh()
-            && refused != Some(&current.header)
+            && occasion.is_met_by(current.header.as_ref())
         {
-            return Ok(Some(current.header.clone()));
+            return Ok(current.header.clone());
         }
         if self.place.settings.is_machine {
-            return self.obtain(&mut work).await.map(Some);
+            // Until it is asked for, nobody knows where to get one.
+            if !self.is_asked.load(Ordering::Relaxed) {
+                return Ok(self.show_nothing(None));
+            }
+            let wanted = work.ours.as_ref().map(|ours| ours.wanted_scopes.clone()).unwrap_or_default();
+            return self.obtain(&mut work, &wanted).await.map(Some);
         }
-        let Some(grant) = self.kept().map_err(Problem::Failing)? else {
-            self.current.store(None);
-            self.has_nothing.store(true, Ordering::Relaxed);
-            return Ok(None);
+        let kept = self.kept(&mut work).map_err(Problem::Failing)?;
+        let Some(kept) = kept.filter(|kept| !work.spurns(&kept.grant.header())) else {
+            return Ok(self.show_nothing(Some(LOOK)));
         };
-        let is_refused = refused == Some(&grant.header());
-        if !is_refused && self.fresh_until(&grant).is_none_or(|until| now() < until) {
-            return Ok(Some(self.adopt(&grant, self.fresh_until(&grant))));
+        if self.is_fresh(&kept.grant, occasion) {
+            return Ok(Some(self.adopt(&kept.grant)));
         }
-        self.renew(&mut work, grant, is_refused).await.map(Some)
+        self.renew(&mut work, kept, occasion).await
     }
 
-    async fn renew(&self, work: &mut Work, grant: Grant, is_refused: bool) -> Result<HeaderValue, Problem> {
-        let is_good = !is_refused && !grant.is_expired();
-        if let Some((again_at, reason)) = work.failed.as_ref().filter(|(again_at, _)| Instant::now() < *again_at) {
-            return if is_good { Ok(self.adopt_for_now(&grant, *again_at)) } else { Err(Problem::Failing(reason.clone())) };
-        }
-        match grant.refreshed(&self.place.out).await {
-            Ok(Some(next)) => {
-                (work.failures, work.failed) = (0, None);
-                tracing::debug!(server = %self.place.name, "the token was renewed");
-                self.keep(&next);
-                Ok(self.adopt(&next, self.fresh_until(&next)))
+    /// Whether the token is worth showing, and need not be renewed yet.
+    fn is_fresh(&self, grant: &Grant, occasion: &Occasion) -> bool {
+        !occasion.is_about(&grant.header()) && self.fresh_until(grant).is_none_or(|until| now() < until)
+    }
+
+    /// What is kept; what could not be is tried to be kept again.
+    fn kept(&self, work: &mut Work) -> Result<Option<Kept>, String> {
+        if let Some(unsaved) = work.unsaved.take() {
+            match self.place.replace(&self.owner, &unsaved.version, Some(&unsaved.grant)) {
+                Ok(_) => {}
+                Err(_) => {
+                    work.unsaved = Some(unsaved.clone());
+                    return Ok(Some(unsaved));
+                }
             }
-            Ok(None) if is_good => Ok(self.adopt(&grant, grant.expires_at)),
-            Ok(None) => Err(self.signed_out("its token is no longer good, and it gave none to renew it with")),
+        }
+        self.place.load(&self.owner)
+    }
+
+    async fn renew(&self, work: &mut Work, kept: Kept, occasion: &Occasion) -> Result<Option<HeaderValue>, Problem> {
+        let is_good = |grant: &Grant| !occasion.is_about(&grant.header()) && !grant.is_expired();
+        if let Some((again_at, reason)) = work.failed.as_ref().filter(|(again_at, _)| Instant::now() < *again_at) {
+            return self.go_on(&kept.grant, is_good(&kept.grant), *again_at, reason).map(Some);
+        }
+        if kept.grant.refresh_token.is_none() {
+            return Err(self.signed_out(&kept, "its token is no longer good, and it gave none to renew it with"));
+        }
+        let Some(kept) = self.take_turn(kept, occasion).await? else { return Ok(self.show_nothing(Some(LOOK))) };
+        if self.is_fresh(&kept.grant, occasion) {
+            self.place.release(&self.owner);
+            return Ok(Some(self.adopt(&kept.grant)));
+        }
+        let done = match kept.grant.refreshed(&self.place.out, &self.place.settings).await {
+            Ok(next) => Ok(Some(self.keep(work, &kept, next))),
             Err(error) if error.is_passing() => {
                 let (again_at, reason) = self.fail(work, &error);
-                if is_good { Ok(self.adopt_for_now(&grant, again_at)) } else { Err(Problem::Failing(reason)) }
+                self.go_on(&kept.grant, is_good(&kept.grant), again_at, &reason).map(Some)
             }
-            // With a token that is good once, whoever of two processes comes second is refused: the first has the next one.
-            Err(error) => match self.kept().ok().flatten().filter(|kept| kept.access_token != grant.access_token && !kept.is_expired()) {
-                Some(newer) => Ok(self.adopt(&newer, self.fresh_until(&newer))),
-                None => {
-                    if matches!(&error, OAuthError::Refused { code, .. } if code == "invalid_client") {
-                        self.forget_client();
-                    }
-                    Err(self.signed_out(&format!("the sign-in is no longer good: {error}")))
-                }
-            },
+            Err(error) => Err(self.renewal_refused(&kept, &error)),
+        };
+        self.place.release(&self.owner);
+        done
+    }
+
+    /// Waits until no other process renews the same: what is kept then, which need not be renewed any more if another has done so.
+    async fn take_turn(&self, kept: Kept, occasion: &Occasion) -> Result<Option<Kept>, Problem> {
+        let until = Instant::now() + HELD;
+        loop {
+            let is_ours = self.place.hold(&self.owner, HELD).map_err(Problem::Failing)?;
+            let Some(now) = self.place.load(&self.owner).map_err(Problem::Failing)? else { return Ok(None) };
+            // What could not be kept is newer than what is.
+            let latest = if now.version == kept.version { kept.clone() } else { now };
+            if is_ours || self.is_fresh(&latest.grant, occasion) || Instant::now() > until {
+                return Ok(Some(latest));
+            }
+            tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Keeps what was renewed, unless somebody has signed in or out meanwhile.
+    fn keep(&self, work: &mut Work, before: &Kept, next: Grant) -> HeaderValue {
+        tracing::debug!(server = self.server(), "the token was renewed");
+        (work.failures, work.failed) = (0, None);
+        match self.place.replace(&self.owner, &before.version, Some(&next)) {
+            Ok(true) => {}
+            Ok(false) => {
+                // Whoever was quicker knows better; who signed out has had this one last request.
+                let newer = self.place.load(&self.owner).ok().flatten();
+                return newer.map_or_else(|| next.header(), |newer| self.adopt(&newer.grant));
+            }
+            Err(reason) => {
+                tracing::error!(server = self.server(), "a sign-in will not outlast this process unless this ends: {reason}");
+                work.unsaved = Some(Kept { grant: next.clone(), version: before.version.clone() });
+            }
+        }
+        self.adopt(&next)
+    }
+
+    fn renewal_refused(&self, kept: &Kept, error: &OAuthError) -> Problem {
+        let is_about_us = error.is_about_client();
+        if is_about_us && self.place.settings.is_ours(&kept.grant.client) {
+            // The sign-in may be as good as ever.
+            let advice = "check oauth.clientId and oauth.clientSecret in the config";
+            return Problem::Unauthorized(format!("its token cannot be renewed: {error}; {advice}"));
+        }
+        if is_about_us {
+            self.forget_client();
+        }
+        self.signed_out(kept, &format!("the sign-in is no longer good: {error}"))
     }
 
     /// A token that we get as ourselves.
-    async fn obtain(&self, work: &mut Work) -> Result<HeaderValue, Problem> {
-        if let Some((_, reason)) = work.failed.as_ref().filter(|(again_at, _)| Instant::now() < *again_at) {
-            return Err(Problem::Failing(reason.clone()));
+    async fn obtain(&self, work: &mut Work, wanted: &[String]) -> Result<HeaderValue, Problem> {
+        let good = work.ours.clone().filter(|ours| !ours.is_expired() && self.is_current(&ours.header()));
+        if let Some((again_at, reason)) = work.failed.as_ref().filter(|(again_at, _)| Instant::now() < *again_at) {
+            return match &good {
+                Some(ours) => self.go_on(ours, true, *again_at, reason),
+                None => Err(Problem::Failing(reason.clone())),
+            };
         }
-        let wanted = work.ours.as_ref().map(|ours| ours.wanted_scopes.clone()).unwrap_or_default();
-        match self.as_ourselves(&wanted).await {
+        match self.as_ourselves(wanted).await {
             Ok(grant) => {
                 (work.failures, work.failed) = (0, None);
-                let header = self.adopt(&grant, grant.fresh_until());
+                let header = self.adopt(&grant);
                 work.ours = Some(grant);
                 Ok(header)
             }
-            Err(error) if error.is_passing() => Err(Problem::Failing(self.fail(work, &error).1)),
+            Err(error) if error.is_passing() => {
+                let (again_at, reason) = self.fail(work, &error);
+                match &good {
+                    Some(ours) => self.go_on(ours, true, again_at, &reason),
+                    None => Err(Problem::Failing(reason)),
+                }
+            }
             Err(error) => Err(Problem::Unauthorized(format!("it gives us no token: {error}"))),
         }
     }
 
     async fn as_ourselves(&self, wanted: &[String]) -> Result<Grant, OAuthError> {
-        let challenge = self.last_challenge();
-        let found = self.discover(challenge.as_ref()).await?;
+        let found = self.place.discover(self.known_challenge(None).as_ref()).await?;
+        if found.is_assumed {
+            return Err(OAuthError::NoAuthorizationServer { server: shown(self.place.url.as_str()) });
+        }
         let issuer = shown(&found.server.issuer);
         let lacking = |lacks| OAuthError::Lacking { issuer: issuer.clone(), lacks };
         let client = Client::beforehand(&self.place.settings, &found.server).ok_or_else(|| lacking("knows no client of ours"))?;
@@ -418,150 +558,146 @@ impl Account {
         let mut scopes = self.scopes(&found, None);
         unite(&mut scopes, wanted.iter().map(String::as_str));
         let (server, issuer, resource) = (self.place.url.as_str(), found.server.issuer.as_str(), found.resource.as_str());
-        let mut grant = Endpoint { server, issuer, url, resource, client: &client }.ask(&self.place.out, Shown::Ourselves, &scopes).await?;
+        let endpoint = Endpoint { server, issuer, url, resource, client: &client };
+        let mut grant = endpoint.ask(&self.place.out, GrantType::ClientCredentials, &scopes).await?;
         grant.wanted_scopes = wanted.to_vec();
         Ok(grant)
-    }
-
-    /// Who gives out tokens for the server, by what it last said or says now.
-    pub(crate) async fn discover(&self, challenge: Option<&Challenge>) -> Result<Discovered, OAuthError> {
-        let Place { out, url, settings, .. } = &*self.place;
-        discover(out, url, challenge, settings.issuer.as_deref()).await
     }
 
     /// The scopes to ask for: what the config says; else what was agreed to and what was asked for since; else what the
     /// server says. A server that gives tokens to renew with only to those who ask is asked.
     pub(crate) fn scopes(&self, found: &Discovered, grant: Option<&Grant>) -> Vec<String> {
         const OFFLINE: &str = "offline_access";
-        let challenge = self.last_challenge().unwrap_or_default();
+        let challenge = self.challenge().clone().unwrap_or_default();
         let mut scopes = Vec::new();
         match (&self.place.settings.scopes, grant) {
             (Some(configured), _) => scopes.clone_from(configured),
-            (None, Some(grant)) if !grant.wanted_scopes.is_empty() => {
+            (None, Some(grant)) if grant.wants_more() => {
                 unite(&mut scopes, grant.scopes.iter().chain(&grant.wanted_scopes).map(String::as_str));
             }
             (None, _) if challenge.scope.is_some() => unite(&mut scopes, challenge.scopes()),
-            (None, _) => scopes.clone_from(&found.scopes),
+            (None, _) => unite(&mut scopes, found.scopes.iter().map(String::as_str)),
         }
-        let is_offered = found.server.scopes_supported.iter().any(|scope| scope == OFFLINE);
+        let is_offered = found.server.offers_scope(OFFLINE);
         if !scopes.is_empty() && is_offered && !self.place.settings.is_machine {
             unite(&mut scopes, [OFFLINE]);
         }
         scopes
     }
 
-    /// What is kept of this account, if it was made at this URL: a token of one server goes to no other.
-    pub(crate) fn kept(&self) -> Result<Option<Grant>, String> {
-        let Some(text) = self.place.vault.load(&self.grant_name(), &self.owner)? else { return Ok(None) };
-        let grant: Option<Grant> = serde_json::from_str(&text).ok();
-        Ok(grant.filter(|grant| grant.server == self.place.url.as_str()))
+    /// What the server has said when it refused us, or when we last signed in.
+    pub(crate) fn known_challenge(&self, grant: Option<&Grant>) -> Option<Challenge> {
+        let challenge = self.challenge().clone();
+        let known = || Some(Challenge { resource_metadata: grant?.resource_metadata.clone(), ..Challenge::default() });
+        challenge.filter(|challenge| challenge.resource_metadata.is_some()).or_else(known)
     }
 
-    /// Signs in with this.
-    pub(crate) fn sign_in(&self, grant: &Grant) -> Result<(), OAuthError> {
-        self.save(grant).map_err(OAuthError::NotKept)?;
-        *self.challenge() = None;
-        self.adopt(grant, self.fresh_until(grant));
-        Ok(())
+    fn adopt(&self, grant: &Grant) -> HeaderValue {
+        let look_at = (!self.place.settings.is_machine).then(|| Instant::now() + LOOK);
+        self.show(grant, self.fresh_until(grant), look_at)
     }
 
-    pub(crate) fn kept_client(&self) -> Result<Option<Registered>, String> {
-        let text = self.place.vault.load(&self.client_name(), &CallerId::ourselves())?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
-    }
-
-    pub(crate) fn keep_client(&self, client: &Registered) -> Result<(), OAuthError> {
-        let text = zeroize::Zeroizing::new(serde_json::to_string(client).expect("what is kept can be written"));
-        self.place.vault.save(&self.client_name(), &CallerId::ourselves(), &text).map_err(OAuthError::NotKept)
-    }
-
-    fn forget_client(&self) {
-        if let Err(reason) = self.place.vault.forget(&self.client_name(), &CallerId::ourselves()) {
-            tracing::warn!(server = %self.place.name, "a registration that is no longer good is still kept: {reason}");
-        }
-    }
-
-    fn save(&self, grant: &Grant) -> Result<(), String> {
-        let text = zeroize::Zeroizing::new(serde_json::to_string(grant).expect("what is kept can be written"));
-        self.place.vault.save(&self.grant_name(), &self.owner, &text)
-    }
-
-    /// Keeps what has changed; if that fails, it serves until the process ends.
-    fn keep(&self, grant: &Grant) {
-        if let Err(reason) = self.save(grant) {
-            tracing::error!(server = %self.place.name, "a sign-in will not outlast this process: {reason}");
-        }
-    }
-
-    fn adopt(&self, grant: &Grant, fresh_until: Option<u64>) -> HeaderValue {
-        let header = grant.header();
-        self.current.store(Some(Arc::new(Current { header: header.clone(), fresh_until })));
-        self.has_nothing.store(false, Ordering::Relaxed);
-        self.state.send_if_modified(|state| std::mem::replace(state, State::SignedIn) != State::SignedIn);
-        header
+    /// From when on the next token is to be had: before this one ends, if there is a way to get one.
+    fn fresh_until(&self, grant: &Grant) -> Option<u64> {
+        let can_renew = grant.refresh_token.is_some() || self.place.settings.is_machine;
+        if can_renew { grant.renewed_from() } else { grant.expires_at }
     }
 
     /// Goes on with a token that is still good, until the next may be asked for again.
-    fn adopt_for_now(&self, grant: &Grant, again_at: Instant) -> HeaderValue {
+    fn go_on(&self, grant: &Grant, is_good: bool, again_at: Instant, reason: &str) -> Result<HeaderValue, Problem> {
+        if !is_good {
+            return Err(Problem::Failing(reason.to_owned()));
+        }
         let soon = now() + again_at.saturating_duration_since(Instant::now()).as_secs() + 1;
-        self.adopt(grant, Some(grant.expires_at.map_or(soon, |expires| expires.min(soon))))
+        Ok(self.show(grant, Some(grant.expires_at.map_or(soon, |expires| expires.min(soon))), Some(again_at)))
     }
 
-    fn fresh_until(&self, grant: &Grant) -> Option<u64> {
-        if grant.refresh_token.is_some() { grant.fresh_until() } else { grant.expires_at }
+    fn show(&self, grant: &Grant, fresh_until: Option<u64>, look_at: Option<Instant>) -> HeaderValue {
+        let header = grant.header();
+        self.current.store(Some(Arc::new(Current { header: Some(header.clone()), fresh_until, look_at })));
+        self.state.send_if_modified(|state| {
+            // What was wanted stays so until somebody agrees to it.
+            let is_still_wanted = grant.wants_more() && matches!(state, State::MoreWanted(_));
+            !is_still_wanted && std::mem::replace(state, State::SignedIn) != State::SignedIn
+        });
+        self.place.asks.send_if_modified(|asks| !std::mem::replace(asks, true));
+        header
+    }
+
+    fn show_nothing(&self, again_in: Option<Duration>) -> Option<HeaderValue> {
+        let look_at = again_in.map(|again_in| Instant::now() + again_in);
+        self.current.store(Some(Arc::new(Current { header: None, fresh_until: None, look_at })));
+        None
+    }
+
+    fn is_current(&self, header: &HeaderValue) -> bool {
+        self.current.load().as_ref().is_some_and(|current| current.header.as_ref() == Some(header))
     }
 
     fn fail(&self, work: &mut Work, error: &OAuthError) -> (Instant, String) {
         let wait = MIN_BACKOFF.saturating_mul(1 << work.failures.min(16)).min(MAX_BACKOFF);
         work.failures += 1;
         let reason = format!("its token cannot be renewed just now, which is tried again: {error}");
-        tracing::warn!(server = %self.place.name, again_in_ms = wait.as_millis(), "{reason}");
+        tracing::warn!(server = self.server(), again_in_ms = wait.as_millis(), "{reason}");
         let again_at = Instant::now() + wait;
         work.failed = Some((again_at, reason.clone()));
         (again_at, reason)
     }
 
-    fn signed_out(&self, reason: &str) -> Problem {
-        if let Err(fault) = self.place.vault.forget(&self.grant_name(), &self.owner) {
-            tracing::warn!(server = %self.place.name, "a sign-in that is no longer good is still kept: {fault}");
+    fn signed_out(&self, kept: &Kept, reason: &str) -> Problem {
+        if let Err(fault) = self.place.replace(&self.owner, &kept.version, None) {
+            tracing::warn!(server = self.server(), "a sign-in that is no longer good is still kept: {fault}");
         }
         self.login_needed(reason)
     }
 
+    /// A person cannot help where we sign in by ourselves.
     fn login_needed(&self, reason: &str) -> Problem {
-        self.current.store(None);
+        self.show_nothing(Some(LOOK));
+        if self.place.settings.is_machine {
+            return Problem::Unauthorized(format!("the server refuses us (401): {reason}"));
+        }
+        self.place.asks.send_if_modified(|asks| !std::mem::replace(asks, true));
         self.state.send_replace(State::LoginNeeded(reason.to_owned()));
         Problem::LoginNeeded(reason.to_owned())
-    }
-
-    /// What the server said when it last refused us.
-    pub(crate) fn last_challenge(&self) -> Option<Challenge> {
-        self.challenge().clone()
     }
 
     fn challenge(&self) -> MutexGuard<'_, Option<Challenge>> {
         self.challenge.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn grant_name(&self) -> String {
-        format!("grant:{}", self.place.name)
+impl Occasion {
+    fn is_met_by(&self, header: Option<&HeaderValue>) -> bool {
+        match self {
+            Self::Request => true,
+            Self::Refusal(used) => header.is_some() && header != used.as_ref(),
+        }
     }
 
-    fn client_name(&self) -> String {
-        format!("client:{}", self.place.name)
+    /// Whether this is what was refused.
+    fn is_about(&self, header: &HeaderValue) -> bool {
+        matches!(self, Self::Refusal(Some(used)) if used == header)
     }
 }
 
 impl Current {
     fn is_fresh(&self) -> bool {
-        self.fresh_until.is_none_or(|until| now() < until)
+        self.fresh_until.is_none_or(|until| now() < until) && self.look_at.is_none_or(|look_at| Instant::now() < look_at)
     }
 }
 
-/// Adds what is not there yet.
+impl Work {
+    /// Whether this was refused as soon as it was got, a short while ago.
+    fn spurns(&self, header: &HeaderValue) -> bool {
+        self.spurned.as_ref().is_some_and(|(spurned, since)| spurned == header && since.elapsed() < SPURNED)
+    }
+}
+
+/// Adds what is not there yet, as far as anybody needs it: a server may ask for anything.
 fn unite<'a>(scopes: &mut Vec<String>, more: impl IntoIterator<Item = &'a str>) {
-    for scope in more {
-        if !scopes.iter().any(|known| known == scope) {
+    for scope in more.into_iter().filter(|scope| scope.len() <= MAX_SCOPE_BYTES) {
+        if scopes.len() < MAX_SCOPES && !scopes.iter().any(|known| known == scope) {
             scopes.push(scope.to_owned());
         }
     }

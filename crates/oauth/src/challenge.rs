@@ -46,7 +46,7 @@ impl Challenge {
         for piece in pieces(value) {
             // A piece begins a challenge where it begins with a scheme, a word with a space behind it.
             let (scheme, parameter) = match piece.split_once([' ', '\t']) {
-                Some((scheme, rest)) if is_token(scheme) => (Some(scheme), rest.trim()),
+                Some((scheme, rest)) if is_token(scheme) && !rest.trim_start().starts_with('=') => (Some(scheme), rest.trim()),
                 _ if is_token(&piece) => (Some(piece.as_str()), ""),
                 _ => (None, piece.as_str()),
             };
@@ -133,6 +133,7 @@ mod tests {
         assert_eq!(full.resource_metadata.as_deref(), Some("https://h/x?a=1,2"));
         assert_eq!(parsed(r#"Bearer scope=one, Basic scope="two""#).unwrap().scope.as_deref(), Some("one"));
         assert_eq!(parsed(r#"Bearer scope="q\"uo\\ted", scope="again""#).unwrap().scope.as_deref(), Some(r#"q"uo\ted"#));
+        assert_eq!(parsed(r#"Bearer error="x", scope = "a b""#).unwrap().scope.as_deref(), Some("a b"));
         let two = Challenge::parse(["Negotiate abc==", r#"Bearer error="invalid_token""#]).unwrap();
         assert_eq!(two.error.as_deref(), Some("invalid_token"));
         for none in ["", ",,", "Basic realm=\"Bearer\"", "Digest a=Bearer", "Bearerish x=1", "\"Bearer x=1"] {

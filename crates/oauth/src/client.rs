@@ -4,14 +4,12 @@
 use crate::{
     discovery::ServerMetadata,
     error::OAuthError,
-    out::{Out, Sent, is_loopback, shown},
+    out::{Form, Out, Sent, form_encoded, is_loopback, shown},
+    token::now,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::fmt;
 use toolcrib_egress::{HeaderValue, Url};
 use zeroize::Zeroizing;
 
@@ -43,6 +41,19 @@ impl fmt::Debug for Settings {
     }
 }
 
+impl Settings {
+    /// Whether this is the client that was registered beforehand.
+    pub(crate) fn is_ours(&self, client: &Client) -> bool {
+        self.client_id.as_ref().is_some_and(|id| *id == client.id)
+    }
+
+    /// A client as it was kept, with the secret that the config has for it now.
+    pub(crate) fn filled(&self, client: &Client) -> Client {
+        let secret = if self.is_ours(client) { self.client_secret.clone() } else { client.secret.clone() };
+        Client { secret, ..client.clone() }
+    }
+}
+
 /// How we prove who we are at the token endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -61,6 +72,8 @@ pub(crate) struct Client {
     pub(crate) id: String,
     pub(crate) secret: Option<Zeroizing<String>>,
     pub(crate) proof: Proof,
+    /// Whether the secret stands in the config, which is where it stays.
+    is_configured: bool,
 }
 
 /// A client that we registered, as it is kept.
@@ -87,14 +100,19 @@ impl Client {
         if let Some(id) = &settings.client_id {
             let secret = settings.client_secret.clone();
             let proof = if secret.is_some() { proof_with_secret(server) } else { Proof::None };
-            return Some(Self { id: id.clone(), secret, proof });
+            return Some(Self { id: id.clone(), secret, proof, is_configured: true });
         }
-        let url = settings.client_metadata_url.as_ref().filter(|_| server.client_id_metadata_document_supported)?;
-        Some(Self { id: url.clone(), secret: None, proof: Proof::None })
+        let url = settings.client_metadata_url.as_ref().filter(|_| server.client_id_metadata_document_supported == Some(true))?;
+        Some(Self { id: url.clone(), secret: None, proof: Proof::None, is_configured: true })
     }
 
-    /// Puts into a form, and into a header, what proves who we are.
-    pub(crate) fn prove(&self, form: &mut Vec<(&'static str, String)>) -> Option<HeaderValue> {
+    /// The client as it is kept beside a grant.
+    pub(crate) fn as_kept(&self) -> Self {
+        Self { secret: self.secret.clone().filter(|_| !self.is_configured), ..self.clone() }
+    }
+
+    /// Puts into a form, or into a header, what proves who we are.
+    pub(crate) fn prove(&self, form: &mut Form) -> Option<HeaderValue> {
         match (self.proof, &self.secret) {
             (Proof::ClientSecretBasic, Some(secret)) => {
                 let pair = Zeroizing::new(format!("{}:{}", form_encoded(&self.id), form_encoded(secret)));
@@ -103,9 +121,9 @@ impl Client {
                 Some(value)
             }
             (proof, secret) => {
-                form.push(("client_id", self.id.clone()));
+                form.with("client_id", &self.id);
                 if let (Proof::ClientSecretPost, Some(secret)) = (proof, secret) {
-                    form.push(("client_secret", secret.to_string()));
+                    form.with("client_secret", secret);
                 }
                 None
             }
@@ -116,9 +134,8 @@ impl Client {
 impl Registered {
     /// Whether this is still what that server knows us as, for that redirect.
     pub(crate) fn is_for(&self, server: &ServerMetadata, redirect_uri: &str) -> bool {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         // As it is written: a client of one server is nobody at another.
-        self.issuer == server.issuer && self.redirect_uri == redirect_uri && self.expires_at.is_none_or(|expires| now < expires)
+        self.issuer == server.issuer && self.redirect_uri == redirect_uri && self.expires_at.is_none_or(|expires| now() < expires)
     }
 
     /// Registers us.
@@ -139,18 +156,7 @@ impl Registered {
         if !scopes.is_empty() {
             body["scope"] = scopes.join(" ").into();
         }
-        let sent = Sent { kind: "application/json", body: body.to_string(), authorization: None };
-        let (status, answer) = out.post(endpoint, sent).await?;
-        let failing = |reason: String| OAuthError::Failing { url: shown(endpoint), reason };
-        if !status.is_success() {
-            let said = |member: &str| answer.as_ref().and_then(|answer| answer.get(member)?.as_str());
-            return Err(match said("error") {
-                Some(code) => OAuthError::refused(code, said("error_description")),
-                None => failing(format!("registering was answered with {status}")),
-            });
-        }
-        let answer = answer.and_then(|answer| serde_json::from_value::<Registration>(answer).ok());
-        let answer = answer.ok_or_else(|| failing("the answer to the registration names no client_id".into()))?;
+        let answer: Registration = out.post(endpoint, Sent::json(&body)).await?;
         // Some give an empty secret to clients that have none.
         let secret = answer.client_secret.filter(|secret| !secret.is_empty());
         let given = answer.token_endpoint_auth_method.as_deref().and_then(proof_of);
@@ -159,7 +165,7 @@ impl Registered {
             (Some(_), proof) => proof,
         };
         let expires_at = answer.client_secret_expires_at.filter(|&at| at != 0 && secret.is_some());
-        let client = Client { id: answer.client_id, secret, proof };
+        let client = Client { id: answer.client_id, secret, proof, is_configured: false };
         Ok(Self { issuer: server.issuer.clone(), redirect_uri: redirect_uri.to_owned(), client, expires_at })
     }
 }
@@ -179,18 +185,6 @@ fn proof_with_secret(server: &ServerMetadata) -> Proof {
 
 fn proof_of(method: &str) -> Option<Proof> {
     serde_json::from_value(method.into()).ok()
-}
-
-/// As RFC 6749, section 2.3.1, has it: encoded like the values of a form.
-pub(crate) fn form_encoded(text: &str) -> String {
-    form(&[("", text)]).trim_start_matches('=').to_owned()
-}
-
-/// A form as it is sent.
-pub(crate) fn form(pairs: &[(&str, impl AsRef<str>)]) -> String {
-    let mut url = Url::parse("form:").expect("this is a URL");
-    url.query_pairs_mut().extend_pairs(pairs.iter().map(|(name, value)| (*name, value.as_ref())));
-    url.query().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -217,10 +211,12 @@ mod tests {
 
     #[test]
     fn the_header_holds_what_a_form_would() {
-        let client = Client { id: "a b:c".into(), secret: Some(Zeroizing::new("é%=".into())), proof: Proof::ClientSecretBasic };
-        let mut form = Vec::new();
+        let secret = Some(Zeroizing::new("é%=".into()));
+        let client = Client { id: "a b:c".into(), secret, proof: Proof::ClientSecretBasic, is_configured: true };
+        let mut form = Form::default();
         let header = client.prove(&mut form).unwrap();
-        assert!(form.is_empty() && header.is_sensitive());
+        assert!(form.as_str().is_empty() && header.is_sensitive());
+        assert!(client.as_kept().secret.is_none(), "what stands in the config is kept nowhere else");
         let encoded = header.to_str().unwrap().strip_prefix("Basic ").unwrap();
         assert_eq!(BASE64_STANDARD.decode(encoded).unwrap(), b"a+b%3Ac:%C3%A9%25%3D");
     }

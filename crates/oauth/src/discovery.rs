@@ -6,7 +6,7 @@ use crate::{
     error::OAuthError,
     out::{Out, secure, shown},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use toolcrib_egress::Url;
 
 /// What a server says about itself.
@@ -14,23 +14,30 @@ use toolcrib_egress::Url;
 #[serde(default)]
 struct ResourceMetadata {
     resource: Option<String>,
-    authorization_servers: Vec<String>,
-    scopes_supported: Vec<String>,
+    authorization_servers: Option<Vec<String>>,
+    scopes_supported: Option<Vec<String>>,
 }
 
 /// What an authorization server says about itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct ServerMetadata {
     pub(crate) issuer: String,
     pub(crate) authorization_endpoint: Option<String>,
     pub(crate) token_endpoint: Option<String>,
     pub(crate) registration_endpoint: Option<String>,
-    pub(crate) scopes_supported: Vec<String>,
+    pub(crate) scopes_supported: Option<Vec<String>>,
     pub(crate) token_endpoint_auth_methods_supported: Option<Vec<String>>,
     pub(crate) code_challenge_methods_supported: Option<Vec<String>>,
-    pub(crate) authorization_response_iss_parameter_supported: bool,
-    pub(crate) client_id_metadata_document_supported: bool,
+    pub(crate) authorization_response_iss_parameter_supported: Option<bool>,
+    pub(crate) client_id_metadata_document_supported: Option<bool>,
+}
+
+impl ServerMetadata {
+    /// Whether there is such a scope.
+    pub(crate) fn offers_scope(&self, scope: &str) -> bool {
+        self.scopes_supported.iter().flatten().any(|offered| offered == scope)
+    }
 }
 
 /// Whom to ask for tokens, and for what.
@@ -59,7 +66,7 @@ pub(crate) async fn discover(
     if !is_part_of(server, &resource) {
         return Err(OAuthError::ForeignResource { server: shown(server.as_str()), resource: shown(&resource) });
     }
-    let issuers = &about.authorization_servers;
+    let issuers = about.authorization_servers.unwrap_or_default();
     let none = || OAuthError::NoAuthorizationServer { server: shown(server.as_str()) };
     let issuer = match expected {
         Some(expected) => issuers.iter().find(|issuer| *issuer == expected).ok_or_else(|| {
@@ -69,7 +76,7 @@ pub(crate) async fn discover(
     };
     let found = server_metadata(out, issuer).await?;
     let server = found.ok_or_else(|| OAuthError::Lacking { issuer: shown(issuer), lacks: "has no metadata that can be read" })?;
-    Ok(Discovered { resource, scopes: about.scopes_supported, server, is_assumed: false })
+    Ok(Discovered { resource, scopes: about.scopes_supported.unwrap_or_default(), server, is_assumed: false })
 }
 
 /// The document that the challenge names; else the one at the well-known place for the path, or for the host.
@@ -82,7 +89,7 @@ async fn resource_metadata(out: &Out, server: &Url, challenge: Option<&Challenge
     places.push(at(server, "/.well-known/oauth-protected-resource"));
     for place in places {
         let found: Option<ResourceMetadata> = out.get(place.as_str()).await?;
-        if let Some(found) = found.filter(|found| found.resource.is_some() || !found.authorization_servers.is_empty()) {
+        if let Some(found) = found.filter(|found| found.resource.is_some() || found.authorization_servers.is_some()) {
             return Ok(Some(found));
         }
     }

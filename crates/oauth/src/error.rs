@@ -13,7 +13,9 @@ pub enum OAuthError {
         reason: String,
     },
     /// The server names nobody who gives out tokens for it.
-    #[error("{server} names no authorization server")]
+    #[error(
+        "{server} names no authorization server: if it wants a token that does not change, give it as headers.Authorization in the config"
+    )]
     NoAuthorizationServer {
         /// The MCP server.
         server: String,
@@ -81,6 +83,11 @@ impl OAuthError {
     pub(crate) fn refused(code: &str, description: Option<&str>) -> Self {
         let plain = |text: &str| text.chars().filter(|c| !c.is_control()).take(300).collect::<String>();
         Self::Refused { code: plain(code), description: description.map(plain).filter(|words| !words.is_empty()) }
+    }
+
+    /// Whether we are not taken for who we say we are.
+    pub(crate) fn is_about_client(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if matches!(code.as_str(), "invalid_client" | "unauthorized_client"))
     }
 
     /// Whether the same may work in a while.

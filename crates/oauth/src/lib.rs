@@ -11,6 +11,7 @@
 //! | [`client`] | who we are to an authorization server |
 //! | `token` | the token endpoint, and what it gives |
 //! | [`account`] | what we have at a server, and how it stands |
+//! | `place` | one server as a place to sign in at, and what is kept of it |
 //! | [`login`] | a person agrees, in a browser |
 //! | `out` | how authorization servers are reached |
 //! | [`vault`] | sign-ins in memory |
@@ -25,6 +26,7 @@ mod discovery;
 pub mod error;
 pub mod login;
 mod out;
+mod place;
 mod token;
 pub mod vault;
 
@@ -32,5 +34,6 @@ pub use account::{Account, Accounts, Problem, Redress, State};
 pub use challenge::Challenge;
 pub use client::Settings;
 pub use error::OAuthError;
-pub use login::{Confirmation, Landing, Logins};
+pub use login::{Begun, Confirm, Landing, Logins};
+pub use out::is_private;
 pub use vault::InMemory;

@@ -6,9 +6,10 @@
 use crate::{
     account::Account,
     client::{Client, Registered},
+    discovery::{Discovered, ServerMetadata},
     error::OAuthError,
-    out::{secure, shown},
-    token::{Endpoint, Grant, Shown},
+    out::{is_loopback, secure, shown},
+    token::{Endpoint, Grant, GrantType},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::{
@@ -18,14 +19,15 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use toolcrib_contract::{BoxFuture, Callback, LoggedIn};
+use toolcrib_contract::{BoxFuture, Callback, Confirmation, LoggedIn};
 use toolcrib_egress::Url;
 use zeroize::Zeroizing;
 
 /// How long a login may take.
 const WITHIN: Duration = Duration::from_secs(10 * 60);
-/// The most logins that are under way at once.
-const MAX_PENDING: usize = 256;
+/// The most logins that are under way at once: of one account, and in all. The oldest make room.
+const MAX_PENDING_EACH: usize = 4;
+const MAX_PENDING: usize = 1024;
 /// The letters and digits of a code, without those that look alike.
 const CODE_LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 const CODE_LENGTH: usize = 10;
@@ -52,13 +54,14 @@ pub struct Logins {
 struct Pending {
     begun: Instant,
     account: Arc<Account>,
-    is_confirmed: bool,
+    confirmation: Confirm,
     verifier: Zeroizing<String>,
     redirect_uri: String,
     issuer: String,
     promises_issuer: bool,
     token_endpoint: String,
     resource: String,
+    resource_metadata: Option<String>,
     client: Client,
     scopes: Vec<String>,
 }
@@ -71,13 +74,22 @@ struct Confirming {
     grant: Grant,
 }
 
+/// A login that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// The address that a person has to open.
+    pub url: String,
+    /// Whether the browser has to be on this machine, since it comes back to a port of it.
+    pub is_here: bool,
+}
+
 /// Who is to say that a login was theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Confirmation {
+pub enum Confirm {
     /// Nobody: who begins it has the config in hands.
-    None,
+    Nobody,
     /// The caller who began it, by the code that the page shows.
-    ByCode,
+    Caller,
 }
 
 impl Logins {
@@ -87,11 +99,11 @@ impl Logins {
         Arc::new(Self { landing, pending: Mutex::default(), confirming: Mutex::default() })
     }
 
-    /// Begins a login: the address that a person has to open.
+    /// Begins a login.
     ///
     /// # Errors
     /// [`OAuthError`].
-    pub async fn begin(self: &Arc<Self>, account: &Arc<Account>, confirmation: Confirmation) -> Result<String, OAuthError> {
+    pub async fn begin(self: &Arc<Self>, account: &Arc<Account>, confirmation: Confirm) -> Result<Begun, OAuthError> {
         self.begin_at(account, confirmation, Arc::clone(self) as Arc<dyn Callback>).await
     }
 
@@ -99,23 +111,18 @@ impl Logins {
     ///
     /// # Errors
     /// [`OAuthError`].
-    pub async fn begin_at(
-        &self,
-        account: &Arc<Account>,
-        confirmation: Confirmation,
-        callback: Arc<dyn Callback>,
-    ) -> Result<String, OAuthError> {
+    pub async fn begin_at(&self, account: &Arc<Account>, confirmation: Confirm, callback: Arc<dyn Callback>) -> Result<Begun, OAuthError> {
         let port = account.place.settings.callback_port;
         let redirect_uri = self.landing.redirect_uri(port, callback).await.map_err(OAuthError::NoLanding)?;
+        let is_here = Url::parse(&redirect_uri).is_ok_and(|uri| is_loopback(&uri));
         let (url, state, mut pending) = begin(account, redirect_uri).await?;
-        pending.is_confirmed = confirmation == Confirmation::None;
+        pending.confirmation = confirmation;
         let mut all = self.pending();
         all.retain(|_, pending| pending.begun.elapsed() < WITHIN);
-        if all.len() >= MAX_PENDING {
-            return Err(OAuthError::NoLanding(format!("{MAX_PENDING} logins are under way; try again in a few minutes")));
-        }
+        make_room(&mut all, MAX_PENDING_EACH, |other| Arc::ptr_eq(&other.account, account));
+        make_room(&mut all, MAX_PENDING, |_| true);
         all.insert(state, pending);
-        Ok(url)
+        Ok(Begun { url, is_here })
     }
 
     /// A browser has come back, with this query. Each login is finished once.
@@ -127,43 +134,45 @@ impl Logins {
         let pending = self.pending().remove(&returned.state).filter(|pending| pending.begun.elapsed() < WITHIN);
         let pending = pending.ok_or(OAuthError::UnknownLogin)?;
         returned.check_issuer(&pending)?;
-        if let Some(code) = &returned.error {
-            return Err(OAuthError::refused(code, returned.description.as_deref()));
-        }
-        let code = returned.code.ok_or_else(|| OAuthError::refused("no code", Some("the answer holds neither a code nor an error")))?;
-        let grant = pending.exchange(&code).await?;
+        let code = returned.into_code();
+        let grant = match code {
+            Ok(code) => pending.exchange(&code).await,
+            Err(error) => Err(error),
+        };
+        let grant = grant.inspect_err(|error| {
+            if error.is_about_client() {
+                pending.account.forget_client();
+            }
+        })?;
         let server = pending.account.server().to_owned();
-        if pending.is_confirmed {
-            pending.account.sign_in(&grant)?;
-            return Ok(LoggedIn { server, code: None });
+        if pending.confirmation == Confirm::Nobody {
+            pending.account.sign_in(&grant).await?;
+            return Ok(LoggedIn { server, confirmation: None });
         }
-        let code = confirmation_code();
+        let confirmation = Confirmation { caller: pending.account.owner().principal().to_string(), code: confirmation_code() };
         let mut confirming = self.confirming();
         confirming.retain(|other| other.begun.elapsed() < WITHIN && !Arc::ptr_eq(&other.account, &pending.account));
-        confirming.push(Confirming { begun: Instant::now(), account: pending.account, code: code.clone(), grant });
-        Ok(LoggedIn { server, code: Some(code) })
-    }
-
-    /// Whether nobody is being waited for.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.pending().is_empty()
+        confirming.push(Confirming { begun: Instant::now(), account: pending.account, code: confirmation.code.clone(), grant });
+        Ok(LoggedIn { server, confirmation: Some(confirmation) })
     }
 
     /// A caller brings the code that the page showed. There is one try.
     ///
     /// # Errors
     /// [`OAuthError`].
-    pub fn confirm(&self, account: &Arc<Account>, code: &str) -> Result<(), OAuthError> {
-        let mut confirming = self.confirming();
-        confirming.retain(|other| other.begun.elapsed() < WITHIN);
-        let index = confirming.iter().position(|other| Arc::ptr_eq(&other.account, account)).ok_or(OAuthError::UnknownLogin)?;
-        let found = confirming.swap_remove(index);
-        drop(confirming);
+    pub async fn confirm(&self, account: &Arc<Account>, code: &str) -> Result<(), OAuthError> {
+        let found = self.take_confirming(account).ok_or(OAuthError::UnknownLogin)?;
         let given: String = code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
         let expected: String = found.code.chars().filter(char::is_ascii_alphanumeric).collect();
         // One try at fifty bits: how long the comparison takes tells nothing that helps.
-        if given == expected { found.account.sign_in(&found.grant) } else { Err(OAuthError::WrongCode) }
+        if given == expected { found.account.sign_in(&found.grant).await } else { Err(OAuthError::WrongCode) }
+    }
+
+    fn take_confirming(&self, account: &Arc<Account>) -> Option<Confirming> {
+        let mut confirming = self.confirming();
+        confirming.retain(|other| other.begun.elapsed() < WITHIN);
+        let index = confirming.iter().position(|other| Arc::ptr_eq(&other.account, account))?;
+        Some(confirming.swap_remove(index))
     }
 
     fn pending(&self) -> MutexGuard<'_, HashMap<String, Pending>> {
@@ -187,11 +196,46 @@ impl Callback for Logins {
     }
 }
 
+/// The oldest of those make room for another.
+fn make_room(all: &mut HashMap<String, Pending>, most: usize, is_of_those: impl Fn(&Pending) -> bool) {
+    let mut those: Vec<(Instant, String)> =
+        all.iter().filter(|(_, pending)| is_of_those(pending)).map(|(state, pending)| (pending.begun, state.clone())).collect();
+    those.sort_unstable();
+    let excess = (those.len() + 1).saturating_sub(most);
+    those.iter().take(excess).for_each(|(_, state)| drop(all.remove(state)));
+}
+
 /// Prepares a login: the address to open, the state that comes back, and what is to be known then.
 async fn begin(account: &Arc<Account>, redirect_uri: String) -> Result<(String, String, Pending), OAuthError> {
-    let grant = account.kept().map_err(OAuthError::NotKept)?;
-    let found = account.discover(account.last_challenge().as_ref()).await?;
-    let server = &found.server;
+    let grant = account.place.load(account.owner()).map_err(OAuthError::NotKept)?.map(|kept| kept.grant);
+    let challenge = account.known_challenge(grant.as_ref());
+    let found = account.place.discover(challenge.as_ref()).await?;
+    let (authorization_endpoint, token_endpoint) = endpoints(&found.server)?;
+    let scopes = account.scopes(&found, grant.as_ref());
+    let client = match Client::beforehand(&account.place.settings, &found.server) {
+        Some(client) => client,
+        None => registered(account, &found, &redirect_uri, &scopes).await?,
+    };
+    let pending = Pending {
+        begun: Instant::now(),
+        account: Arc::clone(account),
+        confirmation: Confirm::Caller,
+        verifier: random(),
+        redirect_uri,
+        issuer: found.server.issuer.clone(),
+        promises_issuer: found.server.authorization_response_iss_parameter_supported == Some(true),
+        token_endpoint,
+        resource: found.resource,
+        resource_metadata: challenge.and_then(|challenge| challenge.resource_metadata),
+        client,
+        scopes,
+    };
+    let state = random().to_string();
+    Ok((pending.address(authorization_endpoint, &state), state, pending))
+}
+
+/// Where people agree, and where tokens are: of a server that keeps to PKCE, and at places that nobody can listen to.
+fn endpoints(server: &ServerMetadata) -> Result<(Url, String), OAuthError> {
     let lacking = |lacks| OAuthError::Lacking { issuer: shown(&server.issuer), lacks };
     let authorization_endpoint = server.authorization_endpoint.as_deref().ok_or_else(|| lacking("has no authorization endpoint"))?;
     let token_endpoint = server.token_endpoint.clone().ok_or_else(|| lacking("has no token endpoint"))?;
@@ -199,54 +243,12 @@ async fn begin(account: &Arc<Account>, redirect_uri: String) -> Result<(String, 
         return Err(lacking("does not say that it takes PKCE with S256, without which a code could be stolen"));
     }
     secure(&token_endpoint)?;
-    let scopes = account.scopes(&found, grant.as_ref());
-    let client = match Client::beforehand(&account.place.settings, server) {
-        Some(client) => client,
-        None => registered(account, &found, &redirect_uri, &scopes).await?,
-    };
-    let (state, verifier) = (random(), Zeroizing::new(random()));
-    let digest = ring::digest::digest(&ring::digest::SHA256, verifier.as_bytes());
-    let mut url = secure(authorization_endpoint)?;
-    let code_challenge = BASE64_URL_SAFE_NO_PAD.encode(digest.as_ref());
-    url.query_pairs_mut()
-        .append_pair("response_type", "code")
-        .append_pair("client_id", &client.id)
-        .append_pair("redirect_uri", &redirect_uri)
-        .append_pair("state", &state)
-        .append_pair("code_challenge", &code_challenge)
-        .append_pair("code_challenge_method", "S256")
-        .append_pair("resource", &found.resource);
-    if !scopes.is_empty() {
-        url.query_pairs_mut().append_pair("scope", &scopes.join(" "));
-    }
-    // OpenID Connect gives a token to renew with only where the person is asked for it (Core, section 11).
-    if scopes.iter().any(|scope| scope == "offline_access") {
-        url.query_pairs_mut().append_pair("prompt", "consent");
-    }
-    let pending = Pending {
-        begun: Instant::now(),
-        account: Arc::clone(account),
-        is_confirmed: false,
-        verifier,
-        redirect_uri,
-        issuer: server.issuer.clone(),
-        promises_issuer: server.authorization_response_iss_parameter_supported,
-        token_endpoint,
-        resource: found.resource,
-        client,
-        scopes,
-    };
-    Ok((url.into(), state, pending))
+    Ok((secure(authorization_endpoint)?, token_endpoint))
 }
 
 /// The client that this authorization server knows, or that it now gets to know.
-async fn registered(
-    account: &Account,
-    found: &crate::discovery::Discovered,
-    redirect_uri: &str,
-    scopes: &[String],
-) -> Result<Client, OAuthError> {
-    let kept = account.kept_client().map_err(OAuthError::NotKept)?;
+async fn registered(account: &Account, found: &Discovered, redirect_uri: &str, scopes: &[String]) -> Result<Client, OAuthError> {
+    let kept = account.place.client().map_err(OAuthError::NotKept)?;
     if let Some(kept) = kept.filter(|kept| kept.is_for(&found.server, redirect_uri)) {
         return Ok(kept.client);
     }
@@ -256,11 +258,33 @@ async fn registered(
         _ if found.is_assumed => OAuthError::NoAuthorizationServer { server: shown(account.place.url.as_str()) },
         error => error,
     })?;
-    account.keep_client(&registered)?;
+    account.place.save_client(&registered)?;
     Ok(registered.client)
 }
 
 impl Pending {
+    /// The address at which a person agrees (RFC 6749, section 4.1.1; RFC 7636, section 4.3; RFC 8707, section 2).
+    fn address(&self, mut endpoint: Url, state: &str) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, self.verifier.as_bytes());
+        endpoint
+            .query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &self.client.id)
+            .append_pair("redirect_uri", &self.redirect_uri)
+            .append_pair("state", state)
+            .append_pair("code_challenge", &BASE64_URL_SAFE_NO_PAD.encode(digest.as_ref()))
+            .append_pair("code_challenge_method", "S256")
+            .append_pair("resource", &self.resource);
+        if !self.scopes.is_empty() {
+            endpoint.query_pairs_mut().append_pair("scope", &self.scopes.join(" "));
+        }
+        // OpenID Connect gives a token to renew with only where the person is asked for it (Core, section 11).
+        if self.scopes.iter().any(|scope| scope == "offline_access") {
+            endpoint.query_pairs_mut().append_pair("prompt", "consent");
+        }
+        endpoint.into()
+    }
+
     async fn exchange(&self, code: &str) -> Result<Grant, OAuthError> {
         let place = &self.account.place;
         let endpoint = Endpoint {
@@ -270,8 +294,9 @@ impl Pending {
             resource: &self.resource,
             client: &self.client,
         };
-        let shown_for_it = Shown::Code { code, verifier: &self.verifier, redirect_uri: &self.redirect_uri };
-        endpoint.ask(&place.out, shown_for_it, &self.scopes).await
+        let grant_type = GrantType::AuthorizationCode { code, verifier: &self.verifier, redirect_uri: &self.redirect_uri };
+        let grant = endpoint.ask(&place.out, grant_type, &self.scopes).await?;
+        Ok(Grant { resource_metadata: self.resource_metadata.clone(), ..grant })
     }
 }
 
@@ -303,6 +328,14 @@ impl Returned {
         returned
     }
 
+    /// The code, or why there is none.
+    fn into_code(self) -> Result<Zeroizing<String>, OAuthError> {
+        if let Some(error) = &self.error {
+            return Err(OAuthError::refused(error, self.description.as_deref()));
+        }
+        self.code.ok_or_else(|| OAuthError::refused("no code", Some("the answer holds neither a code nor an error")))
+    }
+
     /// Checks that the answer is from whom it should be, as it is written (RFC 9207, section 2.4).
     fn check_issuer(&self, pending: &Pending) -> Result<(), OAuthError> {
         let expected = pending.issuer.clone();
@@ -314,10 +347,10 @@ impl Returned {
     }
 }
 
-fn random() -> String {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+fn random() -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes).expect("the operating system provides random numbers");
+    Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes))
 }
 
 fn confirmation_code() -> String {

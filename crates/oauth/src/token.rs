@@ -1,9 +1,9 @@
 //! The token endpoint: a code, a refresh token or our own name for a token (RFC 6749, sections 4.1.3, 4.4 and 6).
 
 use crate::{
-    client::{Client, form},
+    client::{Client, Settings},
     error::OAuthError,
-    out::{Out, Sent, shown},
+    out::{Form, Out, Sent, shown},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -31,8 +31,9 @@ pub(crate) struct Grant {
     /// What it is good for.
     pub(crate) scopes: Vec<String>,
     /// What the server has asked for since.
-    #[serde(default)]
     pub(crate) wanted_scopes: Vec<String>,
+    /// Where the server says more about itself, if it has said where.
+    pub(crate) resource_metadata: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,50 +54,43 @@ pub(crate) struct Endpoint<'a> {
     pub(crate) client: &'a Client,
 }
 
-/// What is shown for a token.
-pub(crate) enum Shown<'a> {
-    Code { code: &'a str, verifier: &'a str, redirect_uri: &'a str },
+/// What we ask for a token with.
+pub(crate) enum GrantType<'a> {
+    AuthorizationCode { code: &'a str, verifier: &'a str, redirect_uri: &'a str },
     RefreshToken(&'a str),
-    Ourselves,
+    ClientCredentials,
+}
+
+impl GrantType<'_> {
+    fn form(&self, scopes: &[String]) -> Form {
+        let mut form = Form::default();
+        match self {
+            Self::AuthorizationCode { code, verifier, redirect_uri } => form
+                .with("grant_type", "authorization_code")
+                .with("code", code)
+                .with("code_verifier", verifier)
+                .with("redirect_uri", redirect_uri),
+            Self::RefreshToken(token) => form.with("grant_type", "refresh_token").with("refresh_token", token),
+            Self::ClientCredentials if scopes.is_empty() => form.with("grant_type", "client_credentials"),
+            Self::ClientCredentials => form.with("grant_type", "client_credentials").with("scope", &scopes.join(" ")),
+        };
+        form
+    }
 }
 
 impl Endpoint<'_> {
     /// Asks for a token. `scopes` is what it will be good for, unless the answer says otherwise.
-    pub(crate) async fn ask(&self, out: &Out, shown_for_it: Shown<'_>, scopes: &[String]) -> Result<Grant, OAuthError> {
-        let mut pairs: Vec<(&'static str, String)> = match shown_for_it {
-            Shown::Code { code, verifier, redirect_uri } => vec![
-                ("grant_type", "authorization_code".into()),
-                ("code", code.into()),
-                ("code_verifier", verifier.into()),
-                ("redirect_uri", redirect_uri.into()),
-            ],
-            Shown::RefreshToken(token) => vec![("grant_type", "refresh_token".into()), ("refresh_token", token.into())],
-            Shown::Ourselves => vec![("grant_type", "client_credentials".into())],
-        };
-        if matches!(shown_for_it, Shown::Ourselves) && !scopes.is_empty() {
-            pairs.push(("scope", scopes.join(" ")));
-        }
-        pairs.push(("resource", self.resource.to_owned()));
-        let authorization = self.client.prove(&mut pairs);
-        let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (name, Zeroizing::new(value))).collect();
-        let body = form(&pairs.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>());
-        let sent = Sent { kind: "application/x-www-form-urlencoded", body, authorization };
-        let (status, answer) = out.post(self.url, sent).await?;
-        let failing = |reason: String| OAuthError::Failing { url: shown(self.url), reason };
-        if !status.is_success() {
-            let said = |member: &str| answer.as_ref().and_then(|answer| answer.get(member)?.as_str());
-            return Err(match said("error") {
-                Some(code) if status.is_client_error() && status.as_u16() != 429 => OAuthError::refused(code, said("error_description")),
-                _ => failing(format!("the answer was {status}")),
-            });
-        }
-        let answer = answer.and_then(|answer| serde_json::from_value::<Answer>(answer).ok());
-        let answer = answer.ok_or_else(|| failing("the answer holds no token".into()))?;
+    pub(crate) async fn ask(&self, out: &Out, grant_type: GrantType<'_>, scopes: &[String]) -> Result<Grant, OAuthError> {
+        let mut form = grant_type.form(scopes);
+        form.with("resource", self.resource);
+        let authorization = self.client.prove(&mut form);
+        let answer: Answer = out.post(self.url, Sent::form(form, authorization)).await?;
+        let failing = |reason: &str| OAuthError::Failing { url: shown(self.url), reason: reason.to_owned() };
         if answer.token_type.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-            return Err(failing("the token is of a type that is not understood: only bearer tokens are".into()));
+            return Err(failing("the token is of a type that is not understood: only bearer tokens are"));
         }
         if bearer(&answer.access_token).is_none() {
-            return Err(failing("the token holds characters that none has".into()));
+            return Err(failing("the token holds characters that none has"));
         }
         let now = now();
         let granted = answer.scope.map(|scope| scope.split_ascii_whitespace().map(str::to_owned).collect());
@@ -105,32 +99,39 @@ impl Endpoint<'_> {
             issuer: self.issuer.to_owned(),
             token_endpoint: self.url.to_owned(),
             resource: self.resource.to_owned(),
-            client: self.client.clone(),
+            client: self.client.as_kept(),
             access_token: answer.access_token,
             received_at: now,
             expires_at: answer.expires_in.as_ref().and_then(seconds).map(|seconds| now.saturating_add(seconds)),
             refresh_token: answer.refresh_token.filter(|token| !token.is_empty()),
             scopes: granted.unwrap_or_else(|| scopes.to_vec()),
             wanted_scopes: Vec::new(),
+            resource_metadata: None,
         })
     }
 }
 
 impl Grant {
     /// The next one. What the server leaves out stays as it was.
-    pub(crate) async fn refreshed(&self, out: &Out) -> Result<Option<Self>, OAuthError> {
-        let Some(token) = &self.refresh_token else { return Ok(None) };
+    pub(crate) async fn refreshed(&self, out: &Out, settings: &Settings) -> Result<Self, OAuthError> {
+        let token = self.refresh_token.as_ref().ok_or_else(|| OAuthError::refused("no refresh token", None))?;
         let endpoint = Endpoint {
             server: &self.server,
             issuer: &self.issuer,
             url: &self.token_endpoint,
             resource: &self.resource,
-            client: &self.client,
+            client: &settings.filled(&self.client),
         };
-        let mut next = endpoint.ask(out, Shown::RefreshToken(token), &self.scopes).await?;
+        let mut next = endpoint.ask(out, GrantType::RefreshToken(token), &self.scopes).await?;
         next.refresh_token = next.refresh_token.or_else(|| self.refresh_token.clone());
         next.wanted_scopes.clone_from(&self.wanted_scopes);
-        Ok(Some(next))
+        next.resource_metadata.clone_from(&self.resource_metadata);
+        Ok(next)
+    }
+
+    /// Whether the server has asked for something that this is not good for.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.wanted_scopes.iter().any(|wanted| !self.scopes.contains(wanted))
     }
 
     pub(crate) fn header(&self) -> HeaderValue {
@@ -143,7 +144,7 @@ impl Grant {
     }
 
     /// From when on the next one is to be had: some time before this one ends, so that a failing server can recover meanwhile.
-    pub(crate) fn fresh_until(&self) -> Option<u64> {
+    pub(crate) fn renewed_from(&self) -> Option<u64> {
         let expires = self.expires_at?;
         Some(expires - (expires.saturating_sub(self.received_at) / 2).min(60))
     }

@@ -75,6 +75,8 @@ const MIGRATIONS: [&str; 3] = [
         principal TEXT NOT NULL,
         sealed BLOB NOT NULL,
         updated_ms INTEGER NOT NULL,
+        holder INTEGER,
+        held_until_ms INTEGER,
         PRIMARY KEY (name, principal)
     ) STRICT;
 ",

@@ -11,6 +11,7 @@ mod sealed;
 mod secret;
 mod secrets;
 mod times;
+mod vault;
 
 pub use api_keys::{ApiKeys, Issued, KeyInfo, NewKey};
 pub use audit::{
@@ -20,12 +21,11 @@ pub use audit::{
     verify::{Broken, Verdict},
 };
 pub use recent::Recent;
-pub use sealed::SecretInfo;
-pub use secrets::{CallerSecrets, SignIns};
+pub use secrets::{CallerSecrets, SecretInfo};
 pub use times::{moment, utc};
+pub use vault::SignIns;
 
 use database::Database;
-use sealed::{Sealed, Table};
 use secret::Master;
 use std::{
     io,
@@ -124,7 +124,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn secrets(&self) -> Result<Arc<CallerSecrets>, StoreError> {
-        Ok(Arc::new(CallerSecrets(Sealed::open(self.database()?, &self.master, Table::Secret))))
+        Ok(CallerSecrets::open(self.database()?, &self.master))
     }
 
     /// What we sign in with at other servers.
@@ -132,7 +132,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn sign_ins(&self) -> Result<Arc<SignIns>, StoreError> {
-        Ok(Arc::new(SignIns(Sealed::open(self.database()?, &self.master, Table::Vault))))
+        Ok(SignIns::open(self.database()?, &self.master))
     }
 
     /// The records that the filter lets pass, the oldest first.

@@ -1,27 +1,54 @@
-//! Secrets that others are shown: those of callers, and what we sign in with.
+//! Secrets of callers: what they show to other servers.
 
 use crate::{
     StoreError,
-    sealed::{Sealed, SecretInfo},
+    database::{Database, Shared},
+    sealed::{self, Belongs},
+    secret::Master,
+    times::{millis, of_millis},
 };
-use toolcrib_contract::{CallerId, Secrets, Vault};
+use rusqlite::{OptionalExtension, params};
+use std::{fmt, sync::Arc, time::SystemTime};
+use toolcrib_contract::{CallerId, Secrets};
 use zeroize::Zeroizing;
 
 /// The secrets of callers.
-#[derive(Debug)]
-pub struct CallerSecrets(pub(crate) Sealed);
+pub struct CallerSecrets {
+    database: Shared,
+    key: Arc<Master>,
+}
 
-/// What we sign in with elsewhere.
-#[derive(Debug)]
-pub struct SignIns(pub(crate) Sealed);
+/// A secret that there is, but for the secret itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretInfo {
+    /// Its name.
+    pub name: String,
+    /// Whose it is: authority and subject.
+    pub principal: String,
+    /// When it was stored.
+    pub updated: SystemTime,
+}
+
+impl fmt::Debug for CallerSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallerSecrets")
+    }
+}
 
 impl CallerSecrets {
+    pub(crate) fn open(database: Database, master: &Arc<Master>) -> Arc<Self> {
+        Arc::new(Self { database: Shared::new(database), key: Arc::clone(master) })
+    }
+
     /// Stores a secret of a caller, in place of one of that name.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn set(&self, name: &str, owner: &CallerId, secret: &str) -> Result<(), StoreError> {
-        self.0.set(name, owner, secret)
+        let sealed = sealed::seal(&self.key.secrets, belongs(name, owner), secret);
+        let values = params![name, &**owner.principal(), sealed, millis(SystemTime::now())];
+        let insert = "INSERT OR REPLACE INTO secret (name, principal, sealed, updated_ms) VALUES (?1, ?2, ?3, ?4)";
+        self.database.with(|database| database.connection.execute(insert, values).map(drop))
     }
 
     /// Forgets a secret. Returns whether there was one.
@@ -29,7 +56,8 @@ impl CallerSecrets {
     /// # Errors
     /// [`StoreError`].
     pub fn remove(&self, name: &str, owner: &CallerId) -> Result<bool, StoreError> {
-        self.0.remove(name, owner)
+        let delete = "DELETE FROM secret WHERE name = ?1 AND principal = ?2";
+        self.database.with(|database| database.connection.execute(delete, params![name, &**owner.principal()])).map(|gone| gone > 0)
     }
 
     /// All secrets, by owner and name.
@@ -37,29 +65,38 @@ impl CallerSecrets {
     /// # Errors
     /// [`StoreError`].
     pub fn list(&self) -> Result<Vec<SecretInfo>, StoreError> {
-        self.0.list()
+        self.database.with(|database| {
+            let mut statement = database.connection.prepare("SELECT name, principal, updated_ms FROM secret ORDER BY principal, name")?;
+            let secrets = statement.query_map([], |row| {
+                let updated = of_millis(row.get(2)?);
+                Ok(SecretInfo { name: row.get(0)?, principal: row.get(1)?, updated })
+            })?;
+            secrets.collect()
+        })
     }
 }
 
 impl Secrets for CallerSecrets {
     fn secret(&self, name: &str, caller: &CallerId) -> Option<Zeroizing<String>> {
-        self.0.get(name, caller).unwrap_or_else(|error| {
-            tracing::error!(%error, "the secrets of callers cannot be read");
-            None
-        })
+        let query = "SELECT sealed FROM secret WHERE name = ?1 AND principal = ?2";
+        let found = self.database.with(|database| {
+            database.connection.query_row(query, params![name, &**caller.principal()], |row| row.get::<_, Vec<u8>>(0)).optional()
+        });
+        let sealed = match found {
+            Ok(sealed) => sealed?,
+            Err(error) => {
+                tracing::error!(%error, "the secrets of callers cannot be read");
+                return None;
+            }
+        };
+        let opened = sealed::open(&self.key.secrets, belongs(name, caller), &sealed);
+        if opened.is_none() {
+            tracing::error!(name, owner = %caller.principal(), "a secret cannot be opened: it was sealed with another key, or changed");
+        }
+        opened
     }
 }
 
-impl Vault for SignIns {
-    fn load(&self, name: &str, owner: &CallerId) -> Result<Option<Zeroizing<String>>, String> {
-        self.0.get(name, owner).map_err(|error| error.to_string())
-    }
-
-    fn save(&self, name: &str, owner: &CallerId, secret: &str) -> Result<(), String> {
-        self.0.set(name, owner, secret).map_err(|error| error.to_string())
-    }
-
-    fn forget(&self, name: &str, owner: &CallerId) -> Result<(), String> {
-        self.0.remove(name, owner).map(drop).map_err(|error| error.to_string())
-    }
+fn belongs<'a>(name: &'a str, owner: &'a CallerId) -> Belongs<'a> {
+    Belongs { table: "secret", name, owner }
 }

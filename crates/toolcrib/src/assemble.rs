@@ -7,7 +7,7 @@ use crate::{Builder, Crib, landing::Landings, settings::Settings};
 use sign_in::SignIns;
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -15,6 +15,7 @@ use tokio::{sync::watch, task::JoinSet};
 use toolcrib_contract::{Callable, Callback, Change, Json, Spec};
 use toolcrib_egress::Setup;
 use toolcrib_gate::{Clash, Credential, Gate, SchemaFault, Source};
+use toolcrib_oauth::Accounts;
 use toolcrib_store::{Audit, StoreError};
 use toolcrib_tools::Ready;
 use toolcrib_upstream::{Definition, Guard, Listener, Offer, Upstream};
@@ -45,6 +46,8 @@ pub(crate) struct Assembled {
     pub(crate) upstreams: Vec<Upstream>,
     /// Where browsers come back to.
     landings: Arc<Landings>,
+    /// What we have at other servers.
+    accounts: Vec<Arc<Accounts>>,
     /// At which URL clients see our MCP endpoint, if the config says.
     public_url: Option<String>,
     lives: JoinSet<()>,
@@ -71,7 +74,7 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
     let mut fresh = JoinSet::new();
     let security = security::assemble(&settings, shown, &mut fresh)?;
     let stop = watch::Sender::new(false);
-    let sign_ins = SignIns::new(&settings.ready.egress, security.vault.clone(), stop.subscribe())?;
+    let mut sign_ins = SignIns::new(&settings.ready.egress, security.vault.clone(), stop.subscribe())?;
     let builder = Crib::builder("toolcrib", env!("CARGO_PKG_VERSION"))
         .title("Toolcrib")
         .instructions(INSTRUCTIONS)
@@ -94,21 +97,21 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
         definition.secrets = secrets.clone();
         definition.sign_in = sign_ins.at(&definition, stay, crib.gate().authenticates())?;
         let Some(guard) = &guard else { break };
-        // Who comes first in the config keeps a name that two claim, whoever connects first.
+        // Who comes first in the config keeps a name that two claim, whoever connects first. Without its login a server has no tools.
+        crib.gate().publish(login_source_of(&definition));
         crib.gate().publish(source_of(&definition));
         let (upstream, life) = Upstream::new(definition, client.clone(), Arc::clone(guard), Arc::clone(&listener), stop.subscribe());
         lives.spawn(life);
         upstreams.push(upstream);
     }
-    let landings = sign_ins.landings;
-    Ok(Assembled { crib, upstreams, landings, public_url, lives, stop, recorded_in, audit, _fresh: fresh })
+    let (landings, accounts) = (sign_ins.landings, sign_ins.accounts);
+    Ok(Assembled { crib, upstreams, landings, accounts, public_url, lives, stop, recorded_in, audit, _fresh: fresh })
 }
 
 impl Assembled {
     /// Our HTTP door is open here; browsers see it there, unless the config says at which URL.
     pub(crate) fn door_is_at(&self, address: SocketAddr) {
-        let host = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
-        let url = toolcrib_edge::http::url(SocketAddr::new(host, address.port()));
+        let url = toolcrib_edge::http::url(address);
         self.landings.door_is_at(self.public_url.as_deref().unwrap_or(&url));
     }
 
@@ -116,6 +119,10 @@ impl Assembled {
     pub(crate) async fn stop_servers(mut self) {
         self.stop.send_replace(true);
         while self.lives.join_next().await.is_some() {}
+        // What is good once is not left half way.
+        for accounts in self.accounts {
+            accounts.settle().await;
+        }
         if let Some(audit) = self.audit.take() {
             // Writing what waits takes the time that the disk takes.
             let _ = tokio::task::spawn_blocking(move || audit.close()).await;
@@ -175,7 +182,7 @@ impl Listener for Publisher {
     }
 
     fn signs_in_by(&self, server: &Definition, tool: Option<(Spec, Arc<dyn Callable>)>) {
-        let mut source = Source::new(&format!("{} (login)", server.name));
+        let mut source = login_source_of(server);
         if let Some((spec, callable)) = tool
             && let Err(fault) = source.tool(spec, callable)
         {
@@ -183,6 +190,10 @@ impl Listener for Publisher {
         }
         self.report(self.gate.publish(source));
     }
+}
+
+fn login_source_of(server: &Definition) -> Source {
+    Source::new(&format!("{} (login)", server.name))
 }
 
 fn source_of(server: &Definition) -> Source {

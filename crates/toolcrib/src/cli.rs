@@ -183,7 +183,7 @@ pub fn main() -> ExitCode {
             Command::Key(key) => key.run(),
             Command::Secret(secret) => secret.run(),
             Command::Login(login) => login.run().await,
-            Command::Logout(logout) => logout.run(),
+            Command::Logout(logout) => logout.run().await,
         }
     });
     // A read of standard input cannot be broken off; the process must end all the same.

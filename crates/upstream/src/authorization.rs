@@ -2,6 +2,7 @@
 
 use http::header;
 use std::sync::Arc;
+use tokio::sync::watch;
 use toolcrib_contract::{BoxFuture, CallerId};
 use toolcrib_oauth::{Account, Accounts, Challenge, Logins, Problem, Redress, State};
 use toolcrib_wire::client::{Authorization, Refusal};
@@ -13,6 +14,8 @@ pub struct SignIn {
     pub accounts: Arc<Accounts>,
     /// Those that callers may begin by a tool, if they may.
     pub logins: Option<Arc<Logins>>,
+    /// Whether callers prove who they are.
+    pub knows_callers: bool,
 }
 
 /// One account, and the way to sign in.
@@ -23,13 +26,13 @@ pub(crate) struct Authorized {
 }
 
 impl Authorized {
-    /// What this caller has at the server of this name. The tool is the one by which they sign in.
-    pub(crate) fn new(sign_in: &SignIn, server: &str, tool: &str, owner: &CallerId) -> Arc<Self> {
-        let command = format!("`toolcrib login {server}`");
-        let how = match (&sign_in.logins, *owner == CallerId::ourselves()) {
-            (Some(_), _) => format!("call the tool \"{tool}\", or run {command}"),
-            (None, true) => format!("whoever runs Toolcrib has to run {command}"),
-            (None, false) => format!("run {command} --sub {} --authority {}", owner.subject, owner.authority),
+    /// What this caller has at the server. `tool` is the one by which callers sign in, if they may.
+    pub(crate) fn new(sign_in: &SignIn, server: &str, tool: Option<&str>, owner: &CallerId) -> Arc<Self> {
+        let is_nobody = owner.is_anonymous() && sign_in.knows_callers;
+        let how = match tool {
+            _ if is_nobody => "callers without a token cannot be signed in".to_owned(),
+            Some(tool) => format!("call the tool \"{tool}\", or run `{}`", command(server, owner)),
+            None => format!("whoever runs Toolcrib has to run `{}`", command(server, owner)),
         };
         Arc::new(Self { account: sign_in.accounts.of(owner), how: how.into() })
     }
@@ -38,18 +41,18 @@ impl Authorized {
     pub(crate) fn login_needed(&self) -> Option<String> {
         match self.account.state() {
             State::LoginNeeded(reason) => Some(self.with_how(&reason)),
-            State::Unasked | State::SignedIn => None,
+            State::Unasked | State::SignedIn | State::MoreWanted(_) => None,
         }
     }
 
-    /// Whether signing in has to do with this server at all, as far as is known.
-    pub(crate) fn is_asked(&self) -> bool {
-        self.account.state() != State::Unasked
+    /// Whether there is anything to sign in for just now.
+    pub(crate) fn is_login_worthwhile(&self) -> bool {
+        matches!(self.account.state(), State::LoginNeeded(_) | State::MoreWanted(_))
     }
 
-    /// Completes when somebody has to sign in, with the reason.
-    pub(crate) async fn until_login_is_needed(&self) -> String {
-        self.with_how(&self.account.until_login_is_needed().await)
+    /// How the account stands, as it changes.
+    pub(crate) fn states(&self) -> watch::Receiver<State> {
+        self.account.states()
     }
 
     /// Completes when somebody who had to has signed in.
@@ -67,6 +70,21 @@ impl Authorized {
             other => other.to_string(),
         }
     }
+}
+
+/// The command by which whoever runs us signs in, for all or for one caller.
+fn command(server: &str, owner: &CallerId) -> String {
+    let server = quoted(server);
+    if *owner == CallerId::ourselves() || owner.is_anonymous() {
+        return format!("toolcrib login {server}");
+    }
+    format!("toolcrib login {server} --sub {} --authority {}", quoted(&owner.subject), quoted(&owner.authority))
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':');
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 impl Authorization for Authorized {

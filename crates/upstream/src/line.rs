@@ -4,7 +4,7 @@ use crate::{
     authorization::Authorized,
     binding::{self, Bound, Known},
     child::Child,
-    definition::{Definition, Protocol, Transport},
+    definition::{Definition, Protocol, Sharing, Transport},
     guard::Guard,
     traffic::Traffic,
 };
@@ -86,7 +86,12 @@ impl Connector {
 
     /// What this caller has at a server that wants to know.
     pub(crate) fn authorized(definition: &Definition, caller: &CallerId) -> Option<Arc<Authorized>> {
-        definition.sign_in.as_ref().map(|sign_in| Authorized::new(sign_in, &definition.name, &definition.login_tool(), caller))
+        let sign_in = definition.sign_in.as_ref()?;
+        // What a caller signs in for by itself is no help to the connection by which the tools are listed.
+        let is_each = definition.sharing == Sharing::PerCaller;
+        let is_caller = *caller != CallerId::ourselves();
+        let tool = sign_in.logins.is_some().then(|| definition.login_tool()).filter(|_| is_each == is_caller);
+        Some(Authorized::new(sign_in, &definition.name, tool.as_deref(), caller))
     }
 
     /// How the server is reached, with what is for one caller.

@@ -4,7 +4,7 @@ use crate::{authorization::SignIn, definition::Sharing, naming};
 use serde::Deserialize;
 use std::sync::Arc;
 use toolcrib_contract::{Annotations, BoxFuture, CallContext, CallError, Callable, CallerId, Input, Json, Output, Spec, ToolOutput};
-use toolcrib_oauth::{Confirmation, Logins, OAuthError};
+use toolcrib_oauth::{Begun, Confirm, Logins, OAuthError};
 
 /// What a login tool is called, behind the prefix.
 const NAME: &str = "login";
@@ -53,24 +53,28 @@ impl Callable for Login {
         Box::pin(async move {
             let given: Arguments = input.arguments.read().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
             let owner = if self.is_each { cx.caller().clone() } else { CallerId::ourselves() };
+            if self.sign_in.knows_callers && owner.is_anonymous() {
+                return Err(CallError::failed("whoever shows no token is anybody: nobody can be signed in for all of those"));
+            }
             let account = self.sign_in.accounts.of(&owner);
             let server = &self.server;
             let said = match given.code {
                 Some(code) => {
-                    self.logins.confirm(&account, &code).map_err(failed)?;
-                    format!("Signed in at {server:?}. Its tools can be called now.")
+                    self.logins.confirm(&account, &code).await.map_err(failed)?;
+                    format!(
+                        "Signed in at {server:?}. If its tools are not listed, whoever runs Toolcrib has to sign in, too, for the list."
+                    )
                 }
                 None => {
-                    let confirmation = if self.is_each { Confirmation::ByCode } else { Confirmation::None };
-                    let url = self.logins.begin(&account, confirmation).await.map_err(failed)?;
+                    let confirmation = if self.is_each { Confirm::Caller } else { Confirm::Nobody };
+                    let Begun { url, is_here } = self.logins.begin(&account, confirmation).await.map_err(failed)?;
                     let then = if self.is_each {
                         "The page at the end shows a code: call this tool again with it as \"code\"."
                     } else {
                         "When the page at the end says that it is done, the tools of the server can be called."
                     };
-                    format!(
-                        "To sign in at {server:?}, open this address in a browser within ten minutes, on a machine that can reach Toolcrib:\n\n{url}\n\n{then}"
-                    )
+                    let place = if is_here { " on the machine that runs Toolcrib" } else { "" };
+                    format!("To sign in at {server:?}, open this address in a browser{place} within ten minutes:\n\n{url}\n\n{then}")
                 }
             };
             Ok(Output::Tool(ToolOutput::text(&said)))

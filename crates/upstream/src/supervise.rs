@@ -1,6 +1,7 @@
 //! The life of one other server: connect, list what it has, listen for changes, and connect again when it is gone.
 
 use crate::{
+    authorization::Authorized,
     child::Child,
     definition::{Definition, Sharing},
     guard::Guard,
@@ -17,7 +18,10 @@ use std::{
     collections::HashSet,
     fmt,
     future::Future,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -77,6 +81,7 @@ pub trait Listener: Send + Sync {
 pub struct Upstream {
     definition: Arc<Definition>,
     status: watch::Receiver<Status>,
+    authorized: Option<Arc<Authorized>>,
 }
 
 impl Upstream {
@@ -114,8 +119,9 @@ impl Upstream {
         };
         let hearing = Arc::new(Hearing { told: Mutex::default(), arrived: Notify::new(), watches, listener });
         let tending = private.tend(connector.clone(), starting, shutdown.clone());
-        let life = Life { connector, status, hearing, link: Arc::new(link) };
-        (Self { definition, status: seen }, async move {
+        let authorized = connector.authorized.clone();
+        let life = Life { connector, status, hearing, link: Arc::new(link), is_login_offered: AtomicBool::new(false) };
+        (Self { definition, status: seen, authorized }, async move {
             tokio::join!(life.live(shutdown), tending);
         })
     }
@@ -127,7 +133,10 @@ impl Upstream {
     pub async fn reach(definition: Definition, client: ClientInfo, guard: Arc<Guard>, owner: &CallerId) -> Result<(), String> {
         let definition = Arc::new(definition);
         let authorized = Connector::authorized(&definition, owner);
-        let connector = Connector { definition, bound: Arc::default(), authorized, client, guard, known_era: Arc::default() };
+        let mut connector = Connector { definition, bound: Arc::default(), authorized, client, guard, known_era: Arc::default() };
+        if *owner != CallerId::ourselves() {
+            connector = connector.for_caller(owner, None)?;
+        }
         let mut child = None;
         let connected = connector.connect(Arc::new(Deaf), &mut child).await;
         if let Some(child) = child {
@@ -151,14 +160,23 @@ impl Upstream {
     /// How it is now.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.status.borrow().clone()
+        self.told(self.status.borrow().clone())
+    }
+
+    /// A server that is connected may let nobody call.
+    fn told(&self, status: Status) -> Status {
+        let login_needed = || self.authorized.as_ref().and_then(|authorized| authorized.login_needed());
+        match status {
+            Status::Ready(line) => login_needed().map_or(Status::Ready(line), Status::LoginNeeded),
+            other => other,
+        }
     }
 
     /// Waits until the first attempt to connect has succeeded or failed.
     pub async fn settled(&self) -> Status {
         let mut status = self.status.clone();
         match status.wait_for(|status| !matches!(status, Status::Connecting)).await {
-            Ok(status) => status.clone(),
+            Ok(status) => self.told(status.clone()),
             Err(_) => Status::Down("it is no longer supervised".into()),
         }
     }
@@ -256,6 +274,8 @@ struct Life {
     status: watch::Sender<Status>,
     hearing: Arc<Hearing>,
     link: Arc<Link>,
+    /// Whether callers were last told that they sign in by a tool.
+    is_login_offered: AtomicBool,
 }
 
 impl Life {
@@ -299,7 +319,7 @@ impl Life {
             reported = reason;
             tokio::select! {
                 () = tokio::time::sleep(wait) => backoff = (backoff * 2).min(MAX_BACKOFF),
-                () = self.until_signed_in() => backoff = MIN_BACKOFF,
+                () = self.until_signed_in(is_login_needed) => backoff = MIN_BACKOFF,
                 () = raised(&mut shutdown) => return,
             }
         }
@@ -312,22 +332,48 @@ impl Life {
     }
 
     /// Completes when somebody signs in who has to.
-    async fn until_signed_in(&self) {
-        match self.connector.authorized.as_ref().filter(|authorized| authorized.login_needed().is_some()) {
+    async fn until_signed_in(&self, is_login_needed: bool) {
+        match self.connector.authorized.as_ref().filter(|_| is_login_needed) {
             Some(authorized) => authorized.until_signed_in().await,
             None => std::future::pending().await,
         }
     }
 
     /// Gives callers the tool by which they sign in: where each of them does that, as soon as it is known that they have to;
-    /// where one does it for all, for as long as that is to be done.
+    /// where one does it for all, for as long as that is worthwhile.
     fn offer_login(&self) {
         let definition = self.definition();
         let (Some(sign_in), Some(authorized)) = (&definition.sign_in, &self.connector.authorized) else { return };
         let is_each = definition.sharing == Sharing::PerCaller;
-        let is_wanted = if is_each { authorized.is_asked() } else { authorized.login_needed().is_some() };
+        let is_wanted = if is_each { *sign_in.accounts.asks().borrow() } else { authorized.is_login_worthwhile() };
+        if self.is_login_offered.swap(is_wanted, Ordering::Relaxed) == is_wanted {
+            return;
+        }
         let tool = || login::tool(&definition.login_tool(), &definition.name, definition.sharing, sign_in);
         self.hearing.listener.signs_in_by(definition, is_wanted.then(tool).flatten());
+    }
+
+    /// Offers the login as it becomes worthwhile, and lists anew when somebody has signed in: there may be more for them.
+    async fn follow_logins(&self) -> String {
+        let (Some(sign_in), Some(authorized)) = (&self.definition().sign_in, &self.connector.authorized) else {
+            return std::future::pending().await;
+        };
+        let (mut asks, mut states) = (sign_in.accounts.asks(), authorized.states());
+        let mut was_worthwhile = authorized.is_login_worthwhile();
+        loop {
+            self.offer_login();
+            tokio::select! {
+                Ok(()) = asks.changed() => {}
+                Ok(()) = states.changed() => {}
+                () = authorized.until_signed_in(), if was_worthwhile => {}
+                else => return std::future::pending().await,
+            }
+            let is_worthwhile = authorized.is_login_worthwhile();
+            if was_worthwhile && !is_worthwhile {
+                self.hearing.arrived.notify_one();
+            }
+            was_worthwhile = is_worthwhile;
+        }
     }
 
     /// Connects and stays connected. Completes with the reason when that does not succeed or is over.
@@ -348,10 +394,9 @@ impl Life {
                 Err(_) => return format!("it did not list what it has within {} s", within.as_secs()),
             }
             self.status.send_replace(Status::Ready(Arc::clone(&line)));
-            self.offer_login();
             self.hearing.suspect_watched();
             tokio::select! {
-                reason = self.until_login_is_needed() => reason,
+                never = self.follow_logins() => never,
                 reason = line::ended(&line.connection, slot) => reason,
                 never = self.keep_listed(&line.connection) => never,
                 never = self.hearing.watches.keep(&line.connection, || self.hearing.suspect_watched()) => match never {},
@@ -361,13 +406,6 @@ impl Life {
         tokio::select! {
             reason = stay => reason,
             never = line.connection.listen() => never,
-        }
-    }
-
-    async fn until_login_is_needed(&self) -> String {
-        match &self.connector.authorized {
-            Some(authorized) => authorized.until_login_is_needed().await,
-            None => std::future::pending().await,
         }
     }
 

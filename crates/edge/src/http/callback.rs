@@ -10,7 +10,7 @@ use axum::{
 use http::{StatusCode, header};
 use std::{io, sync::Arc};
 use tokio::{net::TcpListener, sync::watch};
-use toolcrib_contract::{Callback, LoggedIn};
+use toolcrib_contract::{Callback, Confirmation, LoggedIn};
 
 /// The path on our own door, which authorization servers are told.
 pub const PATH: &str = "/oauth/callback";
@@ -42,12 +42,13 @@ pub async fn serve_callback(listener: TcpListener, callback: Arc<dyn Callback>, 
 
 async fn come_back(State(callback): State<Arc<dyn Callback>>, RawQuery(query): RawQuery) -> Response {
     let (status, title, text) = match callback.come_back(&query.unwrap_or_default()).await {
-        Ok(LoggedIn { server, code: None }) => {
+        Ok(LoggedIn { server, confirmation: None }) => {
             (StatusCode::OK, "Signed in", format!("You are signed in at {server}. This window can be closed."))
         }
-        Ok(LoggedIn { server, code: Some(code) }) => {
+        Ok(LoggedIn { server, confirmation: Some(Confirmation { caller, code }) }) => {
             let text = format!(
-                "To complete the sign-in at {server}, give this code to whoever asked you to open this page, if that was you: {code}"
+                "This gives {caller} your access at {server}. If that is you, enter this code in your own session to complete the sign-in: \
+                 {code}. If somebody else sent you here, give the code to nobody and close this window."
             );
             (StatusCode::OK, "One more step", text)
         }

@@ -1,7 +1,11 @@
 //! `toolcrib login` and `toolcrib logout`.
 
-use super::{Done, Failure, Voucher, note, print, settings, store};
-use crate::{assemble::sign_in::SignIns, landing::Landings, settings::Settings};
+use super::{Done, Failure, Voucher, existing_store, note, print, settings, store};
+use crate::{
+    assemble::sign_in::SignIns,
+    landing::{Landings, Lands},
+    settings::Settings,
+};
 use clap::Args;
 use std::{io::IsTerminal, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 use tokio::{
@@ -9,7 +13,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use toolcrib_contract::{BoxFuture, Callback, CallerId, Json, LoggedIn, Vault};
-use toolcrib_oauth::{Account, Confirmation, Landing, Logins, State};
+use toolcrib_oauth::{Account, Accounts, Begun, Confirm, Logins, OAuthError, State};
 use toolcrib_upstream::{Definition, Guard, Sharing, SignIn, Upstream};
 use toolcrib_wire::client::ClientInfo;
 
@@ -54,28 +58,50 @@ struct At {
 /// What it takes to sign in at the server.
 struct Place {
     definition: Definition,
+    accounts: Arc<Accounts>,
     account: Arc<Account>,
     owner: CallerId,
     landings: Arc<Landings>,
-    _stop: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
 }
 
 impl Login {
     pub(super) async fn run(self) -> Done {
-        let place = self.at.place()?;
-        let first = place.reach().await;
+        let store = store(self.at.config.as_ref())?.0;
+        let place = self.at.place(store.sign_ins().map_err(Failure::failed)?)?;
+        let done = self.sign_in_at(&place).await;
+        place.accounts.settle().await;
+        place.stop.send_replace(true);
+        place.landings.closed().await;
+        done
+    }
+
+    async fn sign_in_at(&self, place: &Place) -> Done {
         let server = &place.definition.name;
-        if let Err(reason) = first {
-            if !matches!(place.account.state(), State::LoginNeeded(_)) {
-                return Err(Failure::unreachable(format_args!("the server {server:?} is not available: {reason}")));
-            }
-        } else if place.account.state() == State::Unasked {
-            return Err(Failure::failed(format_args!("the server {server:?} does not ask who we are: there is nothing to sign in for")));
-        } else if !self.again && !place.account.wants_more().map_err(Failure::failed)? {
+        let reached = place.reach().await;
+        let is_in = reached.is_ok() && place.account.state() == State::SignedIn;
+        if is_in && !self.again && !place.account.wants_more().map_err(Failure::failed)? {
             print(format_args!("signed in at {server:?} already; --again does it anew"));
             return Ok(());
         }
-        self.sign_in(&place).await?;
+        match (place.account.can_sign_in().await, &reached) {
+            (Ok(true), _) => {}
+            (Ok(false), Ok(())) => {
+                return Err(Failure::failed(format_args!(
+                    "the server {server:?} does not ask who we are: there is nothing to sign in for"
+                )));
+            }
+            (Ok(false), Err(reason)) => return Err(Failure::unreachable(format_args!("the server {server:?} is not available: {reason}"))),
+            (Err(error), Err(reason)) if error.is_passing() => {
+                return Err(Failure::unreachable(format_args!("the server {server:?} is not available: {reason}")));
+            }
+            (Err(error), _) => return Err(Failure::failed(error)),
+        }
+        if self.again {
+            // What they know us as may be what is wrong.
+            place.account.forget_client();
+        }
+        self.lead(place).await?;
         place
             .reach()
             .await
@@ -84,13 +110,13 @@ impl Login {
         Ok(())
     }
 
-    async fn sign_in(&self, place: &Place) -> Done {
-        let logins = Logins::new(Arc::clone(&place.landings) as Arc<dyn Landing>);
+    /// Leads a person through the login.
+    async fn lead(&self, place: &Place) -> Done {
+        let logins = Logins::new(Arc::new(Lands(Arc::clone(&place.landings))));
         let (heard, mut coming) = mpsc::channel(4);
         // Whatever comes back is told to us, too.
-        let door = Arc::new(Overheard { logins: Arc::clone(&logins), heard });
-        let url =
-            logins.begin_at(&place.account, Confirmation::None, Arc::clone(&door) as Arc<dyn Callback>).await.map_err(Failure::failed)?;
+        let door: Arc<dyn Callback> = Arc::new(Overheard { logins: Arc::clone(&logins), heard });
+        let Begun { url, .. } = logins.begin_at(&place.account, Confirm::Nobody, Arc::clone(&door)).await.map_err(Failure::failed)?;
         note("Open this address in a browser and agree:\n");
         print(&url);
         let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
@@ -100,32 +126,35 @@ impl Login {
         if is_terminal && !self.no_browser {
             open_browser(&url).await;
         }
-        let pasted = async {
-            if !is_terminal {
-                return std::future::pending().await;
-            }
-            let mut lines = BufReader::new(tokio::io::stdin()).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                if let Some((_, query)) = line.trim().split_once('?') {
-                    return logins.come_back(query).await;
-                }
-            }
-            std::future::pending().await
-        };
-        let finished = tokio::select! {
-            Some(finished) = coming.recv() => finished,
-            finished = pasted => finished,
-            () = tokio::time::sleep(WITHIN) => Err("nobody came back within ten minutes".to_owned()),
-        };
-        finished.map(drop).map_err(Failure::failed)
+        tokio::select! {
+            Some(finished) = coming.recv() => finished.map_err(Failure::failed),
+            () = take_pasted(&*door, is_terminal) => Err(Failure::failed("nothing comes from the terminal any more")),
+            () = tokio::time::sleep(WITHIN) => Err(Failure::failed("nobody came back within ten minutes")),
+        }
     }
 }
 
+/// Takes addresses from the terminal to which a browser could not come back. What came of them is overheard.
+async fn take_pasted(door: &dyn Callback, is_terminal: bool) {
+    if !is_terminal {
+        return std::future::pending().await;
+    }
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some((_, query)) = line.trim().split_once('?')
+            && let Err(reason) = door.come_back(query).await
+        {
+            note(reason);
+        }
+    }
+    std::future::pending().await
+}
+
 impl Logout {
-    pub(super) fn run(self) -> Done {
-        let place = self.at.place()?;
+    pub(super) async fn run(self) -> Done {
+        let place = self.at.place(existing_store(self.at.config.as_ref())?.sign_ins().map_err(Failure::failed)?)?;
         let server = &place.definition.name;
-        if place.account.forget().map_err(Failure::failed)? {
+        if place.account.forget().await.map_err(Failure::failed)? {
             print(format_args!("the sign-in at {server:?} is forgotten here; the server may take what it gave out until that expires"));
             return Ok(());
         }
@@ -134,7 +163,7 @@ impl Logout {
 }
 
 impl At {
-    fn place(&self) -> Result<Place, Failure> {
+    fn place(&self, vault: Arc<dyn Vault>) -> Result<Place, Failure> {
         let settings = settings(self.config.as_ref())?;
         let owner = self.owner(&settings)?;
         let names: Vec<&str> = settings.servers.iter().map(|server| &*server.name).collect();
@@ -145,10 +174,9 @@ impl At {
         if self.sub.is_some() && definition.sharing != Sharing::PerCaller {
             return Err(Failure::usage("all callers share this server: --sub is for one with \"sharing: perCaller\""));
         }
-        let vault: Arc<dyn Vault> = store(self.config.as_ref())?.0.sign_ins().map_err(Failure::failed)?;
         let stop = watch::Sender::new(false);
         let sign_ins = SignIns::new(&settings.ready.egress, Some(vault), stop.subscribe()).map_err(Failure::failed)?;
-        let accounts = sign_ins.accounts(&definition).map_err(Failure::failed)?.ok_or_else(|| {
+        let accounts = sign_ins.accounts_at(&definition).map_err(Failure::failed)?.ok_or_else(|| {
             Failure::usage(format_args!(
                 "nobody signs in at {:?}: it is a command, or the config gives what proves who we are",
                 self.server
@@ -158,8 +186,8 @@ impl At {
             return Err(Failure::usage(format_args!("we sign in at {:?} by ourselves (clientCredentials): nobody has to", self.server)));
         }
         let account = accounts.of(&owner);
-        definition.sign_in = Some(SignIn { accounts, logins: None });
-        Ok(Place { definition, account, owner, landings: sign_ins.landings, _stop: stop })
+        definition.sign_in = Some(SignIn { accounts: Arc::clone(&accounts), logins: None, knows_callers: self.sub.is_some() });
+        Ok(Place { definition, accounts, account, owner, landings: sign_ins.landings, stop })
     }
 
     fn owner(&self, settings: &Settings) -> Result<CallerId, Failure> {
@@ -182,18 +210,18 @@ impl Place {
 #[derive(Debug)]
 struct Overheard {
     logins: Arc<Logins>,
-    heard: mpsc::Sender<Result<LoggedIn, String>>,
+    heard: mpsc::Sender<Result<(), String>>,
 }
 
 impl Callback for Overheard {
     fn come_back<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<LoggedIn, String>> {
         Box::pin(async move {
-            let finished = self.logins.come_back(query).await;
-            // A stray visitor is no answer to our login.
-            if finished.is_ok() || self.logins.is_idle() {
-                let _ = self.heard.try_send(finished.clone());
+            let finished = self.logins.finish(query).await;
+            // A stray visitor, or the same one again, is no answer to our login. Whoever waits takes the first that is.
+            if !matches!(finished, Err(OAuthError::UnknownLogin)) {
+                let _ = self.heard.try_send(finished.as_ref().map(drop).map_err(ToString::to_string));
             }
-            finished
+            finished.map_err(|error| error.to_string())
         })
     }
 }

@@ -2,6 +2,7 @@
 //! staying signed in, whatever the token endpoint does.
 
 use crate::support::{Folder, Http, Server, client, text_of, tool_names, toolcrib, wait_for};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -16,6 +17,9 @@ use toolcrib_testkit::{Asked, Served, Site};
 /// Not a secret: every run of the tests has it.
 const SECRET: &str = "u8Zq3vKx-for-tests-only-7Rb2nMw5Lp9s";
 
+/// What we are registered as.
+const CLIENT: &str = "toolcrib-of-test";
+
 /// A server with its authorization server, which lets in whoever agrees: each login is of another person.
 struct Provider {
     site: Site,
@@ -26,17 +30,26 @@ struct Provider {
 #[derive(Default)]
 struct State {
     mood: Mood,
+    /// Whether only calls need a token.
+    lists_for_everybody: bool,
     /// How long tokens live, in seconds.
     lifetime: u64,
     people: usize,
-    codes: HashMap<String, String>,
+    codes: HashMap<String, Code>,
     /// Who has a token, and who can renew it.
     tokens: HashMap<String, String>,
     refresh_tokens: HashMap<String, String>,
     /// All that was ever given out.
     secrets: Vec<String>,
-    /// How often the token endpoint was asked for the next token.
+    /// How often the token endpoint was asked for the next token, and how often it said no.
     renewals: usize,
+    refusals: usize,
+}
+
+/// A code that was given to a browser, and what it was asked for with.
+struct Code {
+    person: String,
+    query: HashMap<String, String>,
 }
 
 /// How the token endpoint feels.
@@ -101,13 +114,17 @@ impl State {
                 })
                 .to_string(),
             ),
-            "/register" => Served::json(json!({"client_id": "toolcrib-of-test"}).to_string()),
+            "/register" => Served::json(json!({ "client_id": CLIENT }).to_string()),
             "/authorize" => {
                 let query = pairs(query);
                 self.people += 1;
                 let code = self.secret("code");
-                self.codes.insert(code.clone(), format!("person-{}", self.people));
-                Served::redirect(302, &format!("{}?code={code}&state={}", query["redirect_uri"], query["state"]))
+                let back = format!("{}?code={code}&state={}", query["redirect_uri"], query["state"]);
+                let is_complete =
+                    query["response_type"] == "code" && query["code_challenge_method"] == "S256" && query["client_id"] == CLIENT;
+                assert!(is_complete && query["resource"] == format!("http://{host}/mcp"), "{query:?}");
+                self.codes.insert(code.clone(), Code { person: format!("person-{}", self.people), query });
+                Served::redirect(302, &back)
             }
             "/token" => self.give(&pairs(&asked.body)),
             _ => Served::new(404, ""),
@@ -116,7 +133,9 @@ impl State {
 
     fn serve(&self, asked: &Asked, host: &str) -> Served {
         let token = asked.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        let Some(person) = token.and_then(|token| self.tokens.get(token)) else {
+        let nobody = String::new();
+        let is_listing = self.lists_for_everybody && !asked.body.contains("tools/call");
+        let Some(person) = token.and_then(|token| self.tokens.get(token)).or(is_listing.then_some(&nobody)) else {
             let place = format!("http://{host}/.well-known/oauth-protected-resource/mcp");
             return Served::new(401, "").header("www-authenticate", &format!("Bearer resource_metadata=\"{place}\""));
         };
@@ -148,9 +167,10 @@ impl State {
         let person = if is_renewal {
             self.refresh_tokens.remove(&form["refresh_token"])
         } else {
-            self.codes.remove(&form["code"]).filter(|_| form.contains_key("code_verifier"))
+            self.codes.remove(&form["code"]).filter(|code| code.is_for(form)).map(|code| code.person)
         };
-        let Some(person) = person else {
+        let Some(person) = person.filter(|_| form["client_id"] == CLIENT && form["resource"].ends_with("/mcp")) else {
+            self.refusals += 1;
             let error = json!({"error": "invalid_grant", "error_description": "withdrawn by its owner"});
             return Served::new(400, error.to_string()).header("content-type", "application/json");
         };
@@ -167,6 +187,14 @@ impl State {
         let secret = format!("{kind}-s3cret-{}", self.secrets.len());
         self.secrets.push(secret.clone());
         secret
+    }
+}
+
+impl Code {
+    /// Whether whoever brings it is who asked for it (RFC 7636, section 4.6).
+    fn is_for(&self, form: &HashMap<String, String>) -> bool {
+        let digest = ring::digest::digest(&ring::digest::SHA256, form["code_verifier"].as_bytes());
+        BASE64_URL_SAFE_NO_PAD.encode(digest) == self.query["code_challenge"] && form["redirect_uri"] == self.query["redirect_uri"]
     }
 }
 
@@ -279,11 +307,14 @@ fn a_token_endpoint_that_fails_ends_no_sign_in() {
     for mood in [Mood::Failing, Mood::Html] {
         provider.state().mood = mood;
         // The token is good for a while, then nobody can say who we are; that is no reason to ask a person.
+        let (renewals, mut good) = (provider.state().renewals, 0);
         let said = wait_for("the token to end", || {
             let said = whoami(&server);
             assert_eq!(provider.state().refresh_tokens.len(), 1);
+            good += usize::from(said.is_ok() && provider.state().renewals > renewals);
             said.err()
         });
+        assert!(good > 0, "what is good serves on while the next token cannot be had");
         assert!(said.contains("its token cannot be renewed just now, which is tried again"), "{said}");
         assert!(!said.contains("sign in"), "{said}");
         provider.state().mood = Mood::Well;
@@ -320,6 +351,60 @@ fn a_token_endpoint_that_fails_ends_no_sign_in() {
 }
 
 #[test]
+fn processes_that_share_a_sign_in_renew_it_once_and_leave_nothing_half_done() {
+    let provider = Provider::new();
+    provider.state().lifetime = 2;
+    let config = json!({"mcpServers": {"secured": {"url": provider.url()}}});
+    let server = Server::with(&config);
+    server.wait_for_tool("secured__login");
+    assert!(login(&provider, server.folder()).status.success());
+    let mut shared = config.clone();
+    shared["dataFolder"] = json!(server.folder().join("data"));
+    let other = Server::with(&shared);
+    [&server, &other].iter().for_each(|server| server.wait_for_tool("secured__whoami"));
+    let enough = provider.state().renewals + 4;
+    wait_for("some renewals", || {
+        assert_eq!(whoami(&server), Ok("person-1".into()));
+        assert_eq!(whoami(&other), Ok("person-1".into()));
+        (provider.state().renewals >= enough).then_some(())
+    });
+    drop((other, server.process));
+    // A command that has nothing to do with the server ends before the renewal does that its start began.
+    let renewals = provider.state().renewals;
+    provider.state().mood = Mood::Slow;
+    let folder = Folder::new();
+    folder.config(&shared);
+    wait_for("a command to begin a renewal", || {
+        assert_eq!(run(folder.path(), &["call", "calculator", "expression=1"]).0, Some(0));
+        (provider.state().renewals > renewals).then_some(())
+    });
+    provider.state().mood = Mood::Well;
+    assert_eq!(run(folder.path(), &["call", "secured__whoami"]), (Some(0), "person-1\n".into()));
+    assert_eq!(provider.state().refusals, 0);
+}
+
+#[test]
+fn a_server_that_asks_only_when_it_is_called_can_be_signed_in_at() {
+    let provider = Provider::new();
+    provider.state().lists_for_everybody = true;
+    let server = Server::start(&json!({"secured": {"url": provider.url()}}));
+    server.wait_for_tool("secured__whoami");
+    let said = whoami(&server).unwrap_err();
+    assert!(said.contains("it wants somebody to sign in") && said.contains("call the tool \"secured__login\""), "{said}");
+    server.wait_for_tool("secured__login");
+    assert!(server.tools().contains(&"secured__whoami".to_owned()), "what can be seen stays so");
+    let page = provider.agree(address_in(&server.call("secured__login", json!({})).unwrap()));
+    assert!(page.contains("You are signed in"), "{page}");
+    assert_eq!(whoami(&server), Ok("person-1".into()));
+    wait_for("the login to be over", || (!server.tools().contains(&"secured__login".to_owned())).then_some(()));
+    assert!(run(server.folder(), &["logout", "secured"]).0 == Some(0));
+    wait_for("the running server to know", || whoami(&server).err());
+    let output = login(&provider, server.folder());
+    assert!(output.status.success(), "{output:?}");
+    wait_for("the running server to know that, too", || whoami(&server).ok());
+}
+
+#[test]
 fn each_caller_signs_in_for_itself_and_nobody_for_another() {
     let provider = Provider::new();
     let config = json!({
@@ -345,7 +430,11 @@ fn each_caller_signs_in_for_itself_and_nobody_for_another() {
 
     let agreed = |token: &str| {
         let page = provider.agree(address_in(&call(token, "secured__login", json!({})).unwrap()));
-        page.split("if that was you: ").nth(1).and_then(|rest| rest.split('<').next()).unwrap_or_else(|| panic!("{page}")).to_owned()
+        page.split("to complete the sign-in: ")
+            .nth(1)
+            .and_then(|rest| rest.split('.').next())
+            .unwrap_or_else(|| panic!("{page}"))
+            .to_owned()
     };
     let code = agreed(&ann);
     // Who has only followed the address has signed nobody in.
@@ -424,6 +513,8 @@ fn a_login_that_cannot_work_says_why() {
     }
     for (oauth, expected) in [
         (json!({"clientSecret": "x"}), "give both"),
+        (json!({"clientId": "x", "clientSecret": "y"}), "name it as \"issuer\""),
+        (json!({"issuer": "http://login.example"}), "expected the https URL"),
         (json!({"grant": "clientCredentials"}), "give clientId and clientSecret"),
         (json!({"grant": "password"}), "authorizationCode"),
         (json!({"clientMetadataUrl": "http://x/y"}), "expected the https URL"),
@@ -435,4 +526,7 @@ fn a_login_that_cannot_work_says_why() {
         let (code, said) = run(folder.path(), &["check"]);
         assert!(code == Some(1) && said.contains(expected), "{oauth}: {said}");
     }
+    folder.config(&json!({"mcpServers": {"s": {"url": "http://tickets.example/mcp", "oauth": true}}}));
+    let (code, said) = run(folder.path(), &["check"]);
+    assert!(code == Some(1) && said.contains("needs an https URL"), "{said}");
 }

@@ -6,7 +6,7 @@ use super::super::{
 };
 use super::{super::variables::Expanded, one_of};
 use toolcrib_egress::Url;
-use toolcrib_oauth::Settings;
+use toolcrib_oauth::{Settings, is_private};
 use zeroize::Zeroizing;
 
 /// The words for how a token is got: because a person agrees, or as ourselves. And whether it is the latter.
@@ -18,14 +18,17 @@ pub(super) fn check(server: &Server, faults: &mut Faults) -> Option<Settings> {
     let header = server.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     // What is bound for each caller leaves the connection by which tools are listed without.
     let has_header = header.is_some_and(|(_, value)| matches!(value.value, Expanded::Fixed(_)));
+    // What could be listened to is not worth a login.
+    let is_private = server.url.as_ref().is_some_and(|url| Url::parse(&url.value).is_ok_and(|url| is_private(&url)));
     let Some(written) = &server.oauth else {
-        return (server.url.is_some() && !has_header).then(Settings::default);
+        return (is_private && !has_header).then(Settings::default);
     };
     match &written.enabled {
         Some(enabled) if !enabled.value => return None,
         _ if server.url.is_none() => {
             faults.add(written.place.fault("signing in goes with a url; a command gets what it needs by env"));
         }
+        _ if !is_private => faults.add(written.place.fault("signing in needs an https URL: others could read the token on its way")),
         _ if has_header => {
             faults.add(written.place.fault("give either the header Authorization or \"oauth\": both would fill the same header"))
         }
@@ -48,6 +51,14 @@ pub(super) fn check(server: &Server, faults: &mut Faults) -> Option<Settings> {
 fn refuse_contradictions(written: &SignIn, is_machine: bool, faults: &mut Faults) {
     if let (Some(secret), None) = (&written.client_secret, &written.client_id) {
         faults.add(secret.fault("a clientSecret is that of a clientId: give both"));
+    }
+    if let (Some(secret), None) = (&written.client_secret, &written.issuer) {
+        faults.add(
+            secret.fault("a clientSecret is for one authorization server only: name it as \"issuer\", or the server could name another"),
+        );
+    }
+    if let Some(issuer) = written.issuer.as_ref().filter(|issuer| !Url::parse(&issuer.value).is_ok_and(|url| is_private(&url))) {
+        faults.add(issuer.fault("expected the https URL that the authorization server calls itself"));
     }
     if is_machine && (written.client_id.is_none() || written.client_secret.is_none()) {
         faults.add(written.place.fault("with clientCredentials we prove who we are by ourselves: give clientId and clientSecret"));
