@@ -74,12 +74,14 @@ pub enum CallError {
     #[error("{0}")]
     Failed(String),
     /// The server that has the tool cannot be reached. Nothing was started.
-    #[error("the server {server:?} is not available: {reason}")]
+    #[error("the server {server:?} is not available: {reason}{}", outage.advice())]
     Unavailable {
         /// The server.
         server: Arc<str>,
         /// Why.
         reason: String,
+        /// What that means for whoever would try again.
+        outage: Outage,
     },
     /// The server that has the tool went away in mid-call: the work may be done, half done, or not begun.
     #[error("the server {server:?} went away in mid-call, the outcome is unknown: {reason}")]
@@ -123,6 +125,43 @@ pub enum CallError {
     /// as it stands.
     #[error("the call needs answers first")]
     NeedsRound(Members),
+}
+
+/// In which way a server is not available.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// It was tried, and did not answer.
+    Unreached,
+    /// It says itself that it has too much to do, and perhaps until when.
+    Busy(Option<Duration>),
+    /// It is down, and being brought back.
+    Down,
+    /// It failed too often, and is left alone for a while.
+    Resting(Duration),
+    /// Somebody has to do something about it first.
+    Lasting,
+}
+
+impl Outage {
+    /// When trying again makes sense, if anybody knows.
+    #[must_use]
+    pub fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Busy(after) => after,
+            Self::Resting(after) => Some(after),
+            Self::Unreached | Self::Down | Self::Lasting => None,
+        }
+    }
+
+    fn advice(self) -> String {
+        match self {
+            Self::Lasting => String::new(),
+            _ => match self.retry_after() {
+                Some(after) => format!("; nothing was started, try again in {} s", after.as_secs_f64().ceil().max(1.0)),
+                None => "; nothing was started, try again in a moment".to_owned(),
+            },
+        }
+    }
 }
 
 impl CallError {

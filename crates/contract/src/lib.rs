@@ -29,7 +29,7 @@ pub mod tool;
 pub use audit::{AuditLog, Kept, Origin, Outcome, Record, Unrecorded};
 pub use call::{Call, CallerId, Kind};
 pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, LogLevel, Progress, Question, Session};
-pub use error::{CallError, causes};
+pub use error::{CallError, Outage, causes};
 pub use glob::Globs;
 pub use keys::{KeyDirectory, Secrets, Stored, Vault, Version};
 pub use login::{Callback, Confirmation, LoggedIn};

@@ -218,7 +218,8 @@ mod tests {
         );
         assert!(text(CallError::DeadlineExceeded(Duration::from_secs(30))).contains("no answer within the deadline of 30 s"));
         assert!(
-            text(CallError::Unavailable { server: "git".into(), reason: "it crashed".into() }).contains("\\\"git\\\" is not available")
+            text(CallError::Unavailable { server: "git".into(), reason: "it crashed".into(), outage: toolcrib_contract::Outage::Down })
+                .contains("\\\"git\\\" is not available")
         );
     }
 

@@ -257,6 +257,7 @@ impl Refusal {
         let kind = if matches!(error, CallError::Forbidden { .. }) { "not_found" } else { error.code() };
         let retry_after_secs = match error {
             CallError::LimitReached { retry_after, .. } => Some(retry_after.as_secs().max(1)),
+            CallError::Unavailable { outage, .. } => outage.retry_after().map(|after| after.as_secs().max(1)),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(1),
             _ => None,
         };

@@ -22,7 +22,7 @@ use crate::{
     validate::Checked,
 };
 use std::sync::Arc;
-use toolcrib_contract::{BackChannel, Call, CallError, Change, Kind, Origin, PromptSpec, ResourceSpec, Spec, TemplateSpec};
+use toolcrib_contract::{BackChannel, Call, CallError, Change, Kind, Origin, Outage, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 
 /// A call that its caller may make, with the entry of the catalogue that it keeps even if a reload swaps the catalogue.
 #[derive(Debug)]
@@ -142,6 +142,7 @@ impl Visible {
             Some(server) => CallError::Unavailable {
                 server: Arc::clone(server),
                 reason: "it has not connected yet, so its tools are not known; the log of Toolcrib says why".into(),
+                outage: Outage::Down,
             },
             None => missing(),
         })

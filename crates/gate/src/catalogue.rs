@@ -3,7 +3,7 @@
 mod template;
 
 use crate::{
-    resilience::Places,
+    resilience::{Resilience, SourceState, Steady},
     validate::{Arguments, SchemaFault},
 };
 use std::{
@@ -27,6 +27,9 @@ pub struct Source {
     timeout: Option<Duration>,
     prefix: Option<Box<str>>,
     told: Vec<Change>,
+    /// What is done about faults, where that is not the default; of single tools by their names.
+    pub(crate) resilience: Resilience,
+    tool_resilience: BTreeMap<String, Resilience>,
 }
 
 /// Something that is different, and whose names that concerns, if that is known.
@@ -88,13 +91,13 @@ pub struct Prompt {
     run: Runnable,
 }
 
-/// What runs, and the places it runs in.
+/// What runs, and what steadies it.
 #[derive(Clone)]
 struct Runnable {
     callable: Arc<dyn Callable>,
     /// What completes its arguments, if anything does.
     completer: Option<Arc<dyn Callable>>,
-    places: Arc<Places>,
+    steady: Arc<Steady>,
     timeout: Option<Duration>,
 }
 
@@ -123,6 +126,13 @@ impl Source {
     #[must_use]
     pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets what is done about faults: of the source, and of single tools by the names under which they are offered.
+    #[must_use]
+    pub fn resilience(mut self, of_source: Resilience, of_tools: BTreeMap<String, Resilience>) -> Self {
+        (self.resilience, self.tool_resilience) = (of_source, of_tools);
         self
     }
 
@@ -166,15 +176,21 @@ impl Source {
         self.prompts.push(Arc::new(Entry::Prompt(Prompt { spec, run: Runnable::new(callable, completer) })));
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         [&self.tools, &self.resources, &self.templates, &self.prompts].into_iter().all(Vec::is_empty)
     }
 
-    pub(crate) fn with_places(mut self, places: Arc<Places>) -> Self {
+    pub(crate) fn steadied(mut self, state: &Arc<SourceState>) -> Self {
+        let of_source = Steady::of_source(state, &self.resilience);
         let lists = [&mut self.tools, &mut self.resources, &mut self.templates, &mut self.prompts];
         for entry in lists.into_iter().flatten() {
-            let run = Arc::get_mut(entry).expect("a source that is not published yet shares no entry").run_mut();
-            run.places = Arc::clone(&places);
+            let entry = Arc::get_mut(entry).expect("a source that is not published yet shares no entry");
+            let steady = match &*entry {
+                Entry::Tool(tool) => Steady::of_tool(state, &tool.spec, &self.resilience, self.tool_resilience.get(&tool.spec.name)),
+                _ => Arc::clone(&of_source),
+            };
+            let run = entry.run_mut();
+            run.steady = steady;
             run.timeout = self.timeout;
         }
         self
@@ -198,7 +214,7 @@ impl Source {
 
 impl Runnable {
     fn new(callable: Arc<dyn Callable>, completer: Option<Arc<dyn Callable>>) -> Self {
-        Self { callable, completer, places: Places::new(&crate::Config::default()), timeout: None }
+        Self { callable, completer, steady: Steady::nothing(), timeout: None }
     }
 }
 
@@ -261,8 +277,8 @@ impl Entry {
         &self.run().callable
     }
 
-    pub(crate) fn places(&self) -> &Arc<Places> {
-        &self.run().places
+    pub(crate) fn steady(&self) -> &Arc<Steady> {
+        &self.run().steady
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {

@@ -27,6 +27,7 @@ pub use authorize::{Access, Condition, Decision, EVERYONE, Limit, Names, Permitt
 pub use catalogue::{Catalogue, Clash, Entry, Event, Prompt, Resource, Source, Template, ToolEntry};
 pub use compose::Reply;
 pub use explain::{Explanation, Step};
+pub use resilience::{Caching, Fallback, Resilience, Trip};
 pub use validate::{Checked, SchemaFault};
 
 use arc_swap::ArcSwap;
@@ -39,7 +40,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::sync::broadcast;
-use toolcrib_contract::{AuditLog, BackChannel, Call, CallError, CallerId, Change, Kind, Origin, Watch};
+use toolcrib_contract::{AuditLog, BackChannel, Call, CallError, CallerId, Change, Kind, Origin, Output, Watch};
 
 /// How many changes a slow listener may fall behind before it misses some and lists everything anew.
 const CHANGES_KEPT: usize = 256;
@@ -103,13 +104,14 @@ pub struct Gate {
     sources: Mutex<Sources>,
     changes: broadcast::Sender<Event>,
     audit: Arc<dyn AuditLog>,
+    answers: resilience::Answers,
 }
 
 /// What the catalogue is put together from, in the order in which sources were first published.
 #[derive(Debug, Default)]
 struct Sources {
     published: Vec<Arc<Source>>,
-    places: HashMap<Arc<str>, Arc<resilience::Places>>,
+    states: HashMap<Arc<str>, Arc<resilience::SourceState>>,
 }
 
 impl Gate {
@@ -126,6 +128,7 @@ impl Gate {
             sources: Mutex::default(),
             changes,
             audit,
+            answers: resilience::Answers::default(),
         }
     }
 
@@ -193,21 +196,34 @@ impl Gate {
     }
 
     async fn walk(&self, arrived: Arrived) -> Result<Reply, CallError> {
+        self.pass(arrived, true).await
+    }
+
+    async fn pass(&self, arrived: Arrived, may_fall_back: bool) -> Result<Reply, CallError> {
         if !self.still_holds(&arrived.caller) {
             return Err(CallError::Unauthenticated);
         }
+        let profile = arrived.profile.clone();
         let permitted = authorize::permit(self.access.as_ref(), self.catalogue.load_full(), arrived)?;
         let checked = validate::check(permitted, self.config.max_argument_bytes)?;
         authorize::agree(self.access.as_ref(), &checked)?;
         self.limits.admit(&checked)?;
         let bounds = resilience::Bounds::for_call(&checked, &self.config);
-        let output = bounds
-            .hold(async {
-                let _place = bounds.enter().await?;
-                execute::run(&checked, &bounds).await
-            })
-            .await?;
+        let output = match bounds.hold(resilience::run(&checked, &bounds, &self.answers)).await {
+            Err(error) => self.fall_back(&checked, profile, may_fall_back, error).await?,
+            Ok(output) => output,
+        };
         compose::reply(output, self.config.max_output_bytes)
+    }
+
+    /// Calls another tool, if there is one for this case; what failed stays what is told if that fails, too.
+    async fn fall_back(&self, checked: &Checked, profile: Option<Arc<Names>>, may: bool, error: CallError) -> Result<Output, CallError> {
+        let Some(fallback) = checked.steady().fallback_for(&error).filter(|_| may) else { return Err(error) };
+        let instead = resilience::instead(checked, profile, fallback)?;
+        match Box::pin(self.pass(instead, false)).await {
+            Ok(reply) => Ok(resilience::from_fallback(reply.output, &checked.permitted.call.name, fallback, &error)),
+            Err(other) => Err(resilience::neither(error, fallback, &other)),
+        }
     }
 
     /// Counts calls that were made before this process began, so that limits outlast it.
@@ -264,8 +280,12 @@ impl Gate {
     /// Returns the names that another source already has; those entries are left out.
     pub fn publish(&self, source: Source) -> Vec<Clash> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let places = sources.places.entry(Arc::clone(&source.name)).or_insert_with(|| resilience::Places::new(&self.config)).clone();
-        let source = Arc::new(source.with_places(places));
+        let state = sources.states.entry(Arc::clone(&source.name));
+        let state = Arc::clone(state.or_insert_with(|| resilience::SourceState::new(&source.name, &source.resilience, &self.config)));
+        if !source.is_empty() {
+            state.is_there();
+        }
+        let source = Arc::new(source.steadied(&state));
         let told = source.told_changes();
         match sources.published.iter_mut().find(|published| published.name == source.name) {
             Some(published) => *published = source,

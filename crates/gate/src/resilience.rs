@@ -1,215 +1,267 @@
-//! Bounds on a call that may run: how long it takes, and how many run at once.
+//! [`Checked`] → `Output`, whatever the server does: bounds, answers that are remembered, breakers, further attempts, another tool instead.
+//!
+//! Nothing here needs the config to be touched. What a call costs where nothing fails: a look at two counters.
 
-use crate::{Config, validate::Checked};
+mod attempts;
+mod bounds;
+mod breaker;
+mod cache;
+mod fallback;
+mod places;
+
+pub(crate) use bounds::Bounds;
+pub use breaker::Trip;
+pub(crate) use cache::Answers;
+pub use cache::Caching;
+pub use fallback::Fallback;
+pub(crate) use fallback::{from_fallback, instead, neither};
+
+use crate::{Config, execute, validate::Checked};
+use attempts::Budget;
+use breaker::{Breaker, Open, Pass};
+use places::Places;
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
+    collections::HashMap,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
-    task::Poll,
     time::Duration,
 };
-use tokio::{
-    sync::{Notify, Semaphore},
-    time::Instant,
-};
-use toolcrib_contract::{Answers, BackChannel, BoxFuture, CallError, Change, Client, Json, LogEntry, Progress, Question};
+use tokio::time::Instant;
+use toolcrib_contract::{CallError, Outage, Output, Spec};
 
-/// The bounds of one call: when it is given up, and the place that it runs in. Made on arrival and shared by everything
-/// after it.
-///
-/// To the tool it is the way back to the client, since what a tool says there moves the bounds: a call that reports progress
-/// is given its time anew, and one that has asked the client something waits for the answer, both up to a maximum. While
-/// it waits it needs no place.
+/// What is done about faults, for all of a source or for one tool. Every field has a default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resilience {
+    /// How often a call is made at most, the first time included. Default 3. A second time only where nothing was started, or where that
+    /// does no harm.
+    pub attempts: u32,
+    /// The most that is waited before the second attempt; it doubles from one to the next. Default 100 ms.
+    pub first_wait: Duration,
+    /// The most that is ever waited. Default 2 s.
+    pub max_wait: Duration,
+    /// Whether a call may be made again although it may have been done: the operator's word.
+    pub is_repeatable: Option<bool>,
+    /// Whether what the tools say of themselves (`readOnlyHint`, `idempotentHint`) counts as well. By default it does not.
+    pub trusts_hints: bool,
+    /// When it is left alone for a while, if ever. Default: for 60 s after five faults in a row.
+    pub breaker: Option<Trip>,
+    /// Whether answers are remembered. By default they are not.
+    pub caching: Option<Caching>,
+    /// What is called instead, if anything.
+    pub fallback: Option<Fallback>,
+    /// How many calls run at once, where that differs from the general limit.
+    pub max_concurrent: Option<usize>,
+}
+
+impl Default for Resilience {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            first_wait: Duration::from_millis(100),
+            max_wait: Duration::from_secs(2),
+            is_repeatable: None,
+            trusts_hints: false,
+            breaker: Some(Trip::default()),
+            caching: None,
+            fallback: None,
+            max_concurrent: None,
+        }
+    }
+}
+
+/// What is remembered of a source, over all that it ever offers.
 #[derive(Debug)]
-pub(crate) struct Bounds {
-    back: Arc<dyn BackChannel>,
-    started: Instant,
-    allowed: Duration,
-    at_most: Duration,
-    /// Milliseconds after `started`.
-    until_ms: AtomicU64,
-    /// Questions that wait for an answer.
-    open_questions: AtomicUsize,
-    /// Told when a question is over, and with it the time that it was given.
-    answered: Notify,
+pub(crate) struct SourceState {
+    name: Arc<str>,
     places: Arc<Places>,
-    has_place: AtomicBool,
-}
-
-impl Bounds {
-    pub(crate) fn for_call(checked: &Checked, config: &Config) -> Arc<Self> {
-        let entry = &checked.permitted.entry;
-        let allowed = entry.timeout().unwrap_or(config.timeout);
-        Arc::new(Self {
-            back: Arc::clone(&checked.permitted.back),
-            started: Instant::now(),
-            allowed,
-            at_most: config.max_timeout.max(allowed),
-            until_ms: AtomicU64::new(millis(allowed)),
-            open_questions: AtomicUsize::new(0),
-            answered: Notify::new(),
-            places: Arc::clone(entry.places()),
-            has_place: AtomicBool::new(false),
-        })
-    }
-
-    pub(crate) fn deadline(&self) -> Instant {
-        let until = match self.open_questions.load(Ordering::Relaxed) {
-            0 => Duration::from_millis(self.until_ms.load(Ordering::Relaxed)).min(self.at_most),
-            _ => self.at_most,
-        };
-        self.started + until
-    }
-
-    /// Runs the work unless that takes too long. Progress moves the end while the work goes on.
-    pub(crate) async fn hold<T>(&self, work: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
-        let mut work = pin!(work);
-        loop {
-            let deadline = self.deadline();
-            tokio::select! {
-                biased;
-                done = work.as_mut() => return done,
-                () = self.answered.notified() => {}
-                () = tokio::time::sleep_until(deadline) => if self.deadline() <= deadline {
-                    return Err(CallError::DeadlineExceeded(deadline - self.started));
-                },
-            }
-        }
-    }
-
-    /// Waits for a place, which is left when what this gives is dropped.
-    pub(crate) async fn enter(&self) -> Result<Place<'_>, CallError> {
-        self.places.enter().await?;
-        self.has_place.store(true, Ordering::Relaxed);
-        Ok(Place(self))
-    }
-
-    fn leave(&self) {
-        if self.has_place.swap(false, Ordering::Relaxed) {
-            self.places.running.add_permits(1);
-        }
-    }
-
-    fn renew(&self) {
-        self.until_ms.fetch_max(millis(self.started.elapsed() + self.allowed), Ordering::Relaxed);
-    }
-
-    /// Waits for an answer. One that is there already, or never will be, is no question to the client.
-    async fn wait_for<T>(&self, mut answer: BoxFuture<'_, T>) -> T {
-        if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await {
-            return answer;
-        }
-        self.open_questions.fetch_add(1, Ordering::Relaxed);
-        let _open = OpenQuestion(self);
-        self.leave();
-        answer.await
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A place that a call holds until it ends, or until it leaves it for good to wait for an answer.
-pub(crate) struct Place<'a>(&'a Bounds);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
-/// A question that waits for its answer.
-struct OpenQuestion<'a>(&'a Bounds);
-
-impl Drop for OpenQuestion<'_> {
-    fn drop(&mut self) {
-        self.0.renew();
-        self.0.open_questions.fetch_sub(1, Ordering::Relaxed);
-        self.0.answered.notify_one();
-    }
-}
-
-impl BackChannel for Bounds {
-    fn progress(&self, progress: Progress) {
-        self.renew();
-        self.back.progress(progress);
-    }
-
-    fn log(&self, entry: LogEntry) {
-        self.back.log(entry);
-    }
-
-    fn ask(&self, questions: Vec<(String, Question)>) -> BoxFuture<'_, Result<Answers, CallError>> {
-        Box::pin(self.wait_for(self.back.ask(questions)))
-    }
-
-    fn relay(&self, question: Question) -> BoxFuture<'_, Result<Json, CallError>> {
-        Box::pin(self.wait_for(self.back.relay(question)))
-    }
-
-    fn announce(&self, change: Change) {
-        self.back.announce(change);
-    }
-
-    fn wants_progress(&self) -> bool {
-        self.back.wants_progress()
-    }
-
-    fn client(&self) -> Client {
-        self.back.client()
-    }
-}
-
-/// The places in which calls of one source run. Full places queue; a full queue refuses.
-#[derive(Debug)]
-pub(crate) struct Places {
-    running: Semaphore,
-    queued: AtomicUsize,
-    limit: usize,
+    breaker: Breaker,
+    budget: Budget,
+    /// Looked at when something is published, never by a call.
+    tools: Mutex<HashMap<String, Arc<ToolState>>>,
     max_queued: usize,
 }
 
-impl Places {
-    pub(crate) fn new(config: &Config) -> Arc<Self> {
+/// What is remembered of a tool.
+#[derive(Debug)]
+struct ToolState {
+    breaker: Breaker,
+    places: Option<Arc<Places>>,
+}
+
+/// What steadies the calls of one entry of the catalogue.
+#[derive(Debug)]
+pub(crate) struct Steady {
+    settings: Resilience,
+    source: Option<Arc<SourceState>>,
+    tool: Option<Arc<ToolState>>,
+    /// Whether a call may be made again although it may have been done.
+    is_repeatable: bool,
+    /// Tells this entry from every other that there ever was.
+    pub(crate) id: u64,
+}
+
+impl SourceState {
+    pub(crate) fn new(name: &Arc<str>, settings: &Resilience, config: &Config) -> Arc<Self> {
         Arc::new(Self {
-            running: Semaphore::new(config.max_concurrent),
-            queued: AtomicUsize::new(0),
-            limit: config.max_concurrent,
+            name: Arc::clone(name),
+            places: Places::new(settings.max_concurrent.unwrap_or(config.max_concurrent), config.max_queued),
+            breaker: Breaker::default(),
+            budget: Budget::new(),
+            tools: Mutex::default(),
             max_queued: config.max_queued,
         })
     }
 
-    /// Waits for a place, in the order of arrival. Whoever gets one must give it back.
-    async fn enter(&self) -> Result<(), CallError> {
-        let permit = match self.running.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let _queued = self.queue()?;
-                self.running.acquire().await.expect("the places of a source are never closed")
-            }
-        };
-        permit.forget();
-        Ok(())
+    /// The source has something to offer anew: it is there.
+    pub(crate) fn is_there(&self) {
+        self.breaker.reset();
     }
 
-    fn queue(&self) -> Result<Queued<'_>, CallError> {
-        let queued = Queued(self);
-        if self.queued.fetch_add(1, Ordering::Relaxed) >= self.max_queued {
-            return Err(CallError::Overloaded { limit: self.limit, what: "calls are running and the queue is full" });
-        }
-        Ok(queued)
+    fn tool(&self, name: &str, settings: &Resilience) -> Arc<ToolState> {
+        let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = tools.entry(name.to_owned()).or_insert_with(|| {
+            let places = settings.max_concurrent.map(|limit| Places::new(limit, self.max_queued));
+            Arc::new(ToolState { breaker: Breaker::default(), places })
+        });
+        Arc::clone(state)
     }
 }
 
-/// A call that waits for a place.
-struct Queued<'a>(&'a Places);
+impl Steady {
+    /// An entry that belongs to no source yet.
+    pub(crate) fn nothing() -> Arc<Self> {
+        Arc::new(Self { settings: Resilience::default(), source: None, tool: None, is_repeatable: false, id: next_id() })
+    }
 
-impl Drop for Queued<'_> {
+    /// An entry that is no tool.
+    pub(crate) fn of_source(source: &Arc<SourceState>, settings: &Resilience) -> Arc<Self> {
+        let settings = Resilience { caching: None, fallback: None, ..settings.clone() };
+        Arc::new(Self { is_repeatable: false, settings, source: Some(Arc::clone(source)), tool: None, id: next_id() })
+    }
+
+    /// A tool, with the settings of the source or its own.
+    pub(crate) fn of_tool(source: &Arc<SourceState>, spec: &Spec, of_source: &Resilience, own: Option<&Resilience>) -> Arc<Self> {
+        let settings = own.unwrap_or(of_source).clone();
+        let says_so = spec.annotations.is_read_only == Some(true) || spec.annotations.is_idempotent == Some(true);
+        let is_repeatable = settings.is_repeatable.unwrap_or(settings.trusts_hints && says_so);
+        // The places of the source are for all of its tools together.
+        let own_places = Resilience { max_concurrent: own.and_then(|own| own.max_concurrent), ..settings.clone() };
+        let tool = source.tool(&spec.name, &own_places);
+        Arc::new(Self { settings, source: Some(Arc::clone(source)), tool: Some(tool), is_repeatable, id: next_id() })
+    }
+
+    pub(super) fn places(&self) -> [Option<Arc<Places>>; 2] {
+        let of_tool = self.tool.as_ref().and_then(|tool| tool.places.clone());
+        [self.source.as_ref().map(|source| Arc::clone(&source.places)), of_tool]
+    }
+
+    /// What is called instead, once a call has ended like this.
+    pub(crate) fn fallback_for(&self, error: &CallError) -> Option<&Fallback> {
+        let has_done_nothing = matches!(error, CallError::Unavailable { .. });
+        let is_harmless = || self.is_repeatable && matches!(error, CallError::OutcomeUnknown { .. } | CallError::DeadlineExceeded(_));
+        self.settings.fallback.as_ref().filter(|_| has_done_nothing || is_harmless())
+    }
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Makes the call, or remembers what came of the same before.
+pub(crate) async fn run(checked: &Checked, bounds: &Arc<Bounds>, answers: &Answers) -> Result<Output, CallError> {
+    match &checked.steady().settings.caching {
+        Some(caching) => answers.answer(checked, *caching, || attempts(checked, bounds)).await,
+        None => attempts(checked, bounds).await,
+    }
+}
+
+/// Makes the call, and makes it again where that is safe and may help.
+async fn attempts(checked: &Checked, bounds: &Arc<Bounds>) -> Result<Output, CallError> {
+    let steady = checked.steady();
+    let Some(source) = &steady.source else { return execute::run(checked, bounds).await };
+    source.budget.earn();
+    let mut made = 1;
+    loop {
+        let error = match attempt(checked, bounds, source).await {
+            Ok(output) => return Ok(output),
+            Err(error) => error,
+        };
+        // What the client has answered once is not asked again unseen.
+        let is_repeatable = steady.is_repeatable && !bounds.has_asked();
+        let wait = attempts::wait_before_next(&steady.settings, &error, made, is_repeatable, &source.budget);
+        let Some(wait) = wait.filter(|wait| Instant::now() + *wait < bounds.deadline()) else { return Err(said_how_often(error, made)) };
+        tokio::time::sleep(wait).await;
+        made += 1;
+    }
+}
+
+/// Makes the call once, if the breakers let it pass.
+async fn attempt(checked: &Checked, bounds: &Arc<Bounds>, source: &SourceState) -> Result<Output, CallError> {
+    let steady = checked.steady();
+    let watched = Watched::pass(steady, source, bounds)?;
+    let _place = bounds.enter(checked.permitted.caller.id()).await?;
+    let result = execute::run(checked, bounds).await;
+    watched.judge(&result);
+    result
+}
+
+/// A call whose end the breakers are told.
+struct Watched<'a> {
+    source: Option<Pass<'a>>,
+    tool: Option<Pass<'a>>,
+    bounds: &'a Bounds,
+    is_judged: bool,
+}
+
+impl<'a> Watched<'a> {
+    fn pass(steady: &'a Steady, source: &'a SourceState, bounds: &'a Bounds) -> Result<Self, CallError> {
+        let Some(trip) = steady.settings.breaker else { return Ok(Self { source: None, tool: None, bounds, is_judged: true }) };
+        let resting = |what: &str, Open { retry_after, failures, reason }| CallError::Unavailable {
+            server: Arc::clone(&source.name),
+            reason: format!("{what} failed {failures} times in a row and is left alone for a while; the last time: {reason}"),
+            outage: Outage::Resting(retry_after),
+        };
+        let of_tool = match &steady.tool {
+            Some(tool) => Some(tool.breaker.pass(trip).map_err(|open| resting("this tool", open))?),
+            None => None,
+        };
+        let of_source = source.breaker.pass(trip).map_err(|open| resting("it", open))?;
+        Ok(Self { source: Some(of_source), tool: of_tool, bounds, is_judged: false })
+    }
+
+    /// Only faults of the server count: what it answered, however it answered, did not fail here.
+    fn judge(mut self, result: &Result<Output, CallError>) {
+        self.is_judged = true;
+        let passes = [&self.source, &self.tool].into_iter().flatten();
+        match result {
+            Err(error @ CallError::OutcomeUnknown { .. }) => passes.for_each(|pass| pass.failed(error.to_string())),
+            // That it is not there says nothing of a tool.
+            Err(error @ CallError::Unavailable { outage: Outage::Unreached | Outage::Busy(_), .. }) => {
+                self.source.iter().for_each(|pass| pass.failed(error.to_string()));
+            }
+            Err(CallError::Unavailable { .. } | CallError::Panicked) => {}
+            _ => passes.for_each(Pass::succeeded),
+        }
+    }
+}
+
+impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        self.0.queued.fetch_sub(1, Ordering::Relaxed);
+        // Broken off at its deadline it failed; where the client left, nothing is known.
+        if !self.is_judged && Instant::now() >= self.bounds.deadline() {
+            self.tool.iter().for_each(|pass| pass.failed("no answer in time".into()));
+        }
+    }
+}
+
+fn said_how_often(error: CallError, made: u32) -> CallError {
+    match error {
+        CallError::Unavailable { server, reason, outage } if made > 1 => {
+            CallError::Unavailable { server, reason: format!("{reason} ({made} attempts)"), outage }
+        }
+        other => other,
     }
 }

@@ -5,9 +5,10 @@
 mod faults;
 mod weight;
 
-use crate::{Permitted, catalogue::Entry};
+use crate::{Permitted, catalogue::Entry, resilience::Steady};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use toolcrib_contract::{Call, CallError, Json};
 use toolcrib_json::{DEFAULT_MAX_DEPTH, check_depth};
 
@@ -20,6 +21,13 @@ const MAX_RECURSIVE_DEPTH: usize = 16;
 #[derive(Debug)]
 pub struct Checked {
     pub(crate) permitted: Permitted,
+}
+
+impl Checked {
+    /// What steadies the call.
+    pub(crate) fn steady(&self) -> &Arc<Steady> {
+        self.permitted.entry.steady()
+    }
 }
 
 /// A schema that cannot be used, so that the tool cannot be offered.

@@ -12,7 +12,7 @@ use toolcrib_contract::{
     AuditLog, BackChannel, Call, CallContext, CallError, Callable, Change, Input, Json, Kept, Origin, Output, Record, Spec, Tool,
     ToolOutput, callable, typed,
 };
-use toolcrib_gate::{Arrived, Config, Credential, Gate, Reply, Source};
+use toolcrib_gate::{Arrived, Config, Credential, Gate, Reply, Resilience, Source};
 
 /// Keeps every record, for a test to look at.
 #[derive(Debug, Default)]
@@ -70,6 +70,14 @@ impl TestGate {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Sets what is done about faults: of all tools, and of single ones.
+    #[must_use]
+    pub fn resilience(mut self, of_all: Resilience, of_tools: &[(&str, Resilience)]) -> Self {
+        let of_tools = of_tools.iter().map(|(name, own)| ((*name).to_owned(), own.clone())).collect();
+        self.source = self.source.resilience(of_all, of_tools);
         self
     }
 

@@ -3,7 +3,14 @@
 pub(crate) mod security;
 pub(crate) mod sign_in;
 
-use crate::{Builder, Crib, landing::Landings, settings::Settings};
+use crate::{
+    Builder, Crib,
+    landing::Landings,
+    settings::{
+        Settings,
+        checked::{Overrides, Steadiness},
+    },
+};
 use sign_in::SignIns;
 use std::{
     collections::BTreeMap,
@@ -86,11 +93,16 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
     let (audit, secrets, store) = (security.audit.clone(), security.secrets.clone(), security.store.clone());
     let logins = (stay == Stay::Long).then(|| Arc::clone(&sign_ins.logins));
     let builder = security.build(builder).callback(logins.map(|logins| logins as Arc<dyn Callback>));
-    let crib = ready_tools(builder, settings.ready)?.build();
+    let crib = ready_tools(builder, settings.ready, &settings.steadiness)?.build();
     security::recount(crib.gate(), store.as_ref())?;
     let mut lives = JoinSet::new();
     let client = ClientInfo { name: "toolcrib".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };
-    let listener: Arc<dyn Listener> = Arc::new(Publisher { gate: Arc::clone(crib.gate()), reported: Mutex::default() });
+    let publisher = Arc::new(Publisher {
+        gate: Arc::clone(crib.gate()),
+        steadiness: settings.steadiness,
+        servers_steadied: settings.servers_steadied,
+        reported: Mutex::default(),
+    });
     let guard = (!settings.servers.is_empty()).then(|| Arc::new(Guard::start()));
     let mut upstreams = Vec::with_capacity(settings.servers.len());
     for mut definition in settings.servers {
@@ -99,8 +111,9 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
         let Some(guard) = &guard else { break };
         // Who comes first in the config keeps a name that two claim, whoever connects first. Without its login a server has no tools.
         crib.gate().publish(login_source_of(&definition));
-        crib.gate().publish(source_of(&definition));
-        let (upstream, life) = Upstream::new(definition, client.clone(), Arc::clone(guard), Arc::clone(&listener), stop.subscribe());
+        crib.gate().publish(publisher.steadied(&definition, source_of(&definition), &[]));
+        let (upstream, life) =
+            Upstream::new(definition, client.clone(), Arc::clone(guard), Arc::clone(&publisher) as Arc<dyn Listener>, stop.subscribe());
         lives.spawn(life);
         upstreams.push(upstream);
     }
@@ -130,8 +143,11 @@ impl Assembled {
     }
 }
 
-fn ready_tools(mut builder: Builder, settings: toolcrib_tools::Settings) -> Result<Builder, Fault> {
+fn ready_tools(mut builder: Builder, settings: toolcrib_tools::Settings, steadiness: &Steadiness) -> Result<Builder, Fault> {
     let Ready { tools, templates } = toolcrib_tools::ready(settings)?;
+    let of_all = steadiness.of_source(&Overrides::default(), true);
+    let of_tools = tools.iter().filter_map(|(spec, _)| Some((spec.name.clone(), steadiness.of_tool(&spec.name, &of_all)?))).collect();
+    builder = builder.resilience(of_all, of_tools);
     for (spec, callable) in tools {
         builder = builder.callable(spec, callable)?;
     }
@@ -141,11 +157,22 @@ fn ready_tools(mut builder: Builder, settings: toolcrib_tools::Settings) -> Resu
 /// Turns what servers offer into sources of the catalogue.
 struct Publisher {
     gate: Arc<Gate>,
+    steadiness: Steadiness,
+    servers_steadied: BTreeMap<Arc<str>, (Overrides, bool)>,
     /// What was last said about names that two sources claim.
     reported: Mutex<Vec<Clash>>,
 }
 
 impl Publisher {
+    /// Sets what is done about faults of a server, and of those of its tools of which something is said.
+    fn steadied(&self, server: &Definition, source: Source, tools: &[(Spec, Arc<dyn Callable>)]) -> Source {
+        let (own, is_trusted) = self.servers_steadied.get(&server.name).cloned().unwrap_or_default();
+        let of_server = self.steadiness.of_source(&own, is_trusted);
+        let of_tool = |(spec, _): &(Spec, Arc<dyn Callable>)| Some((spec.name.clone(), self.steadiness.of_tool(&spec.name, &of_server)?));
+        let of_tools = tools.iter().filter_map(of_tool).collect();
+        source.resilience(of_server, of_tools)
+    }
+
     /// Says what is left out, in one line for each pair of sources, and only when that is news.
     fn report(&self, clashes: Vec<Clash>) {
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,7 +191,7 @@ impl Publisher {
 
 impl Listener for Publisher {
     fn offered(&self, server: &Definition, offer: Offer) {
-        let mut source = source_of(server).told(offer.told);
+        let mut source = self.steadied(server, source_of(server).told(offer.told), &offer.tools);
         for (spec, callable) in offer.tools {
             let tool = spec.name.clone();
             if let Err(fault) = source.tool(spec, callable) {

@@ -1,6 +1,6 @@
 //! A server put together: tools, resources and prompts behind one gate, and its doors.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -12,7 +12,7 @@ use toolcrib_edge::{
     mcp::Identity,
     stdio,
 };
-use toolcrib_gate::{Access, Authentication, Config, Credential, Gate, Limit, SchemaFault, Source, Unauthenticated};
+use toolcrib_gate::{Access, Authentication, Config, Credential, Gate, Limit, Resilience, SchemaFault, Source, Unauthenticated};
 use toolcrib_store::Recent;
 use toolcrib_wire::server::Limits;
 
@@ -96,7 +96,8 @@ impl Crib {
             access: None,
             profiles: Profiles::new(),
             audit: Arc::new(Recent::new(RECORDS_KEPT)),
-            own: Source::new("toolcrib"),
+            // What our own tools say of themselves is no hint but known.
+            own: Source::new("toolcrib").resilience(Resilience { trusts_hints: true, ..Resilience::default() }, BTreeMap::new()),
         }
     }
 
@@ -301,6 +302,13 @@ impl Builder {
     pub fn callable(mut self, spec: Spec, callable: Arc<dyn Callable>) -> Result<Self, SchemaFault> {
         self.own.tool(spec, callable)?;
         Ok(self)
+    }
+
+    /// Sets what is done about faults of our own tools: of all, and of single ones by their names.
+    #[must_use]
+    pub fn resilience(mut self, of_all: Resilience, of_tools: BTreeMap<String, Resilience>) -> Self {
+        self.own = self.own.resilience(of_all, of_tools);
+        self
     }
 
     /// Adds a resource.

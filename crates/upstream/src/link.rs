@@ -12,7 +12,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
-use toolcrib_contract::{CallError, Client, Json};
+use toolcrib_contract::{CallError, Client, Json, Outage};
 
 /// The way to the connections of one server.
 #[derive(Debug)]
@@ -98,8 +98,8 @@ impl Link {
         matches!(owner, Owner::Session(_)) || !self.asks()
     }
 
-    fn unavailable(&self, reason: &str) -> CallError {
-        CallError::Unavailable { server: Arc::clone(&self.name), reason: reason.to_owned() }
+    fn unavailable(&self, reason: &str, outage: Outage) -> CallError {
+        CallError::Unavailable { server: Arc::clone(&self.name), reason: reason.to_owned(), outage }
     }
 
     fn asks(&self) -> bool {
@@ -111,10 +111,11 @@ impl Link {
             return Ok(Arc::clone(line));
         }
         let settled = status.wait_for(|status| !matches!(status, Status::Connecting)).await;
-        match &*settled.map_err(|_| self.unavailable("it is being stopped"))? {
+        match &*settled.map_err(|_| self.unavailable("it is being stopped", Outage::Down))? {
             Status::Ready(line) => Ok(Arc::clone(line)),
-            Status::Down(reason) | Status::LoginNeeded(reason) => Err(self.unavailable(reason)),
-            Status::Connecting => Err(self.unavailable("it is starting")),
+            Status::Down(reason) => Err(self.unavailable(reason, Outage::Down)),
+            Status::LoginNeeded(reason) => Err(self.unavailable(reason, Outage::Lasting)),
+            Status::Connecting => Err(self.unavailable("it is starting", Outage::Down)),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
-use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Client, Input, Json, LogLevel, Members, Output, Watch};
+use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Client, Input, Json, LogLevel, Members, Outage, Output, Watch};
 use toolcrib_wire::{
     Era, ErrorObject,
     client::{Audience, Outgoing, RequestError},
@@ -164,7 +164,9 @@ impl Remote {
     fn translate(&self, error: RequestError) -> CallError {
         let server = Arc::clone(&self.link.name);
         match error {
-            RequestError::NotSent(reason) => CallError::Unavailable { server, reason },
+            RequestError::NotSent(reason) => CallError::Unavailable { server, reason, outage: Outage::Unreached },
+            RequestError::NotLetIn(reason) => CallError::Unavailable { server, reason, outage: Outage::Lasting },
+            RequestError::Busy(reason, after) => CallError::Unavailable { server, reason, outage: Outage::Busy(after) },
             RequestError::Lost(reason) => CallError::OutcomeUnknown { server, reason },
             RequestError::Server(error) => {
                 missing_capability(&error).unwrap_or(CallError::Refused { code: error.code, message: error.message, data: error.data })

@@ -18,7 +18,7 @@ use crate::{
     message::{ErrorObject, Id, Message, Notification, Request, code},
     meta, method,
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 use toolcrib_json::{Json, Members};
 
 /// A connection to another server.
@@ -96,6 +96,12 @@ pub enum RequestError {
     /// The server never got the request: it may be sent again.
     #[error("{0}")]
     NotSent(String),
+    /// The server wants to know who we are, and this is why it does not get to know. It did not look at the request.
+    #[error("{0}")]
+    NotLetIn(String),
+    /// The server says that it has too much to do, and perhaps when to come back. It did not look at the request.
+    #[error("{0}")]
+    Busy(String, Option<Duration>),
     /// The server may have got the request, and no answer will come.
     #[error("{0}")]
     Lost(String),

@@ -175,7 +175,7 @@ fn unreachable(url: &str, error: &ConnectError) -> Failure {
 fn failed(error: &RequestError) -> Failure {
     match error {
         RequestError::Server(error) => Failure::failed(&error.message),
-        RequestError::NotSent(_) | RequestError::Lost(_) => Failure::unreachable(error),
+        RequestError::NotSent(_) | RequestError::Lost(_) | RequestError::Busy(..) => Failure::unreachable(error),
         other => Failure::failed(other),
     }
 }

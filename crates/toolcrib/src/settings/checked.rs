@@ -2,6 +2,7 @@
 
 mod oauth;
 mod ready;
+pub(crate) mod resilience;
 pub(crate) mod security;
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     raw::{self, Server, Written},
     variables::Expanded,
 };
+pub use resilience::{Overrides, Steadiness};
 pub use security::Security;
 use std::{
     collections::BTreeMap,
@@ -86,6 +88,10 @@ pub struct Settings {
     pub ready: toolcrib_tools::Settings,
     /// Who may do what, and what is kept of it.
     pub security: Security,
+    /// What is done about faults.
+    pub steadiness: Steadiness,
+    /// What is said about that for single servers, and which of them are trusted in what they say of their tools.
+    pub servers_steadied: BTreeMap<Arc<str>, (Overrides, bool)>,
 }
 
 /// What stands before the names of a server's tools and prompts.
@@ -149,7 +155,14 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
     }
     let ready = ready::check(&written.ready, base, lookup, faults);
     let security = security::check(&written.security, base, ready::data_folder(&written.ready, base, lookup), faults);
-    Settings { gate, doors, servers, profiles: profiles(&written.profiles, faults), ready, security }
+    let steadiness = resilience::check(&written.resilience, faults);
+    let of_server = |server: &Server, faults: &mut Faults| {
+        let is_trusted = server.trusted.as_ref().is_some_and(|flag| flag.value);
+        let overrides = resilience::overrides(&server.resilience, faults);
+        Some((server.name.as_ref()?.value.as_str().into(), (overrides, is_trusted)))
+    };
+    let servers_steadied = written.servers.iter().filter_map(|server| of_server(server, faults)).collect();
+    Settings { gate, doors, servers, profiles: profiles(&written.profiles, faults), ready, security, steadiness, servers_steadied }
 }
 
 /// Two servers with one prefix could pass for each other.

@@ -1,6 +1,7 @@
 //! What was written: the file's own shape, read value by value. What it means is decided in [`super::checked`].
 
 pub(super) mod ready;
+pub(super) mod resilience;
 pub(super) mod security;
 
 use super::{
@@ -25,6 +26,7 @@ pub(super) struct Written {
     pub(super) profiles: Vec<Profile>,
     pub(super) ready: ready::Ready,
     pub(super) security: security::Security,
+    pub(super) resilience: resilience::Resilience,
 }
 
 /// One entry of `profiles`: patterns of names.
@@ -73,6 +75,8 @@ pub(super) struct Server {
     pub(super) exclude: Vec<Spanned<String>>,
     pub(super) tools: Vec<Tool>,
     pub(super) oauth: Option<SignIn>,
+    pub(super) trusted: Option<Spanned<bool>>,
+    pub(super) resilience: resilience::Resilience,
 }
 
 /// How to sign in at a server.
@@ -120,6 +124,7 @@ const TOP: &[&str] = &[
     "access",
     "audit",
     "http",
+    "resilience",
 ];
 const PROFILE: &[&str] = &["tools", "resources", "prompts"];
 const SIGN_IN: &[&str] = &["grant", "clientId", "clientSecret", "clientMetadataUrl", "scopes", "issuer", "callbackPort"];
@@ -149,6 +154,8 @@ const SERVER: &[&str] = &[
     "exclude",
     "tools",
     "oauth",
+    "trusted",
+    "resilience",
 ];
 
 /// Reads what is written; what cannot be read is a fault and stays absent.
@@ -170,6 +177,7 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
             "access" => written.security.access = Some(reader.access(&node)),
             "audit" => written.security.audit = Some(reader.audit(&node)),
             "http" => written.security.http = reader.http(&node),
+            "resilience" => written.resilience = reader.resilience(&node),
             "dataFolder" => written.ready.data_folder = reader.text(&node),
             _ => reader.faults.add(node.unknown(&key, TOP)),
         }
@@ -265,6 +273,8 @@ impl Reader<'_> {
             exclude: Vec::new(),
             tools: Vec::new(),
             oauth: None,
+            trusted: None,
+            resilience: resilience::Resilience::default(),
         };
         for (key, node) in node.entries(self.faults) {
             match key.as_str() {
@@ -288,6 +298,8 @@ impl Reader<'_> {
                 "exclude" => server.exclude = self.list(&node),
                 "tools" => server.tools = self.tools(&node),
                 "oauth" => server.oauth = Some(self.sign_in(&node)),
+                "trusted" => server.trusted = self.flag(&node),
+                "resilience" => server.resilience = self.resilience_of_server(&node),
                 _ => self.faults.add(node.unknown(&key, SERVER)),
             }
         }

@@ -223,7 +223,7 @@ impl Failure {
     fn into_error(self) -> RequestError {
         match self {
             // It was refused before anybody looked at it.
-            Self::Unauthorized(reason) => RequestError::NotSent(reason),
+            Self::Unauthorized(reason) => RequestError::NotLetIn(reason),
             Self::Status(_, Some(error)) => RequestError::Server(error),
             Self::Status(status, None) if status.is_server_error() => RequestError::Lost(format!("the server answered {status}")),
             Self::Status(status, None) => RequestError::Protocol(format!("it answered {status}")),
@@ -272,7 +272,10 @@ impl Inner {
                 Err(ConnectError::Unreachable(format!("it answered {status}")))
             }
             Err(Failure::Status(..) | Failure::Error(RequestError::Protocol(_))) => Ok(Verdict::Legacy),
-            Err(Failure::Error(RequestError::NotSent(reason) | RequestError::Lost(reason))) => Err(ConnectError::Unreachable(reason)),
+            Err(Failure::Error(RequestError::NotSent(reason) | RequestError::Lost(reason) | RequestError::Busy(reason, _))) => {
+                Err(ConnectError::Unreachable(reason))
+            }
+            Err(Failure::Error(RequestError::NotLetIn(reason))) => Err(ConnectError::NotLetIn(reason)),
         }
     }
 
@@ -379,6 +382,9 @@ impl Inner {
         }
         let kind =
             response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+        if let Some(after) = busy(status, response.headers()) {
+            return Err(RequestError::Busy(format!("it has too much to do ({status})"), after).into());
+        }
         if !status.is_success() {
             let error = self.read_whole(response).await.ok().and_then(|text| error_in(&text));
             return Err(Failure::Status(status, error));
@@ -687,6 +693,17 @@ pub(super) fn http_client(endpoint: &Endpoint) -> reqwest::Result<Client> {
 fn error_in(text: &Bytes) -> Option<ErrorObject> {
     match Message::parse(text).ok()? {
         Message::Response(Response { outcome: Err(error), .. }) => Some(error),
+        _ => None,
+    }
+}
+
+/// When to come back, if the server says that it did not look at the request: it limits how much it is asked (RFC 6585), or says when it
+/// will be back (RFC 9110, section 10.2.3). A 503 that does not say so may have come from anywhere on the way.
+fn busy(status: StatusCode, headers: &HeaderMap) -> Option<Option<Duration>> {
+    let after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok()).map(Duration::from_secs);
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Some(after),
+        StatusCode::SERVICE_UNAVAILABLE => after.map(Some),
         _ => None,
     }
 }

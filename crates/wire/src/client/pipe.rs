@@ -164,7 +164,7 @@ async fn discover(shared: &Shared) -> Result<Option<Greeting>, ConnectError> {
             Ok(result) => read_discovered(&result)?,
             Err(RequestError::Server(error)) => judge(&error)?,
             Err(RequestError::Protocol(_)) => Verdict::Legacy,
-            Err(RequestError::Lost(reason) | RequestError::NotSent(reason)) => return Err(ConnectError::Unreachable(reason)),
+            Err(error) => return Err(ConnectError::Unreachable(error.to_string())),
         };
         match verdict {
             Verdict::Modern(greeting) => return Ok(Some(*greeting)),
@@ -180,7 +180,7 @@ async fn initialize(shared: &Shared) -> Result<Greeting, ConnectError> {
     let result = shared.request(method::INITIALIZE, outgoing, None).await.map_err(|error| match error {
         RequestError::Server(error) => ConnectError::Protocol(format!("initialize was answered with an error: {error}")),
         RequestError::Protocol(reason) => ConnectError::Protocol(reason),
-        RequestError::NotSent(reason) | RequestError::Lost(reason) => ConnectError::Unreachable(reason),
+        error => ConnectError::Unreachable(error.to_string()),
     })?;
     let greeting = read_initialized(&result)?;
     shared.say(notification(method::INITIALIZED, None)).await.map_err(|error| ConnectError::Unreachable(error.to_string()))?;

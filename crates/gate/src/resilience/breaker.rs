@@ -1,0 +1,167 @@
+//! A circuit breaker: what fails again and again is left alone for a while, and then tried by one call.
+//!
+//! Faults in a row count. Of calls that ran together only the first counts: that they all ended with one crash is one fault.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// When a breaker opens, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trip {
+    /// Faults in a row.
+    pub failures: u32,
+    /// How long nothing is tried then.
+    pub recovery: Duration,
+}
+
+impl Default for Trip {
+    fn default() -> Self {
+        Self { failures: 5, recovery: Duration::from_secs(60) }
+    }
+}
+
+/// The breaker of one source or tool.
+#[derive(Debug, Default)]
+pub(crate) struct Breaker {
+    /// Faults in a row. While there are none, a call looks at nothing else.
+    failures: AtomicU32,
+    is_probed: AtomicBool,
+    last: Mutex<Option<Last>>,
+}
+
+/// The latest fault.
+#[derive(Debug, Clone)]
+struct Last {
+    at: Instant,
+    reason: String,
+}
+
+/// A call that may be made. What comes of it is to be told.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    breaker: &'a Breaker,
+    began: Instant,
+    is_probe: bool,
+}
+
+/// Nothing is tried just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Open {
+    /// For how long.
+    pub(crate) retry_after: Duration,
+    /// How often it failed.
+    pub(crate) failures: u32,
+    /// How it failed last.
+    pub(crate) reason: String,
+}
+
+impl Breaker {
+    /// Lets a call pass, unless the breaker is open. Of those that come once the recovery is over one is let pass.
+    pub(crate) fn pass(&self, trip: Trip) -> Result<Pass<'_>, Open> {
+        let began = Instant::now();
+        let failures = self.failures.load(Ordering::Acquire);
+        if failures < trip.failures {
+            return Ok(Pass { breaker: self, began, is_probe: false });
+        }
+        let Some(last) = self.lock().clone() else { return Ok(Pass { breaker: self, began, is_probe: false }) };
+        let left = (last.at + trip.recovery).saturating_duration_since(began);
+        if left.is_zero() && !self.is_probed.swap(true, Ordering::AcqRel) {
+            return Ok(Pass { breaker: self, began, is_probe: true });
+        }
+        Err(Open { retry_after: left.max(Duration::from_secs(1)), failures, reason: last.reason })
+    }
+
+    /// There is a new reason to believe that it is well.
+    pub(crate) fn reset(&self) {
+        self.failures.store(0, Ordering::Release);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Last>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass<'_> {
+    /// It answered.
+    pub(crate) fn succeeded(&self) {
+        // The common case writes nothing that others would have to read anew.
+        if self.breaker.failures.load(Ordering::Relaxed) != 0 {
+            self.breaker.reset();
+        }
+    }
+
+    /// It failed, for this reason.
+    pub(crate) fn failed(&self, reason: String) {
+        let mut last = self.breaker.lock();
+        let is_known = last.as_ref().is_some_and(|last| last.at > self.began);
+        if is_known && self.breaker.failures.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        *last = Some(Last { at: Instant::now(), reason });
+        self.breaker.failures.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        // Whatever came of it, or if nothing did: the next may try.
+        if self.is_probe {
+            self.breaker.is_probed.store(false, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRIP: Trip = Trip { failures: 2, recovery: Duration::from_secs(60) };
+
+    async fn fail(breaker: &Breaker) {
+        let pass = breaker.pass(TRIP).unwrap();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        pass.failed("it crashed".into());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_tries_once_and_closes() {
+        let breaker = Breaker::default();
+        fail(&breaker).await;
+        breaker.pass(TRIP).unwrap().succeeded();
+        fail(&breaker).await;
+        fail(&breaker).await;
+        let open = breaker.pass(TRIP).unwrap_err();
+        assert_eq!(open, Open { retry_after: TRIP.recovery, failures: 2, reason: "it crashed".into() });
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert_eq!(breaker.pass(TRIP).unwrap_err().retry_after, Duration::from_secs(1));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // One tries; one that is dropped without an answer has tried nothing.
+        drop(breaker.pass(TRIP).unwrap());
+        let probe = breaker.pass(TRIP).unwrap();
+        assert!(breaker.pass(TRIP).is_err());
+        probe.failed("still down".into());
+        drop(probe);
+        let open = breaker.pass(TRIP).unwrap_err();
+        assert_eq!((open.retry_after, open.reason.as_str()), (TRIP.recovery, "still down"));
+        tokio::time::advance(TRIP.recovery).await;
+        let probe = breaker.pass(TRIP).unwrap();
+        probe.succeeded();
+        drop(probe);
+        assert!(breaker.pass(TRIP).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_end_with_one_crash_are_one_fault() {
+        let breaker = Breaker::default();
+        let together = [breaker.pass(TRIP).unwrap(), breaker.pass(TRIP).unwrap(), breaker.pass(TRIP).unwrap()];
+        tokio::time::advance(Duration::from_millis(5)).await;
+        together.iter().for_each(|pass| pass.failed("it crashed".into()));
+        assert!(breaker.pass(TRIP).is_ok());
+    }
+}
