@@ -152,9 +152,10 @@ impl Steady {
         Arc::new(Self { settings, source: Some(Arc::clone(source)), tool: Some(tool), is_repeatable, id: next_id() })
     }
 
-    pub(super) fn places(&self) -> [Option<Arc<Places>>; 2] {
-        let of_tool = self.tool.as_ref().and_then(|tool| tool.places.clone());
-        [self.source.as_ref().map(|source| Arc::clone(&source.places)), of_tool]
+    /// The places of the source, and of the tool if it has some of its own.
+    fn places(&self) -> [Option<&Arc<Places>>; 2] {
+        let of_tool = self.tool.as_ref().and_then(|tool| tool.places.as_ref());
+        [self.source.as_ref().map(|source| &source.places), of_tool]
     }
 
     /// What is called instead, once a call has ended like this.
@@ -183,9 +184,9 @@ async fn attempts(checked: &Checked, bounds: &Arc<Bounds>) -> Result<Output, Cal
     let steady = checked.steady();
     let Some(source) = &steady.source else { return execute::run(checked, bounds).await };
     source.budget.earn();
-    let mut made = 1;
+    let (mut made, mut began) = (1, bounds.started());
     loop {
-        let error = match attempt(checked, bounds, source).await {
+        let error = match attempt(checked, bounds, source, began).await {
             Ok(output) => return Ok(output),
             Err(error) => error,
         };
@@ -194,14 +195,13 @@ async fn attempts(checked: &Checked, bounds: &Arc<Bounds>) -> Result<Output, Cal
         let wait = attempts::wait_before_next(&steady.settings, &error, made, is_repeatable, &source.budget);
         let Some(wait) = wait.filter(|wait| Instant::now() + *wait < bounds.deadline()) else { return Err(said_how_often(error, made)) };
         tokio::time::sleep(wait).await;
-        made += 1;
+        (made, began) = (made + 1, Instant::now());
     }
 }
 
 /// Makes the call once, if the breakers let it pass.
-async fn attempt(checked: &Checked, bounds: &Arc<Bounds>, source: &SourceState) -> Result<Output, CallError> {
-    let steady = checked.steady();
-    let watched = Watched::pass(steady, source, bounds)?;
+async fn attempt(checked: &Checked, bounds: &Arc<Bounds>, source: &SourceState, began: Instant) -> Result<Output, CallError> {
+    let watched = Watched::pass(checked.steady(), source, bounds, began)?;
     let _place = bounds.enter(checked.permitted.caller.id()).await?;
     let result = execute::run(checked, bounds).await;
     watched.judge(&result);
@@ -217,7 +217,7 @@ struct Watched<'a> {
 }
 
 impl<'a> Watched<'a> {
-    fn pass(steady: &'a Steady, source: &'a SourceState, bounds: &'a Bounds) -> Result<Self, CallError> {
+    fn pass(steady: &'a Steady, source: &'a SourceState, bounds: &'a Bounds, began: Instant) -> Result<Self, CallError> {
         let Some(trip) = steady.settings.breaker else { return Ok(Self { source: None, tool: None, bounds, is_judged: true }) };
         let resting = |what: &str, Open { retry_after, failures, reason }| CallError::Unavailable {
             server: Arc::clone(&source.name),
@@ -225,10 +225,10 @@ impl<'a> Watched<'a> {
             outage: Outage::Resting(retry_after),
         };
         let of_tool = match &steady.tool {
-            Some(tool) => Some(tool.breaker.pass(trip).map_err(|open| resting("this tool", open))?),
+            Some(tool) => Some(tool.breaker.pass(trip, began).map_err(|open| resting("this tool", open))?),
             None => None,
         };
-        let of_source = source.breaker.pass(trip).map_err(|open| resting("it", open))?;
+        let of_source = source.breaker.pass(trip, began).map_err(|open| resting("it", open))?;
         Ok(Self { source: Some(of_source), tool: of_tool, bounds, is_judged: false })
     }
 

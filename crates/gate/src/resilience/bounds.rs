@@ -1,6 +1,6 @@
 //! The bounds of one call: how long it takes, and the places that it runs in.
 
-use super::places::Places;
+use super::Steady;
 use crate::{Config, validate::Checked};
 use std::{
     future::{Future, poll_fn},
@@ -33,8 +33,7 @@ pub(crate) struct Bounds {
     open_questions: AtomicUsize,
     /// Told when a question is over, and with it the time that it was given.
     answered: Notify,
-    /// Those of the source, and of the tool if it has some of its own.
-    places: [Option<Arc<Places>>; 2],
+    steady: Arc<Steady>,
     has_place: AtomicBool,
     has_asked: AtomicBool,
 }
@@ -51,10 +50,14 @@ impl Bounds {
             until_ms: AtomicU64::new(millis(allowed)),
             open_questions: AtomicUsize::new(0),
             answered: Notify::new(),
-            places: entry.steady().places(),
+            steady: Arc::clone(entry.steady()),
             has_place: AtomicBool::new(false),
             has_asked: AtomicBool::new(false),
         })
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -84,7 +87,7 @@ impl Bounds {
     /// Waits for a place, which is left when what this gives is dropped. Who waits for one of the tool's takes none of the source's from
     /// others.
     pub(crate) async fn enter(&self, caller: &CallerId) -> Result<Place<'_>, CallError> {
-        let [source, tool] = &self.places;
+        let [source, tool] = self.steady.places();
         let of_tool = match tool {
             Some(tool) => Some(tool.enter(caller).await?),
             None => None,
@@ -101,7 +104,7 @@ impl Bounds {
 
     fn leave(&self) {
         if self.has_place.swap(false, Ordering::Relaxed) {
-            self.places.iter().flatten().for_each(|places| places.leave());
+            self.steady.places().into_iter().flatten().for_each(|places| places.leave());
         }
     }
 

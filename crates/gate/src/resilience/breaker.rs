@@ -62,9 +62,8 @@ pub(crate) struct Open {
 }
 
 impl Breaker {
-    /// Lets a call pass, unless the breaker is open. Of those that come once the recovery is over one is let pass.
-    pub(crate) fn pass(&self, trip: Trip) -> Result<Pass<'_>, Open> {
-        let began = Instant::now();
+    /// Lets a call pass that began just now, unless the breaker is open. Of those that come once the recovery is over one is let pass.
+    pub(crate) fn pass(&self, trip: Trip, began: Instant) -> Result<Pass<'_>, Open> {
         let failures = self.failures.load(Ordering::Acquire);
         if failures < trip.failures {
             return Ok(Pass { breaker: self, began, is_probe: false });
@@ -123,8 +122,12 @@ mod tests {
 
     const TRIP: Trip = Trip { failures: 2, recovery: Duration::from_secs(60) };
 
+    fn pass(breaker: &Breaker) -> Result<Pass<'_>, Open> {
+        breaker.pass(TRIP, Instant::now())
+    }
+
     async fn fail(breaker: &Breaker) {
-        let pass = breaker.pass(TRIP).unwrap();
+        let pass = pass(breaker).unwrap();
         tokio::time::advance(Duration::from_millis(1)).await;
         pass.failed("it crashed".into());
     }
@@ -133,35 +136,35 @@ mod tests {
     async fn it_opens_tries_once_and_closes() {
         let breaker = Breaker::default();
         fail(&breaker).await;
-        breaker.pass(TRIP).unwrap().succeeded();
+        pass(&breaker).unwrap().succeeded();
         fail(&breaker).await;
         fail(&breaker).await;
-        let open = breaker.pass(TRIP).unwrap_err();
+        let open = pass(&breaker).unwrap_err();
         assert_eq!(open, Open { retry_after: TRIP.recovery, failures: 2, reason: "it crashed".into() });
         tokio::time::advance(Duration::from_secs(59)).await;
-        assert_eq!(breaker.pass(TRIP).unwrap_err().retry_after, Duration::from_secs(1));
+        assert_eq!(pass(&breaker).unwrap_err().retry_after, Duration::from_secs(1));
         tokio::time::advance(Duration::from_secs(1)).await;
         // One tries; one that is dropped without an answer has tried nothing.
-        drop(breaker.pass(TRIP).unwrap());
-        let probe = breaker.pass(TRIP).unwrap();
-        assert!(breaker.pass(TRIP).is_err());
+        drop(pass(&breaker).unwrap());
+        let probe = pass(&breaker).unwrap();
+        assert!(pass(&breaker).is_err());
         probe.failed("still down".into());
         drop(probe);
-        let open = breaker.pass(TRIP).unwrap_err();
+        let open = pass(&breaker).unwrap_err();
         assert_eq!((open.retry_after, open.reason.as_str()), (TRIP.recovery, "still down"));
         tokio::time::advance(TRIP.recovery).await;
-        let probe = breaker.pass(TRIP).unwrap();
+        let probe = pass(&breaker).unwrap();
         probe.succeeded();
         drop(probe);
-        assert!(breaker.pass(TRIP).is_ok());
+        assert!(pass(&breaker).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn calls_that_end_with_one_crash_are_one_fault() {
         let breaker = Breaker::default();
-        let together = [breaker.pass(TRIP).unwrap(), breaker.pass(TRIP).unwrap(), breaker.pass(TRIP).unwrap()];
+        let together = [pass(&breaker).unwrap(), pass(&breaker).unwrap(), pass(&breaker).unwrap()];
         tokio::time::advance(Duration::from_millis(5)).await;
         together.iter().for_each(|pass| pass.failed("it crashed".into()));
-        assert!(breaker.pass(TRIP).is_ok());
+        assert!(pass(&breaker).is_ok());
     }
 }

@@ -1,0 +1,139 @@
+//! What is done about faults of other servers, as those servers see it: how often they are asked, and when they are left alone.
+
+use crate::support::{Server, scripted, toolcrib};
+use serde_json::{Value, json};
+use std::{collections::HashMap, sync::Mutex};
+use tokio::runtime::Runtime;
+use toolcrib_testkit::{Asked, Served, Site};
+
+/// A legacy server over HTTP whose tools are named after what they do.
+struct Troubled {
+    site: Site,
+    _runtime: Runtime,
+}
+
+impl Troubled {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let calls = Mutex::new(HashMap::new());
+        let site = runtime.block_on(Site::serve(move |asked| {
+            let mut calls = calls.lock().unwrap();
+            answer(asked, &mut calls)
+        }));
+        Self { site, _runtime: runtime }
+    }
+
+    fn url(&self) -> String {
+        self.site.url("127.0.0.1", "/mcp")
+    }
+
+    /// How often a tool was called.
+    fn calls(&self, tool: &str) -> usize {
+        let is_call = |asked: &Asked| asked.body.contains("tools/call") && asked.body.contains(&format!("\"{tool}\""));
+        self.site.asked().iter().filter(|asked| is_call(asked)).count()
+    }
+}
+
+const TOOLS: &[&str] = &["busy", "crashes", "repeatable", "reads", "errs", "counts", "well"];
+
+fn answer(asked: &Asked, calls: &mut HashMap<String, usize>) -> Served {
+    if asked.method != "POST" {
+        return Served::new(405, "");
+    }
+    let message: Value = serde_json::from_str(&asked.body).unwrap();
+    let Some(id) = message.get("id") else { return Served::new(202, "") };
+    let reply = |result: Value| Served::json(json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string());
+    match message["method"].as_str().unwrap() {
+        "initialize" => {
+            reply(json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "t", "version": "1"}}))
+        }
+        "tools/list" => {
+            let tool =
+                |name: &&str| json!({"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": *name == "reads"}});
+            reply(json!({"tools": TOOLS.iter().map(tool).collect::<Vec<_>>()}))
+        }
+        "tools/call" => {
+            let name = message["params"]["name"].as_str().unwrap();
+            let number = calls.entry(name.to_owned()).or_default();
+            *number += 1;
+            let said = |text: String, is_error: bool| reply(json!({"content": [{"type": "text", "text": text}], "isError": is_error}));
+            match name {
+                "busy" if *number < 3 => Served::new(429, "").header("retry-after", "0"),
+                "crashes" | "repeatable" | "reads" if *number < 3 || name == "crashes" => Served::new(500, "oops"),
+                "errs" => said("no such thing".into(), true),
+                _ => said(number.to_string(), false),
+            }
+        }
+        _ => Served::json(json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no"}}).to_string()),
+    }
+}
+
+#[test]
+fn calls_are_repeated_as_the_config_says_and_never_unsafely() {
+    let troubled = Troubled::new();
+    let server = Server::with(&json!({
+        "mcpServers": {"t": {"url": troubled.url()}, "trusted": {"url": troubled.url(), "trusted": true, "resilience": {"firstWait": 0.01}}},
+        "resilience": {"tools": {
+            "t__repeatable": {"repeatable": true, "attempts": 5},
+            "t__counts": {"cache": 60},
+            "t__crashes": {"breaker": {"failures": 2, "recovery": 600}},
+        }},
+    }));
+    ["t__well", "trusted__well"].iter().for_each(|tool| server.wait_for_tool(tool));
+    let call = |tool: &str| server.call(tool, json!({}));
+    // It says that it did not look at the call.
+    assert_eq!((call("t__busy"), troubled.calls("busy")), (Ok("3".into()), 3));
+    // Whatever it did before it answered 500: done again, it might be done twice.
+    let said = call("t__crashes").unwrap_err();
+    assert!(said.contains("the outcome is unknown"), "{said}");
+    assert_eq!(troubled.calls("crashes"), 1);
+    assert_eq!((call("t__repeatable"), troubled.calls("repeatable")), (Ok("3".into()), 3));
+    // What a server says of its tools counts where it is trusted.
+    assert!(call("t__reads").unwrap_err().contains("the outcome is unknown"));
+    assert_eq!((call("trusted__reads"), troubled.calls("reads")), (Ok("3".into()), 3));
+    assert!(call("t__errs").is_err() && troubled.calls("errs") == 1, "an answer is an answer");
+    assert_eq!((call("t__counts"), call("t__counts"), troubled.calls("counts")), (Ok("1".into()), Ok("1".into()), 1));
+
+    // After the second fault in a row it is left alone; its neighbours are not.
+    assert!(call("t__crashes").unwrap_err().contains("the outcome is unknown"));
+    let said = call("t__crashes").unwrap_err();
+    assert!(said.contains("this tool failed 2 times in a row") && said.contains("500") && said.contains("try again in"), "{said}");
+    assert_eq!(troubled.calls("crashes"), 2);
+    assert_eq!(call("t__well"), Ok("1".into()));
+}
+
+#[test]
+fn another_tool_answers_for_a_server_that_is_down() {
+    let troubled = Troubled::new();
+    let server = Server::with(&json!({
+        "mcpServers": {"t": {"url": troubled.url()}, "s": scripted(&[])},
+        "resilience": {"attempts": 2, "firstWait": 0.01, "tools": {"t__well": {"fallback": {"tool": "s__echo", "arguments": {"text": "question"}}}}},
+    }));
+    ["t__well", "s__echo"].iter().for_each(|tool| server.wait_for_tool(tool));
+    assert_eq!(server.call("t__well", json!({"question": "who?"})), Ok("1".into()));
+    drop(troubled);
+    let answer = server.modern("tools/call", json!({"name": "t__well", "arguments": {"question": "who?"}}));
+    let content = answer["result"]["content"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    assert!(content[0]["text"].as_str().unwrap().starts_with("(t__well could not answer, this is from s__echo: "), "{answer}");
+    assert_eq!(content[1]["text"], "who?");
+    assert_eq!(answer["result"]["_meta"]["dev.toolcrib/fallback"]["tool"], "s__echo");
+}
+
+#[test]
+fn what_makes_no_sense_about_faults_is_said_at_once() {
+    let folder = crate::support::Folder::new();
+    for (resilience, expected) in [
+        (json!({"attempts": 0}), "expected a number from 1 to 10"),
+        (json!({"attempt": 2}), "attempts"),
+        (json!({"breaker": {"failures": 0}}), "expected a number from 1 to 1000"),
+        (json!({"cache": 5}), "unknown"),
+        (json!({"tools": {"x": {"cache": {}}}}), "for how many seconds"),
+        (json!({"tools": {"x": {"fallback": {}}}}), "which tool is called instead"),
+        (json!({"tools": {"x": {"maxConcurrent": 0}}}), "expected a number from 1"),
+    ] {
+        folder.config(&json!({ "resilience": resilience }));
+        let output = toolcrib().arg("check").current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.code() == Some(1) && said.contains(expected), "{resilience}: {said}");
+    }
+}
