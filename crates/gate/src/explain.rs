@@ -55,10 +55,11 @@ impl Gate {
             format!("{} with {}", caller.id().principal(), if roles.is_empty() { "no roles".into() } else { format!("the roles {roles}") });
         let at = origin.address.map(|address| format!(", from {address}")).unwrap_or_default();
         explanation.add("authenticate", vec![format!("taken to be {who}"), format!("at the door {}{at}", origin.door)], None);
-        let visible = authorize::visible(self.access.as_ref(), self.catalogue(), caller, origin, None, true);
+        let access = self.access.load_full();
+        let visible = authorize::visible(access.as_ref(), self.catalogue(), caller, origin, None, true);
         let found = visible.find(kind, name);
         let facts = authorize::facts(caller, origin, name);
-        let mut reasons = match &self.access {
+        let mut reasons = match &access {
             None => vec!["there are no rules: everybody may have everything".into()],
             Some(access) => opinions(access, kind, facts, None),
         };
@@ -88,7 +89,7 @@ impl Gate {
         } else {
             explanation.add("validate", vec!["no arguments were given, so none are judged".into()], None);
         }
-        if let Some(access) = self.access.as_ref().filter(|access| access.looks_at_arguments(kind, caller.id(), name)) {
+        if let Some(access) = access.as_ref().filter(|access| access.looks_at_arguments(kind, caller.id(), name)) {
             let judged = has_arguments.then(|| access.judge(kind, facts, &arguments));
             let reasons =
                 if has_arguments { opinions(access, kind, facts, Some(&arguments)) } else { vec!["depends on the arguments".into()] };
@@ -97,7 +98,7 @@ impl Gate {
             }
         }
         let asker = Asker { caller: caller.id(), address: origin.address };
-        let (mut reasons, reached) = self.limits.used(asker, kind, name, SystemTime::now());
+        let (mut reasons, reached) = self.limits.load().used(asker, kind, name, SystemTime::now());
         if reasons.is_empty() {
             reasons.push("no limit applies".into());
         }

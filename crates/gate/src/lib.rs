@@ -30,7 +30,7 @@ pub use explain::{Explanation, Step};
 pub use resilience::{Caching, Fallback, Resilience, Trip};
 pub use validate::{Checked, SchemaFault};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use authenticate::Authenticator;
 use authorize::Asker;
 use std::{
@@ -98,8 +98,8 @@ pub struct Gate {
     config: Config,
     authentication: Authenticator,
     /// The rules; where there are none, everybody may have everything.
-    access: Option<Arc<Access>>,
-    limits: authorize::Limits,
+    access: ArcSwapOption<Access>,
+    limits: ArcSwap<authorize::Limits>,
     catalogue: ArcSwap<Catalogue>,
     sources: Mutex<Sources>,
     changes: broadcast::Sender<Event>,
@@ -122,8 +122,8 @@ impl Gate {
         Self {
             config,
             authentication: Authenticator::default(),
-            access: None,
-            limits: authorize::Limits::default(),
+            access: ArcSwapOption::empty(),
+            limits: ArcSwap::default(),
             catalogue: ArcSwap::default(),
             sources: Mutex::default(),
             changes,
@@ -141,7 +141,7 @@ impl Gate {
     pub fn authenticating(mut self, authentication: Authentication) -> Self {
         assert!(authentication.has_distinct_authorities(), "the names of issuers tell their callers from others");
         if authentication.is_configured() {
-            self.access.get_or_insert_default();
+            self.access = ArcSwapOption::from(Some(self.access.load_full().unwrap_or_default()));
         }
         self.authentication = Authenticator::new(authentication);
         self
@@ -151,9 +151,22 @@ impl Gate {
     /// prove who they are or not.
     #[must_use]
     pub fn ruled_by(mut self, access: Access, limits: Vec<Limit>) -> Self {
-        self.access = Some(Arc::new(access));
-        self.limits = authorize::Limits::new(limits);
+        self.access = ArcSwapOption::from(Some(Arc::new(access)));
+        self.limits = ArcSwap::from_pointee(authorize::Limits::new(limits));
         self
+    }
+
+    /// Sets other rules and limits while calls are made: a call that has passed the old ones goes on. Without rules everybody may have
+    /// everything, unless callers are asked who they are. What was counted for the old limits is forgotten: see [`Gate::recount`].
+    pub fn rule_anew(&self, rules: Option<(Access, Vec<Limit>)>) {
+        let (access, limits) = match rules {
+            Some((access, limits)) => (Some(Arc::new(access)), limits),
+            None => (self.authenticates().then(Arc::default), Vec::new()),
+        };
+        self.limits.store(Arc::new(authorize::Limits::new(limits)));
+        self.access.store(access);
+        // What each caller sees may be something else.
+        [Change::Tools, Change::Resources, Change::Prompts].into_iter().for_each(|change| self.announce(change));
     }
 
     /// Finds out who calls.
@@ -203,11 +216,12 @@ impl Gate {
         if !self.still_holds(&arrived.caller) {
             return Err(CallError::Unauthenticated);
         }
-        let profile = arrived.profile.clone();
-        let permitted = authorize::permit(self.access.as_ref(), self.catalogue.load_full(), arrived)?;
+        let (access, profile) = (self.access.load(), arrived.profile.clone());
+        let permitted = authorize::permit(access.as_ref(), self.catalogue.load_full(), arrived)?;
         let checked = validate::check(permitted, self.config.max_argument_bytes)?;
-        authorize::agree(self.access.as_ref(), &checked)?;
-        self.limits.admit(&checked)?;
+        authorize::agree(access.as_ref(), &checked)?;
+        drop(access);
+        self.limits.load().admit(&checked)?;
         let bounds = resilience::Bounds::for_call(&checked, &self.config);
         let output = match bounds.hold(resilience::run(&checked, &bounds, &self.answers)).await {
             Err(error) => self.fall_back(&checked, profile, may_fall_back, error).await?,
@@ -228,13 +242,13 @@ impl Gate {
 
     /// Counts calls that were made before this process began, so that limits outlast it.
     pub fn recount(&self, caller: &CallerId, address: Option<IpAddr>, kind: Kind, name: &str, at: SystemTime, calls: u64) {
-        self.limits.recount(Asker { caller, address }, kind, name, at, calls);
+        self.limits.load().recount(Asker { caller, address }, kind, name, at, calls);
     }
 
     /// Whether limits are set, so that what was called before is of interest.
     #[must_use]
     pub fn has_limits(&self) -> bool {
-        !self.limits.is_empty()
+        !self.limits.load().is_empty()
     }
 
     /// What may be called now. The snapshot stays as it is while it is held.
@@ -246,7 +260,7 @@ impl Gate {
     /// What this caller may call: the same decision as for a call.
     #[must_use]
     pub fn visible_to(&self, caller: &Caller, origin: &Origin, profile: Option<Arc<Names>>) -> Visible {
-        authorize::visible(self.access.as_ref(), self.catalogue(), caller, origin, profile, self.still_holds(caller))
+        authorize::visible(self.access.load().as_ref(), self.catalogue(), caller, origin, profile, self.still_holds(caller))
     }
 
     /// Sees to it that changes of a resource are announced, for a caller who may read it, as long as the watch is held.
@@ -291,13 +305,33 @@ impl Gate {
             Some(published) => *published = source,
             None => sources.published.push(source),
         }
+        let clashes = self.assemble(&sources, told);
+        drop(sources);
+        clashes
+    }
+
+    /// Takes a source out of the catalogue, and announces what is gone. Calls that have begun go on.
+    pub fn withdraw(&self, name: &str) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.published.retain(|source| &*source.name != name);
+        sources.states.remove(name);
+        self.assemble(&sources, Vec::new());
+    }
+
+    /// Whether there is a source of this name.
+    #[must_use]
+    pub fn has_source(&self, name: &str) -> bool {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).published.iter().any(|source| &*source.name == name)
+    }
+
+    /// Swaps the catalogue for one of these sources, and tells what is different. What a source says has changed is passed on, even where a
+    /// list looks the same as before.
+    fn assemble(&self, sources: &Sources, told: Vec<Event>) -> Vec<Clash> {
         let before = self.catalogue.load_full();
         let (catalogue, clashes) = Catalogue::assemble(&sources.published, before.generation() + 1);
         let mut events = catalogue.changes_since(&before);
         self.catalogue.store(Arc::new(catalogue));
-        drop(sources);
         for told in told {
-            // What its server says has changed is passed on, even where a list looks the same as before.
             if !events.iter().any(|event| event.change == told.change) {
                 events.push(told);
             }

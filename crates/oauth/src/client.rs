@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 const NAME: &str = "Toolcrib";
 
 /// What the config says about how to sign in at one server.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// The client that was registered beforehand.
     pub client_id: Option<String>,

@@ -1,5 +1,7 @@
 //! Puts a server together from its settings: who may call, ready tools, other servers, one gate.
 
+pub(crate) mod fleet;
+mod publisher;
 pub(crate) mod security;
 pub(crate) mod sign_in;
 
@@ -7,26 +9,24 @@ use crate::{
     Builder, Crib,
     landing::Landings,
     settings::{
-        Settings,
+        Sections, Settings,
         checked::{Overrides, Steadiness},
     },
 };
+use fleet::{Changes, Fleet};
+use publisher::{Publisher, Steadied};
 use sign_in::SignIns;
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{sync::watch, task::JoinSet};
-use toolcrib_contract::{Callable, Callback, Change, Json, Spec};
+use toolcrib_contract::Callback;
 use toolcrib_egress::Setup;
-use toolcrib_gate::{Clash, Credential, Gate, SchemaFault, Source};
-use toolcrib_oauth::Accounts;
-use toolcrib_store::{Audit, StoreError};
+use toolcrib_gate::{Credential, SchemaFault};
+use toolcrib_store::{Audit, Store, StoreError};
 use toolcrib_tools::Ready;
-use toolcrib_upstream::{Definition, Guard, Listener, Offer, Upstream};
-use toolcrib_wire::client::ClientInfo;
 
 /// How the server is to be used, for the model that reads it.
 const INSTRUCTIONS: &str = "Toolcrib serves tools of its own, whose names stand alone, and those of other servers behind it, \
@@ -50,15 +50,16 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) struct Assembled {
     pub(crate) crib: Crib,
-    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) fleet: Fleet,
     /// Where browsers come back to.
     landings: Arc<Landings>,
-    /// What we have at other servers.
-    accounts: Vec<Arc<Accounts>>,
     /// At which URL clients see our MCP endpoint, if the config says.
     public_url: Option<String>,
-    lives: JoinSet<()>,
     stop: watch::Sender<bool>,
+    store: Option<Store>,
+    /// What the config said, section by section, when we began, and when it was last read.
+    began_with: Sections,
+    last_read: Mutex<Sections>,
     /// Where records are kept that last, if they are.
     pub(crate) recorded_in: Option<PathBuf>,
     audit: Option<Arc<Audit>>,
@@ -81,7 +82,7 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
     let mut fresh = JoinSet::new();
     let security = security::assemble(&settings, shown, &mut fresh)?;
     let stop = watch::Sender::new(false);
-    let mut sign_ins = SignIns::new(&settings.ready.egress, security.vault.clone(), stop.subscribe())?;
+    let sign_ins = SignIns::new(&settings.ready.egress, security.vault.clone(), stop.subscribe())?;
     let builder = Crib::builder("toolcrib", env!("CARGO_PKG_VERSION"))
         .title("Toolcrib")
         .instructions(INSTRUCTIONS)
@@ -95,47 +96,66 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
     let builder = security.build(builder).callback(logins.map(|logins| logins as Arc<dyn Callback>));
     let crib = ready_tools(builder, settings.ready, &settings.steadiness)?.build();
     security::recount(crib.gate(), store.as_ref())?;
-    let mut lives = JoinSet::new();
-    let client = ClientInfo { name: "toolcrib".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };
-    let publisher = Arc::new(Publisher {
-        gate: Arc::clone(crib.gate()),
-        steadiness: settings.steadiness,
-        servers_steadied: settings.servers_steadied,
-        reported: Mutex::default(),
-    });
-    let guard = (!settings.servers.is_empty()).then(|| Arc::new(Guard::start()));
-    let mut upstreams = Vec::with_capacity(settings.servers.len());
-    for mut definition in settings.servers {
-        definition.secrets = secrets.clone();
-        definition.sign_in = sign_ins.at(&definition, stay, crib.gate().authenticates())?;
-        let Some(guard) = &guard else { break };
-        // Who comes first in the config keeps a name that two claim, whoever connects first. Without its login a server has no tools.
-        crib.gate().publish(login_source_of(&definition));
-        crib.gate().publish(publisher.steadied(&definition, source_of(&definition), &[]));
-        let (upstream, life) =
-            Upstream::new(definition, client.clone(), Arc::clone(guard), Arc::clone(&publisher) as Arc<dyn Listener>, stop.subscribe());
-        lives.spawn(life);
-        upstreams.push(upstream);
-    }
-    let (landings, accounts) = (sign_ins.landings, sign_ins.accounts);
-    Ok(Assembled { crib, upstreams, landings, accounts, public_url, lives, stop, recorded_in, audit, _fresh: fresh })
+    let steadied = Steadied { all: settings.steadiness, servers: settings.servers_steadied };
+    let landings = Arc::clone(&sign_ins.landings);
+    let fleet = Fleet::new(Publisher::new(Arc::clone(crib.gate()), steadied), sign_ins, secrets, stay);
+    settings.servers.into_iter().try_for_each(|definition| fleet.start(definition))?;
+    Ok(Assembled {
+        crib,
+        fleet,
+        landings,
+        public_url,
+        stop,
+        store,
+        began_with: settings.sections.clone(),
+        last_read: Mutex::new(settings.sections),
+        recorded_in,
+        audit,
+        _fresh: fresh,
+    })
 }
 
 impl Assembled {
+    /// The sections of the config that are taken up while we serve.
+    const TAKEN_UP: &[&str] = &["mcpServers", "access", "resilience"];
+
     /// Our HTTP door is open here; browsers see it there, unless the config says at which URL.
     pub(crate) fn door_is_at(&self, address: SocketAddr) {
         let url = toolcrib_edge::http::url(address);
         self.landings.door_is_at(self.public_url.as_deref().unwrap_or(&url));
     }
 
+    /// Makes of the config as it is now what can be made of it while we serve: other servers, and who may do what. Says what was done.
+    pub(crate) fn reload(&self, settings: Settings) {
+        let Settings { security, servers, steadiness, servers_steadied, sections, .. } = settings;
+        let needs_restart = self.began_with.differing(&sections).into_iter().filter(|section| !Self::TAKEN_UP.contains(section));
+        let needs_restart: Vec<&str> = needs_restart.collect();
+        let before = std::mem::replace(&mut *self.last_read.lock().unwrap_or_else(PoisonError::into_inner), sections.clone());
+        if before.differing(&sections).contains("access") {
+            let gate = self.crib.gate();
+            gate.rule_anew(security.access.map(|access| (access, security.limits)));
+            if let Err(fault) = security::recount(gate, self.store.as_ref()) {
+                tracing::warn!("what was called today is not counted for the new limits: {fault}");
+            }
+            tracing::info!("the rules of access are those of the config as it is now");
+        }
+        match self.fleet.become_like(servers, Steadied { all: steadiness, servers: servers_steadied }) {
+            Ok(Changes { added, changed, removed }) => {
+                let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                let (added, changed, removed) = (list(&added), list(&changed), list(&removed));
+                tracing::info!("the config was read anew; servers added: {added}; changed: {changed}; removed: {removed}");
+            }
+            Err(fault) => tracing::error!("not all servers of the config could be taken up: {fault}"),
+        }
+        if !needs_restart.is_empty() {
+            tracing::warn!("what the config says now under {} takes a restart", needs_restart.join(", "));
+        }
+    }
+
     /// Stops the other servers and waits until they are gone. To be done once no call is running any more.
     pub(crate) async fn stop_servers(mut self) {
         self.stop.send_replace(true);
-        while self.lives.join_next().await.is_some() {}
-        // What is good once is not left half way.
-        for accounts in self.accounts {
-            accounts.settle().await;
-        }
+        self.fleet.stop().await;
         if let Some(audit) = self.audit.take() {
             // Writing what waits takes the time that the disk takes.
             let _ = tokio::task::spawn_blocking(move || audit.close()).await;
@@ -152,77 +172,4 @@ fn ready_tools(mut builder: Builder, settings: toolcrib_tools::Settings, steadin
         builder = builder.callable(spec, callable)?;
     }
     Ok(templates.into_iter().fold(builder, |builder, (spec, callable)| builder.template(spec, callable, None)))
-}
-
-/// Turns what servers offer into sources of the catalogue.
-struct Publisher {
-    gate: Arc<Gate>,
-    steadiness: Steadiness,
-    servers_steadied: BTreeMap<Arc<str>, (Overrides, bool)>,
-    /// What was last said about names that two sources claim.
-    reported: Mutex<Vec<Clash>>,
-}
-
-impl Publisher {
-    /// Sets what is done about faults of a server, and of those of its tools of which something is said.
-    fn steadied(&self, server: &Definition, source: Source, tools: &[(Spec, Arc<dyn Callable>)]) -> Source {
-        let (own, is_trusted) = self.servers_steadied.get(&server.name).cloned().unwrap_or_default();
-        let of_server = self.steadiness.of_source(&own, is_trusted);
-        let of_tool = |(spec, _): &(Spec, Arc<dyn Callable>)| Some((spec.name.clone(), self.steadiness.of_tool(&spec.name, &of_server)?));
-        let of_tools = tools.iter().filter_map(of_tool).collect();
-        source.resilience(of_server, of_tools)
-    }
-
-    /// Says what is left out, in one line for each pair of sources, and only when that is news.
-    fn report(&self, clashes: Vec<Clash>) {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut news: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
-        for clash in clashes.iter().filter(|clash| !reported.contains(clash)) {
-            news.entry((clash.loser.to_string(), clash.winner.to_string())).or_default().push(&clash.name);
-        }
-        for ((loser, winner), names) in news {
-            let (count, shown) = (names.len(), names[..names.len().min(3)].join(", "));
-            let more = if count > 3 { ", …" } else { "" };
-            tracing::warn!("{count} of {loser:?} left out, since {winner:?} already has what is called so: {shown}{more}");
-        }
-        *reported = clashes;
-    }
-}
-
-impl Listener for Publisher {
-    fn offered(&self, server: &Definition, offer: Offer) {
-        let mut source = self.steadied(server, source_of(server).told(offer.told), &offer.tools);
-        for (spec, callable) in offer.tools {
-            let tool = spec.name.clone();
-            if let Err(fault) = source.tool(spec, callable) {
-                tracing::warn!(server = %server.name, tool, "left out: {fault}");
-            }
-        }
-        offer.resources.into_iter().for_each(|(spec, callable)| source.resource(spec, callable));
-        offer.templates.into_iter().for_each(|(spec, callable, completer)| source.template(spec, callable, Some(completer)));
-        offer.prompts.into_iter().for_each(|(spec, callable, completer)| source.prompt(spec, callable, Some(completer)));
-        self.report(self.gate.publish(source));
-    }
-
-    fn changed(&self, change: Change) {
-        self.gate.announce(change);
-    }
-
-    fn signs_in_by(&self, server: &Definition, tool: Option<(Spec, Arc<dyn Callable>)>) {
-        let mut source = login_source_of(server);
-        if let Some((spec, callable)) = tool
-            && let Err(fault) = source.tool(spec, callable)
-        {
-            tracing::warn!(server = %server.name, "nobody can sign in by a tool: {fault}");
-        }
-        self.report(self.gate.publish(source));
-    }
-}
-
-fn login_source_of(server: &Definition) -> Source {
-    Source::new(&format!("{} (login)", server.name))
-}
-
-fn source_of(server: &Definition) -> Source {
-    Source::new(&server.name).prefix(server.names_begin_with().as_deref()).timeout(server.call_timeout)
 }

@@ -77,6 +77,7 @@ pub mod exit;
 mod jwks;
 mod landing;
 mod observe;
+mod reload;
 pub mod settings;
 mod shutdown;
 

@@ -6,10 +6,12 @@
 pub mod checked;
 mod document;
 mod raw;
+mod sections;
 mod variables;
 
 pub use checked::Settings;
 pub use document::{Fault, Faults};
+pub use sections::Sections;
 
 use std::{
     fs, io,
@@ -45,8 +47,10 @@ pub enum SettingsError {
 pub fn read(file: &Path, lookup: Lookup<'_>) -> Result<Settings, SettingsError> {
     let mut faults = Faults::default();
     let mut written = raw::read(&load(file)?, file, lookup, &mut faults);
+    let mut files = vec![file.to_owned()];
     if let Some(other) = written.config_file.take().filter(|other| !is_same(file, &beside(file, &other.value))) {
         let path = beside(file, &other.value);
+        files.push(path.clone());
         match fs::read_to_string(&path) {
             Ok(text) => {
                 let more = raw::read(&text, &path, lookup, &mut faults);
@@ -61,7 +65,7 @@ pub fn read(file: &Path, lookup: Lookup<'_>) -> Result<Settings, SettingsError> 
             Err(error) => faults.add(other.fault(format!("cannot read {}: {error}", path.display()))),
         }
     }
-    let settings = checked::check(written, file.parent().unwrap_or(Path::new("")), lookup, &mut faults);
+    let settings = Settings { files, ..checked::check(written, file.parent().unwrap_or(Path::new("")), lookup, &mut faults) };
     if faults.is_empty() { Ok(settings) } else { Err(SettingsError::Faulty(faults)) }
 }
 

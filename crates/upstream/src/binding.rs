@@ -6,7 +6,7 @@ use toolcrib_contract::{CallerId, Secrets};
 use zeroize::Zeroizing;
 
 /// Where a value goes that differs from caller to caller.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
     /// Where it goes.
     pub to: Place,

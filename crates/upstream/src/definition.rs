@@ -38,6 +38,18 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// Whether another says the same: a server that is defined as before need not be touched.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self { name, transport, bindings, secrets: _, oauth, sign_in: _, prefix, choice, sharing, era, .. } = self;
+        let is_same_server = *name == other.name && *transport == other.transport && *bindings == other.bindings && *oauth == other.oauth;
+        let is_offered_alike = *prefix == other.prefix && *choice == other.choice && *sharing == other.sharing && *era == other.era;
+        let has_same_bounds = self.start_timeout == other.start_timeout
+            && self.call_timeout == other.call_timeout
+            && self.max_message_bytes == other.max_message_bytes;
+        is_same_server && is_offered_alike && has_same_bounds
+    }
+
     /// What the names of its tools and prompts begin with here, if anything.
     #[must_use]
     pub fn names_begin_with(&self) -> Option<String> {
@@ -72,7 +84,7 @@ pub enum Sharing {
 }
 
 /// Which tools and prompts of a server are offered, by the names that the server gave them, and what is altered.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Choice {
     /// Only these, if given.
     pub include: Option<Globs>,
@@ -89,7 +101,7 @@ impl Choice {
 }
 
 /// What is altered of one tool.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Alteration {
     /// Another name, before which the prefix comes.
     pub rename: Option<String>,
@@ -109,7 +121,7 @@ pub enum Preset {
 }
 
 /// How another server is reached.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub enum Transport {
     /// As a child of ours, over its standard input and output.
     Child(Command),
@@ -130,7 +142,7 @@ pub enum Protocol {
 }
 
 /// How a child is started.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Command {
     /// The program.
     pub program: OsString,

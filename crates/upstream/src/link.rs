@@ -76,6 +76,15 @@ impl Link {
         }
     }
 
+    /// Whether no call is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        let is_shared_idle = match &*self.shared.borrow() {
+            Status::Ready(line) => line.traffic.idle_for().is_some(),
+            _ => true,
+        };
+        is_shared_idle && self.private.is_idle()
+    }
+
     async fn take_private(&self, conversation: &Arc<Conversation>) -> Result<Taken, CallError> {
         let owner = conversation.owner();
         let meeting = if self.may_meet(owner) { Meeting::Allowed } else { Meeting::Forbidden };

@@ -134,6 +134,11 @@ impl Private {
         while lives.join_next().await.is_some() {}
     }
 
+    /// Whether no call is under way on any of them.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().iter().all(|entry| entry.traffic.idle_for().is_some())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }

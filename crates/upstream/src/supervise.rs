@@ -82,6 +82,7 @@ pub struct Upstream {
     definition: Arc<Definition>,
     status: watch::Receiver<Status>,
     authorized: Option<Arc<Authorized>>,
+    link: Arc<Link>,
 }
 
 impl Upstream {
@@ -120,8 +121,9 @@ impl Upstream {
         let hearing = Arc::new(Hearing { told: Mutex::default(), arrived: Notify::new(), watches, listener });
         let tending = private.tend(connector.clone(), starting, shutdown.clone());
         let authorized = connector.authorized.clone();
-        let life = Life { connector, status, hearing, link: Arc::new(link), is_login_offered: AtomicBool::new(false) };
-        (Self { definition, status: seen, authorized }, async move {
+        let link = Arc::new(link);
+        let life = Life { connector, status, hearing, link: Arc::clone(&link), is_login_offered: AtomicBool::new(false) };
+        (Self { definition, status: seen, authorized, link }, async move {
             tokio::join!(life.live(shutdown), tending);
         })
     }
@@ -170,6 +172,12 @@ impl Upstream {
             Status::Ready(line) => login_needed().map_or(Status::Ready(line), Status::LoginNeeded),
             other => other,
         }
+    }
+
+    /// Whether no call is under way on any of its connections.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.link.is_idle()
     }
 
     /// Waits until the first attempt to connect has succeeded or failed.

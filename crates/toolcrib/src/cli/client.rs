@@ -124,7 +124,7 @@ impl Client {
 /// Waits for the servers that the command needs. That the one that has the tool is down is worth saying so; that another
 /// is, is not.
 pub(super) async fn settle(assembled: &Assembled, wait: Wait, name: &str) -> Result<(), Failure> {
-    for upstream in &assembled.upstreams {
+    for upstream in assembled.fleet.upstreams() {
         let beginning = upstream.definition().names_begin_with();
         let is_owner = beginning.as_deref().is_some_and(|beginning| name.starts_with(beginning));
         let may_have_it = is_owner || beginning.is_none();

@@ -41,7 +41,7 @@ impl Doctor {
         let mut diagnoses: Vec<Diagnosis> = databases.into_iter().map(of_database).collect();
         let keys = |(name, state)| Diagnosis { kind: "key set", name, state, advice: None };
         diagnoses.extend(issuers.into_iter().map(keys));
-        for upstream in &assembled.upstreams {
+        for upstream in assembled.fleet.upstreams() {
             let state = match upstream.settled().await {
                 Status::Ready(connection) => Ok(format!("speaks {}", connection.greeting().revision)),
                 Status::Connecting => Err("still connecting".to_owned()),

@@ -75,7 +75,7 @@ impl List {
     }
 
     fn servers(&self, client: &Client) {
-        let upstreams = client.assembled().map(|assembled| assembled.upstreams.as_slice()).unwrap_or_default();
+        let upstreams = client.assembled().map(|assembled| assembled.fleet.upstreams()).unwrap_or_default();
         let states = upstreams.iter().map(|upstream| match upstream.status() {
             Status::Ready(connection) => (upstream.name(), "ready", connection.greeting().revision.to_string()),
             Status::Connecting => (upstream.name(), "connecting", String::new()),

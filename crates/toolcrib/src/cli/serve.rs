@@ -4,6 +4,7 @@ use super::{Done, Failure, client::who_are_you, credential_of_environment, setti
 use crate::{
     ServeError,
     assemble::{Assembled, Stay, assemble},
+    reload::Reload,
     shutdown::Signals,
 };
 use clap::Args;
@@ -32,11 +33,21 @@ impl Serve {
     pub(super) async fn run(self) -> Done {
         let mut signals = Signals::listen().map_err(Failure::failed)?;
         let credential = if self.stdio { credential_of_environment() } else { Credential::None };
-        let assembled = assemble(settings(self.config.as_ref())?, credential, Stay::Long).map_err(Failure::failed)?;
-        let served = if self.stdio {
-            drained(&assembled, assembled.crib.serve_stdio(self.profile.as_deref()), &mut signals).await
-        } else {
-            self.serve_http(&assembled, &mut signals).await
+        let settings = settings(self.config.as_ref())?;
+        let files = settings.files.clone();
+        let assembled = assemble(settings, credential, Stay::Long).map_err(Failure::failed)?;
+        let read = || super::settings(self.config.as_ref()).map_err(|failure| failure.message);
+        let reload = Reload::new(files, &read).map_err(Failure::failed)?;
+        let serving = async {
+            if self.stdio {
+                drained(&assembled, assembled.crib.serve_stdio(self.profile.as_deref()), &mut signals).await
+            } else {
+                self.serve_http(&assembled, &mut signals).await
+            }
+        };
+        let served = tokio::select! {
+            served = serving => served,
+            never = reload.keep(&assembled) => match never {},
         };
         tokio::select! {
             () = assembled.stop_servers() => served,
@@ -88,7 +99,8 @@ fn announce(assembled: &Assembled, listener: &TcpListener) {
     let url = toolcrib_edge::http::url(address);
     let catalogue = assembled.crib.gate().catalogue();
     let tools: Vec<&str> = catalogue.tools().map(|tool| tool.spec().name.as_str()).collect();
-    let servers: Vec<&str> = assembled.upstreams.iter().map(toolcrib_upstream::Upstream::name).collect();
+    let servers = assembled.fleet.upstreams();
+    let servers: Vec<&str> = servers.iter().map(|server| server.name()).collect();
     eprintln!("toolcrib {} serves MCP at {url}", env!("CARGO_PKG_VERSION"));
     eprintln!("  ready tools: {}", tools.join(", "));
     if !servers.is_empty() {

@@ -6,7 +6,7 @@ pub(crate) mod resilience;
 pub(crate) mod security;
 
 use super::{
-    Lookup,
+    Lookup, Sections,
     document::{Faults, Spanned},
     raw::{self, Server, Written},
     variables::Expanded,
@@ -88,6 +88,10 @@ pub struct Settings {
     pub ready: toolcrib_tools::Settings,
     /// Who may do what, and what is kept of it.
     pub security: Security,
+    /// The files that all this stands in.
+    pub files: Vec<PathBuf>,
+    /// What the main file says, section by section.
+    pub sections: Sections,
     /// What is done about faults.
     pub steadiness: Steadiness,
     /// What is said about that for single servers, and which of them are trusted in what they say of their tools.
@@ -162,7 +166,18 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
         Some((server.name.as_ref()?.value.as_str().into(), (overrides, is_trusted)))
     };
     let servers_steadied = written.servers.iter().filter_map(|server| of_server(server, faults)).collect();
-    Settings { gate, doors, servers, profiles: profiles(&written.profiles, faults), ready, security, steadiness, servers_steadied }
+    Settings {
+        gate,
+        doors,
+        servers,
+        profiles: profiles(&written.profiles, faults),
+        ready,
+        security,
+        files: Vec::new(),
+        sections: written.sections,
+        steadiness,
+        servers_steadied,
+    }
 }
 
 /// Two servers with one prefix could pass for each other.

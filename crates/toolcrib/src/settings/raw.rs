@@ -5,7 +5,7 @@ pub(super) mod resilience;
 pub(super) mod security;
 
 use super::{
-    Lookup,
+    Lookup, Sections,
     document::{Faults, Node, Spanned, parse},
     variables::{self, Expanded},
 };
@@ -27,6 +27,7 @@ pub(super) struct Written {
     pub(super) ready: ready::Ready,
     pub(super) security: security::Security,
     pub(super) resilience: resilience::Resilience,
+    pub(super) sections: Sections,
 }
 
 /// One entry of `profiles`: patterns of names.
@@ -164,6 +165,7 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
     let Some(document) = parse(text, file, faults) else { return written };
     let mut reader = Reader { lookup, faults };
     for (key, node) in Node::root(&document, file).entries(reader.faults) {
+        written.sections.note(&key, &node);
         match key.as_str() {
             "mcpServers" => written.servers = reader.servers(&node, file),
             "claude" => reader.claude(&node, &mut written),

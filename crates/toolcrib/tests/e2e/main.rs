@@ -18,6 +18,7 @@ mod protocol;
 mod questions;
 mod ready;
 mod relay;
+mod reload;
 mod resilience;
 mod rest;
 mod stdio;

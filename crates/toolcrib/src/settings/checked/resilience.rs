@@ -10,7 +10,7 @@ use toolcrib_contract::Globs;
 use toolcrib_gate::{Caching, Fallback, Resilience, Trip};
 
 /// What the config says, for all and for tools by pattern.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Steadiness {
     all: Overrides,
     tools: Vec<(Globs, Overrides)>,
