@@ -1,6 +1,6 @@
 """A server for tests, of the legacy era, over stdio, on the standard library alone.
 
-Tools: echo; hang, which never answers, and slow, which takes its time, each saying on standard error that it has begun; pid; die, which ends the process without an answer; grow, which adds a tool and
+Tools: echo; freeze, which does nothing more for ever; hang, which never answers, and slow, which takes its time, each saying on standard error that it has begun; pid; die, which ends the process without an answer; grow, which adds a tool and
 says so; spawn, which starts a grandchild that ignores every polite signal and outlives its parent; flood, which answers with nine million
 bytes; mute and deaf, which close standard output or input and stay.
 steps reports progress four times, half a second apart, before it answers. ask asks the user for a name, and answers with the name and the
@@ -19,7 +19,7 @@ import threading
 import time
 
 MODERN = "--modern" in sys.argv
-TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "withdraw", "heard", "storm", "given", "variable"]
+TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "withdraw", "heard", "storm", "given", "variable", "freeze"]
 HEARD = []
 ASKED = {}
 LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
@@ -46,6 +46,8 @@ def call(params):
             return None
         time.sleep(2)
         return text("done at last")
+    if name == "freeze":
+        time.sleep(1e6)
     if name == "pid":
         return text(os.getpid())
     if name == "die":

@@ -61,6 +61,8 @@ pub struct Site {
     pub resource: Option<ProtectedResource>,
     /// Who takes in what browsers bring back from the authorization servers of others, at [`CALLBACK_PATH`].
     pub callback: Option<Arc<dyn Callback>>,
+    /// Turns true once there is what clients come for; if absent, that is so from the start.
+    pub ready: Option<watch::Receiver<bool>>,
 }
 
 /// Parts of the catalogue that have an endpoint of their own, by name.
@@ -131,7 +133,7 @@ impl Door {
         };
         let (whole, profiles) = (endpoint(None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(Some(profile)))).collect());
         let endpoints = Arc::new(Endpoints { gate, rest: Rest::new(limits.clone()), resource: site.resource, whole, profiles });
-        let guard = Arc::new(Guard::new(site.hosts));
+        let (guard, ready, stopping) = (Arc::new(Guard::new(site.hosts)), site.ready, shutdown.clone());
         let router = Router::new()
             .route("/mcp", any(everything))
             .route("/mcp/{profile}", any(one_profile))
@@ -141,6 +143,7 @@ impl Door {
             .route(&format!("{}/{{*path}}", bearer::WELL_KNOWN), get(metadata))
             .merge(site.callback.map(callback::routes).unwrap_or_default())
             .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(move || std::future::ready(readiness(ready.as_ref(), &stopping))))
             .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp, REST at /api/v1\n") })
             // A browser asks before it calls; what it is told rests on the same list of origins as the guard.
             .layer(guard.cors())
@@ -223,6 +226,15 @@ pub(crate) fn trace_id(traceparent: &str) -> Option<&str> {
     let id = parts.nth(1)?;
     let is_id = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && id.bytes().any(|byte| byte != b'0');
     (is_id && parts.next().is_some_and(|parent| parent.len() == 16)).then_some(id)
+}
+
+/// Whether clients are to be sent here: those who look after us ask.
+fn readiness(ready: Option<&watch::Receiver<bool>>, stopping: &watch::Receiver<bool>) -> (StatusCode, &'static str) {
+    match (*stopping.borrow(), ready.is_none_or(|ready| *ready.borrow())) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        (false, true) => (StatusCode::OK, "ready\n"),
+    }
 }
 
 async fn metadata(State(endpoints): State<Arc<Endpoints>>) -> Response {

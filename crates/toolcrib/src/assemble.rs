@@ -93,13 +93,15 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
     let recorded_in = settings.security.audit.folder.clone().filter(|_| security.audit.is_some());
     let (audit, secrets, store) = (security.audit.clone(), security.secrets.clone(), security.store.clone());
     let logins = (stay == Stay::Long).then(|| Arc::clone(&sign_ins.logins));
-    let builder = security.build(builder).callback(logins.map(|logins| logins as Arc<dyn Callback>));
+    let ready = watch::Sender::new(false);
+    let builder = security.build(builder).ready(ready.subscribe()).callback(logins.map(|logins| logins as Arc<dyn Callback>));
     let crib = ready_tools(builder, settings.ready, &settings.steadiness)?.build();
     security::recount(crib.gate(), store.as_ref())?;
     let steadied = Steadied { all: settings.steadiness, servers: settings.servers_steadied };
     let landings = Arc::clone(&sign_ins.landings);
     let fleet = Fleet::new(Publisher::new(Arc::clone(crib.gate()), steadied), sign_ins, secrets, stay);
     settings.servers.into_iter().try_for_each(|definition| fleet.start(definition))?;
+    fleet.tell_when_settled(ready);
     Ok(Assembled {
         crib,
         fleet,

@@ -272,6 +272,13 @@ impl Builder {
         self
     }
 
+    /// Sets what says that the server is ready for its clients, at `/readyz`; without it, it is as soon as it listens.
+    #[must_use]
+    pub fn ready(mut self, ready: watch::Receiver<bool>) -> Self {
+        self.site.ready = Some(ready);
+        self
+    }
+
     /// Sets who takes in what browsers bring back from authorization servers, at `/oauth/callback`.
     #[must_use]
     pub fn callback(mut self, callback: Option<Arc<dyn Callback>>) -> Self {

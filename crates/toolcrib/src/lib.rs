@@ -76,6 +76,7 @@ mod crib;
 pub mod exit;
 mod jwks;
 mod landing;
+mod notify;
 mod observe;
 mod reload;
 pub mod settings;

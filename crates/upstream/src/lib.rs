@@ -19,6 +19,7 @@
 //! | `login` | the tool by which a caller signs in |
 //! | `link` | the way from a call to the connection that it takes |
 //! | `traffic` | the calls under way on a connection, and whom a question is for |
+//! | `pulse` | whether a server still answers |
 //! | `private` | connections that single clients have for themselves |
 //! | `watches` | resources whose changes somebody wants to hear of |
 
@@ -34,6 +35,7 @@ mod listing;
 mod login;
 pub mod naming;
 mod private;
+mod pulse;
 mod remote;
 pub mod supervise;
 mod traffic;

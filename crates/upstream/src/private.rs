@@ -5,7 +5,7 @@ use crate::{
     child::Child,
     definition::Sharing,
     line::{self, Connector, Line, Status},
-    raised,
+    pulse, raised,
     traffic::{Conversation, Owner, Traffic, UnderWay},
 };
 use std::{
@@ -186,6 +186,7 @@ async fn connected(connector: &Connector, traffic: Arc<Traffic>, status: &watch:
     status.send_replace(Status::Ready(Arc::clone(&line)));
     tokio::select! {
         reason = line::ended(&line.connection, child) => reason,
+        reason = pulse::lost(&line, connector.definition.start_timeout) => reason,
         never = line.connection.listen() => never,
     }
 }

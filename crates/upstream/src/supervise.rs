@@ -10,7 +10,7 @@ use crate::{
     listing::{Completed, Listing},
     login,
     private::Private,
-    raised,
+    pulse, raised,
     traffic::Traffic,
     watches::Watches,
 };
@@ -404,6 +404,7 @@ impl Life {
             self.status.send_replace(Status::Ready(Arc::clone(&line)));
             self.hearing.suspect_watched();
             tokio::select! {
+                reason = pulse::lost(&line, within) => reason,
                 never = self.follow_logins() => never,
                 reason = line::ended(&line.connection, slot) => reason,
                 never = self.keep_listed(&line.connection) => never,

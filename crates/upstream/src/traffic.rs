@@ -39,6 +39,8 @@ pub(crate) struct Traffic {
     state: Mutex<State>,
     /// Raised once the server has asked a question that names no call.
     asks: Arc<AtomicBool>,
+    /// Told when a call ends without an answer.
+    given_up: Notify,
 }
 
 #[derive(Debug)]
@@ -50,6 +52,8 @@ struct State {
     /// When the latest of those ended.
     left_at: Option<Instant>,
     last_used: Instant,
+    /// When the server last answered a call, in time or late.
+    answered_at: Option<Instant>,
 }
 
 /// Whose calls they are, as far as that can be told apart.
@@ -96,8 +100,9 @@ enum Unclear {
 
 impl Traffic {
     pub(crate) fn new(asks: Arc<AtomicBool>) -> Arc<Self> {
-        let state = State { calls: Vec::new(), served: Served::Nobody, unanswered: 0, left_at: None, last_used: Instant::now() };
-        Arc::new(Self { state: Mutex::new(state), asks })
+        let state =
+            State { calls: Vec::new(), served: Served::Nobody, unanswered: 0, left_at: None, last_used: Instant::now(), answered_at: None };
+        Arc::new(Self { state: Mutex::new(state), asks, given_up: Notify::new() })
     }
 
     pub(crate) fn enter(self: &Arc<Self>, conversation: &Arc<Conversation>) -> UnderWay {
@@ -130,6 +135,21 @@ impl Traffic {
     pub(crate) fn idle_for(&self) -> Option<Duration> {
         let state = self.lock();
         state.calls.is_empty().then(|| state.last_used.elapsed())
+    }
+
+    /// Completes once a call has ended without an answer.
+    pub(crate) async fn until_one_is_given_up(&self) {
+        self.given_up.notified().await;
+    }
+
+    /// Whether the server has answered any call since then.
+    pub(crate) fn has_answered_since(&self, then: tokio::time::Instant) -> bool {
+        self.lock().answered_at.is_some_and(|at| at >= then.into_std())
+    }
+
+    /// Whether a call is under way that began before then.
+    pub(crate) fn has_call_from_before(&self, then: tokio::time::Instant) -> bool {
+        self.lock().calls.iter().any(|call| call.began < then.into_std())
     }
 
     /// Whether nobody may use the connection any more: a server that asks may still be busy with a call that nobody waits
@@ -201,6 +221,7 @@ impl Audience for Traffic {
     fn answered_late(&self) {
         let mut state = self.lock();
         state.unanswered = state.unanswered.saturating_sub(1);
+        state.answered_at = Some(Instant::now());
     }
 }
 
@@ -215,9 +236,12 @@ impl Drop for UnderWay {
         let mut state = self.traffic.lock();
         state.calls.retain(|call| !Arc::ptr_eq(call, &self.conversation));
         state.last_used = Instant::now();
-        if !self.is_answered {
+        if self.is_answered {
+            state.answered_at = Some(state.last_used);
+        } else {
             state.unanswered += 1;
             state.left_at = Some(state.last_used);
+            self.traffic.given_up.notify_one();
         }
     }
 }
@@ -226,6 +250,7 @@ impl Drop for UnderWay {
 pub(crate) struct Conversation {
     cx: CallContext,
     owner: Owner,
+    began: Instant,
     asked: Mutex<Vec<Asked>>,
     arrived: Notify,
     /// Questions that the client is being asked.
@@ -238,7 +263,15 @@ impl Conversation {
     pub(crate) fn about(cx: CallContext, session: Option<Session>) -> Arc<Self> {
         let token = cx.token().map(|token| fnv1a(token.as_bytes()));
         let owner = session.map_or_else(|| Owner::Caller(Arc::clone(cx.caller().principal()), token), Owner::Session);
-        Arc::new(Self { cx, owner, asked: Mutex::default(), arrived: Notify::new(), passing: Mutex::default(), lacked: OnceLock::new() })
+        Arc::new(Self {
+            cx,
+            owner,
+            began: Instant::now(),
+            asked: Mutex::default(),
+            arrived: Notify::new(),
+            passing: Mutex::default(),
+            lacked: OnceLock::new(),
+        })
     }
 
     pub(crate) fn context(&self) -> &CallContext {

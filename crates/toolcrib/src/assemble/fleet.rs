@@ -69,6 +69,17 @@ impl Fleet {
         Ok(())
     }
 
+    /// Tells once every server has connected, or could not: from then on what is listed is what there is.
+    pub(super) fn tell_when_settled(&self, ready: watch::Sender<bool>) {
+        let upstreams = self.upstreams();
+        self.spawn(async move {
+            for upstream in upstreams {
+                upstream.settled().await;
+            }
+            ready.send_replace(true);
+        });
+    }
+
     /// Makes the servers what the config says now. One of which it says the same is left alone; one that is changed is replaced once its
     /// successor has connected, or could not; calls that have begun may finish.
     pub(super) fn become_like(&self, definitions: Vec<Definition>, steadied: Steadied) -> Result<Changes, Fault> {

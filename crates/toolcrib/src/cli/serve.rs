@@ -1,9 +1,10 @@
 //! `toolcrib serve`.
 
-use super::{Done, Failure, client::who_are_you, credential_of_environment, settings};
+use super::{Done, Failure, client::who_are_you, credential_of_environment, environment, settings};
 use crate::{
     ServeError,
     assemble::{Assembled, Stay, assemble},
+    notify,
     reload::Reload,
     shutdown::Signals,
 };
@@ -62,6 +63,7 @@ impl Serve {
             assembled.door_is_at(address);
         }
         announce(assembled, &listener);
+        notify::tell(service_manager().as_deref(), notify::State::Ready);
         let serving = assembled.crib.serve_listener(listener);
         drained(assembled, serving, signals).await
     }
@@ -74,12 +76,18 @@ async fn drained(assembled: &Assembled, serving: impl Future<Output = Result<(),
         served = &mut serving => return served.map_err(explain),
         () = signals.next() => {}
     }
+    notify::tell(service_manager().as_deref(), notify::State::Stopping);
     tracing::info!("shutting down; calls in flight may finish, press Ctrl-C again to end at once");
     assembled.crib.shut_down();
     tokio::select! {
         served = serving => served.map_err(explain),
         () = signals.next() => Err(Failure::failed("interrupted while calls were in flight")),
     }
+}
+
+/// The socket of whoever started us as a service, if they want to be told.
+fn service_manager() -> Option<String> {
+    environment("NOTIFY_SOCKET")
 }
 
 fn explain(error: ServeError) -> Failure {

@@ -1,6 +1,6 @@
 //! Starting and ending.
 
-use crate::support::{Folder, Http, Running, Server, client, legacy, modern, scripted, text_of, toolcrib};
+use crate::support::{Folder, Http, PATIENCE, Running, Server, client, legacy, modern, scripted, text_of, toolcrib, wait_for};
 use serde_json::json;
 use std::thread;
 
@@ -104,4 +104,54 @@ fn a_faulty_config_does_not_start() {
     });
     assert_eq!(process.wait().code(), Some(2));
     process.wait_to_say("mcpServers.a.comand: unknown key; did you mean \"command\"?");
+}
+
+#[test]
+fn who_looks_after_us_is_told_when_we_are_ready_and_when_we_end() {
+    let folder = Folder::new();
+    // One is there at once, the other never.
+    let slow = json!({"command": "sleep", "args": ["600"], "startTimeout": 3});
+    let config = folder.config(&json!({"mcpServers": {"there": scripted(&[]), "slow": slow}}));
+    let socket = folder.path().join("manager.sock");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let heard = || {
+        let mut line = [0; 64];
+        let length = manager.recv(&mut line).unwrap();
+        String::from_utf8_lossy(&line[..length]).into_owned()
+    };
+    let mut command = toolcrib();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(config).env("NOTIFY_SOCKET", &socket);
+    let mut server = Running::start(command);
+    let url = server.wait_to_say("serves MCP at ");
+    assert_eq!(heard(), "READY=1");
+    let state = |path: &str| {
+        let reply = Http::new(&url.replace("/mcp", path)).send(reqwest::Method::GET, None);
+        (reply.status, reply.body)
+    };
+    assert_eq!(state("/readyz"), (503, "starting\n".into()));
+    assert_eq!(state("/healthz").0, 200, "we live before we are ready");
+    wait_for("readiness", || (state("/readyz") == (200, "ready\n".into())).then_some(()));
+    server.signal("-TERM");
+    assert_eq!(heard(), "STOPPING=1");
+    assert!(server.wait().success());
+}
+
+#[test]
+fn a_server_that_hangs_is_started_anew() {
+    for flags in [&[][..], &["--modern"]] {
+        let mut child = scripted(flags);
+        child["timeout"] = json!(1);
+        child["startTimeout"] = json!(2);
+        let server = Server::start(&json!({"s": child}));
+        server.wait_for_tool("s__freeze");
+        let before = server.call("s__pid", json!({})).unwrap();
+        // That a call takes too long is no reason: the server answers what comes after it.
+        assert!(server.call("s__hang", json!({})).unwrap_err().contains("no answer within the deadline"));
+        assert_eq!(server.call("s__pid", json!({})), Ok(before.clone()));
+        assert!(server.call("s__freeze", json!({})).unwrap_err().contains("no answer within the deadline"));
+        let after = wait_for("another process", || server.call("s__pid", json!({})).ok());
+        assert_ne!(after, before);
+        assert!(server.process.said().contains("it hangs: nothing came from it for 2 s"), "{}", server.process.said());
+    }
 }
