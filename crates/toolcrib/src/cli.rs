@@ -10,6 +10,7 @@ mod key;
 mod list;
 mod login;
 mod read;
+mod reload;
 mod secret;
 mod serve;
 mod times;
@@ -63,6 +64,8 @@ enum Command {
     Token(token::Token),
     /// Make, list and revoke API keys.
     Key(key::Key),
+    /// Check a config, and have the servers that run by it read it anew.
+    Reload(reload::Reload),
     /// Store, list and remove what callers show to other servers.
     Secret(secret::Secret),
     /// Sign in at a server that wants to know on whose behalf it works.
@@ -182,6 +185,7 @@ pub fn main() -> ExitCode {
             Command::Token(token) => token.run(),
             Command::Key(key) => key.run(),
             Command::Secret(secret) => secret.run(),
+            Command::Reload(reload) => reload.run(),
             Command::Login(login) => login.run().await,
             Command::Logout(logout) => logout.run().await,
         }

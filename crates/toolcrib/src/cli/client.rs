@@ -70,6 +70,7 @@ impl Client {
                 authorization: None,
                 max_message_bytes: MAX_MESSAGE_BYTES,
                 connect_timeout: Duration::from_secs(5),
+                extra_roots: Vec::new(),
             };
             let connection = http::Connection::open(endpoint, info, audience, None).await.map_err(|error| unreachable(url, &error))?;
             return Ok(Self { connection: Connection::Http(connection), assembled: None });

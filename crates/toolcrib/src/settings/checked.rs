@@ -350,6 +350,9 @@ fn transport_of(server: &Server, lookup: Lookup<'_>, faults: &mut Faults) -> Opt
 }
 
 fn child(server: &Server, command: &Spanned<String>, lookup: Lookup<'_>, faults: &mut Faults) -> Option<Transport> {
+    if let Some(file) = &server.ca_file {
+        faults.add(file.fault("caFile goes with a url, not with a command"));
+    }
     if let Some((_, value)) = server.headers.first() {
         faults.add(value.fault("headers go with a url, not with a command"));
     }
@@ -403,7 +406,9 @@ fn remote(server: &Server, url: &Spanned<String>, faults: &mut Faults) -> Option
         Some(_) => Protocol::Streamable,
     };
     let (url, connect_timeout) = (url.value.clone(), Duration::from_secs(10));
-    Some(Transport::Remote(Endpoint { url, headers, authorization: None, max_message_bytes: MAX_MESSAGE_BYTES, connect_timeout }, protocol))
+    let extra_roots = server.ca_file.as_ref().and_then(|file| ready::ca_file(file, &server.base, faults)).unwrap_or_default();
+    let (authorization, max_message_bytes) = (None, MAX_MESSAGE_BYTES);
+    Some(Transport::Remote(Endpoint { url, headers, authorization, max_message_bytes, connect_timeout, extra_roots }, protocol))
 }
 
 /// A header that is kept out of logs.

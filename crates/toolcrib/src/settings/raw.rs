@@ -77,6 +77,7 @@ pub(super) struct Server {
     pub(super) tools: Vec<Tool>,
     pub(super) oauth: Option<SignIn>,
     pub(super) trusted: Option<Spanned<bool>>,
+    pub(super) ca_file: Option<Spanned<String>>,
     pub(super) resilience: resilience::Resilience,
 }
 
@@ -156,6 +157,7 @@ const SERVER: &[&str] = &[
     "tools",
     "oauth",
     "trusted",
+    "caFile",
     "resilience",
 ];
 
@@ -276,6 +278,7 @@ impl Reader<'_> {
             tools: Vec::new(),
             oauth: None,
             trusted: None,
+            ca_file: None,
             resilience: resilience::Resilience::default(),
         };
         for (key, node) in node.entries(self.faults) {
@@ -301,6 +304,7 @@ impl Reader<'_> {
                 "tools" => server.tools = self.tools(&node),
                 "oauth" => server.oauth = Some(self.sign_in(&node)),
                 "trusted" => server.trusted = self.flag(&node),
+                "caFile" => server.ca_file = self.text(&node),
                 "resilience" => server.resilience = self.resilience_of_server(&node),
                 _ => self.faults.add(node.unknown(&key, SERVER)),
             }

@@ -1,6 +1,6 @@
 //! A config that changes while the server runs.
 
-use crate::support::{Http, Server, scripted, tool_names, wait_for};
+use crate::support::{Http, Server, scripted, tool_names, toolcrib, wait_for};
 use serde_json::{Value, json};
 use std::{
     sync::{
@@ -122,4 +122,19 @@ fn no_call_fails_while_a_server_is_replaced_again_and_again() {
     is_over.store(true, Ordering::Relaxed);
     callers.into_iter().for_each(|caller| caller.join().unwrap());
     assert!(calls.load(Ordering::Relaxed) > 50, "{} calls", calls.load(Ordering::Relaxed));
+}
+
+#[test]
+fn reload_checks_the_config_and_reaches_the_servers_that_run_by_it() {
+    let mut server = Server::start(&json!({"s": scripted(&[])}));
+    let reload = || {
+        let output = toolcrib().arg("reload").current_dir(server.folder()).output().unwrap();
+        (output.status.code(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    };
+    let (code, said) = reload();
+    assert!(code == Some(0) && said.contains("is sound"), "{said}");
+    std::fs::write(server.folder().join("faulty.yaml"), "mcpServer: {}").unwrap();
+    let output = toolcrib().args(["reload", "--config", "faulty.yaml"]).current_dir(server.folder()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    server.process.wait_to_say("servers added: none; changed: none; removed: none");
 }

@@ -1,10 +1,10 @@
 //! What is done about faults of other servers, as those servers see it: how often they are asked, and when they are left alone.
 
-use crate::support::{Server, scripted, toolcrib};
+use crate::support::{Server, repository, scripted, toolcrib};
 use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Mutex};
 use tokio::runtime::Runtime;
-use toolcrib_testkit::{Asked, Served, Site};
+use toolcrib_testkit::{Asked, Served, Site, site::converse};
 
 /// A legacy server over HTTP whose tools are named after what they do.
 struct Troubled {
@@ -136,4 +136,59 @@ fn what_makes_no_sense_about_faults_is_said_at_once() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.code() == Some(1) && said.contains(expected), "{resilience}: {said}");
     }
+}
+
+#[test]
+fn a_server_is_reached_over_tls_by_a_certificate_that_the_config_trusts() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("localhost:0")).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    runtime.spawn(async move {
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(tls));
+        let calls = Mutex::new(HashMap::new());
+        while let Ok((stream, _)) = listener.accept().await {
+            // Who does not trust us leaves.
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            converse(stream, &|asked: &Asked| answer(asked, &mut calls.lock().unwrap()), &Mutex::default()).await;
+        }
+    });
+    let folder = crate::support::Folder::new();
+    let certificate = folder.path().join("ca.pem");
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    let url = format!("https://localhost:{port}/mcp");
+    let server = Server::start(&json!({"strange": {"url": url}, "trusted": {"url": url, "caFile": certificate}}));
+    server.wait_for_tool("trusted__well");
+    assert_eq!(server.call("trusted__well", json!({})), Ok("1".into()));
+    let said = server.call("strange__well", json!({})).unwrap_err();
+    assert!(said.contains("has not connected yet"), "{said}");
+    crate::support::wait_for("the reason", || server.process.said().to_lowercase().contains("certificate").then_some(()));
+}
+
+#[test]
+fn the_table_of_faults_names_tests_that_there_are() {
+    fn sources(folder: &std::path::Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                sources(&entry, text);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&std::fs::read_to_string(entry).unwrap());
+            }
+        }
+    }
+    let mut text = String::new();
+    sources(&repository().join("crates"), &mut text);
+    let page = std::fs::read_to_string(repository().join("docs/reliability.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains('`')).filter(|line| !line.starts_with("| fault"));
+    let mut count = 0;
+    for row in rows {
+        let test = row.rsplit('|').nth(1).unwrap().split('`').nth(1).unwrap_or_else(|| panic!("{row}"));
+        let name = test.rsplit("::").next().unwrap();
+        assert!(text.contains(&format!("fn {name}(")), "there is no test {name:?}: {row}");
+        count += 1;
+    }
+    assert!(count >= 50, "{count} rows");
 }

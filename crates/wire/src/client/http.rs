@@ -50,13 +50,15 @@ pub struct Endpoint {
     pub max_message_bytes: usize,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// Certificates to trust besides those of the system, in PEM.
+    pub extra_roots: Vec<u8>,
 }
 
 /// The same place, reached in the same way; what proves who we are is found out as we go.
 impl PartialEq for Endpoint {
     fn eq(&self, other: &Self) -> bool {
-        let Self { url, headers, authorization: _, max_message_bytes, connect_timeout } = self;
-        (url, headers) == (&other.url, &other.headers)
+        let Self { url, headers, authorization: _, max_message_bytes, connect_timeout, extra_roots } = self;
+        (url, headers, extra_roots) == (&other.url, &other.headers, &other.extra_roots)
             && *max_message_bytes == other.max_message_bytes
             && *connect_timeout == other.connect_timeout
     }
@@ -691,7 +693,9 @@ impl Drop for CancelOnDrop<'_> {
 pub(super) fn http_client(endpoint: &Endpoint) -> reqwest::Result<Client> {
     // Whoever came first has chosen; any provider will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let roots = reqwest::Certificate::from_pem_bundle(&endpoint.extra_roots)?;
     Client::builder()
+        .tls_certs_merge(roots)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .tcp_nodelay(true)

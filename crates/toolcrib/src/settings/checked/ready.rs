@@ -87,7 +87,7 @@ fn egress(written: &ready::Egress, base: &Path, lookup: Lookup<'_>, faults: &mut
     config
 }
 
-fn ca_file(file: &Spanned<String>, base: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
+pub(super) fn ca_file(file: &Spanned<String>, base: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
     let path = base.join(&file.value);
     match fs::read(&path) {
         Ok(bytes) => Some(bytes),
