@@ -4,6 +4,7 @@
 use crate::{
     definition::Command,
     guard::{Guard, Guarded},
+    limits::Limits,
 };
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
@@ -33,6 +34,8 @@ pub(crate) struct Child {
     _guarded: Option<Guarded>,
     last_words: LastWords,
     listening: JoinHandle<()>,
+    /// Ends it when it uses too much.
+    watching: Option<JoinHandle<()>>,
 }
 
 /// The latest lines of a child's standard error.
@@ -61,7 +64,14 @@ impl Child {
         let last_words = LastWords::default();
         let stderr = process.stderr.take().ok_or_else(lost)?;
         let listening = tokio::spawn(last_words.clone().listen(name.to_owned(), stderr));
-        Ok((Self { process, group: id.and_then(Pid::from_raw), _guarded: guarded, last_words, listening }, pipes))
+        let group = id.and_then(Pid::from_raw);
+        let mut child = Self { process, group, _guarded: guarded, last_words, listening, watching: None };
+        if let Some(group) = group {
+            // A process has hardly begun when this is asked for; what it starts later inherits it.
+            command.limits.impose(group)?;
+            child.watching = Some(tokio::spawn(child.last_words.clone().end_when_outgrown(command.limits, group)));
+        }
+        Ok((child, pipes))
     }
 
     /// Waits until the child ends by itself.
@@ -85,7 +95,12 @@ impl Child {
             tracing::warn!(%error, "a child cannot be waited for");
         }
         self.group = None;
+        self.stop_looking();
+    }
+
+    fn stop_looking(&self) {
         self.listening.abort();
+        self.watching.iter().for_each(JoinHandle::abort);
     }
 
     pub(crate) fn with_last_words(&self, how: &str) -> String {
@@ -104,7 +119,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
-        self.listening.abort();
+        self.stop_looking();
     }
 }
 
@@ -117,12 +132,24 @@ impl LastWords {
                 Line::TooLong => "(a long line)".to_owned(),
             };
             tracing::debug!(server = name, "{line}");
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() >= KEPT_LINES {
-                kept.pop_front();
-            }
-            kept.push_back(line);
+            self.keep(line);
         }
+    }
+
+    fn keep(&self, line: String) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT_LINES {
+            kept.pop_front();
+        }
+        kept.push_back(line);
+    }
+
+    /// Ends the group once it uses more than it may. Why stands with what it said last.
+    async fn end_when_outgrown(self, limits: Limits, group: Pid) {
+        let why = limits.outgrown(group.as_raw_nonzero().get()).await;
+        self.keep(why);
+        // A group that is gone needs no signal.
+        let _ = kill_process_group(group, Signal::KILL);
     }
 
     fn joined(&self) -> String {

@@ -1,6 +1,6 @@
 //! Where another server is, how to start or reach it, and what of it is offered.
 
-use crate::{authorization::SignIn, binding::Binding, login, naming};
+use crate::{authorization::SignIn, binding::Binding, limits::Limits, login, naming};
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 use toolcrib_contract::{Globs, Json, Secrets};
 use toolcrib_wire::{Era, client::http::Endpoint};
@@ -152,6 +152,8 @@ pub struct Command {
     pub env: Vec<(OsString, OsString)>,
     /// The directory it starts in; ours, if absent.
     pub directory: Option<PathBuf>,
+    /// What it may use up.
+    pub limits: Limits,
 }
 
 impl fmt::Debug for Transport {

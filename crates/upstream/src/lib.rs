@@ -10,6 +10,7 @@
 //! | [`supervise`] | the life of one server: connect, list, listen, connect again |
 //! | `line` | one connection, from start to stop |
 //! | `child` | a server as a child process, with everything that it starts |
+//! | [`limits`] | what a child may use up |
 //! | `guard` | sees to it that no child outlives us, even if we are killed |
 //! | `listing` | what a server has, as entries of the catalogue |
 //! | [`naming`] | what another server's names become here |
@@ -29,6 +30,7 @@ mod child;
 mod curate;
 pub mod definition;
 mod guard;
+pub mod limits;
 mod line;
 mod link;
 mod listing;
@@ -45,6 +47,7 @@ pub use authorization::SignIn;
 pub use binding::{Binding, Piece, Place, Template, is_secret_name};
 pub use definition::{Alteration, Choice, Definition, Preset, Protocol, Sharing, Transport};
 pub use guard::Guard;
+pub use limits::Limits;
 pub use line::{Line, Status};
 pub use listing::Completed;
 pub use supervise::{Listener, Offer, Upstream};

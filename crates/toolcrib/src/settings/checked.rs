@@ -25,7 +25,7 @@ use toolcrib_contract::Globs;
 use toolcrib_edge::http::Profiles;
 use toolcrib_gate::{Config, Names};
 use toolcrib_upstream::{
-    Alteration, Binding, Choice, Definition, Place, Preset, Protocol, Sharing, Transport, definition::Command, naming::SEPARATOR,
+    Alteration, Binding, Choice, Definition, Limits, Place, Preset, Protocol, Sharing, Transport, definition::Command, naming::SEPARATOR,
 };
 use toolcrib_wire::{Era, client::http::Endpoint, server::Limits as DoorLimits};
 
@@ -382,12 +382,34 @@ fn child(server: &Server, command: &Spanned<String>, lookup: Lookup<'_>, faults:
     // A program given by a relative path is looked for beside the config, not wherever we happen to be started.
     let is_relative = command.value.contains('/') && !command.value.starts_with('/');
     let program = if is_relative { server.base.join(&command.value).into_os_string() } else { OsString::from(&command.value) };
-    Some(Transport::Child(Command { program, args: server.args.iter().map(|arg| OsString::from(&arg.value)).collect(), env, directory }))
+    let args = server.args.iter().map(|arg| OsString::from(&arg.value)).collect();
+    let limits = server.limits.as_ref().map(|written| child_limits(written, faults)).unwrap_or_default();
+    Some(Transport::Child(Command { program, args, env, directory, limits }))
+}
+
+fn child_limits(written: &raw::ChildLimits, faults: &mut Faults) -> Limits {
+    let mut positive = |written: Option<&Spanned<u64>>| {
+        let written = written?;
+        if written.value == 0 {
+            faults.add(written.fault("a server that may use nothing cannot run: leave the limit out, or give it some"));
+        }
+        Some(written.value)
+    };
+    let bytes = |mib: u64| mib.saturating_mul(1 << 20);
+    Limits {
+        memory_bytes: positive(written.memory_mib.as_ref()).map(bytes),
+        address_space_bytes: positive(written.address_space_mib.as_ref()).map(bytes),
+        cpu_secs: positive(written.cpu_secs.as_ref()),
+        open_files: positive(written.open_files.as_ref()),
+    }
 }
 
 fn remote(server: &Server, url: &Spanned<String>, faults: &mut Faults) -> Option<Transport> {
     let places = server.args.iter().map(|arg| arg.with(())).chain(server.env.iter().map(|(_, value)| value.with(())));
     places.for_each(|place| faults.add(place.fault("args and env go with a command, not with a url")));
+    if let Some(limits) = &server.limits {
+        faults.add(limits.place.fault("limits are those of a command, not of a url"));
+    }
     let is_url =
         url.value.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some());
     if !is_url {

@@ -77,8 +77,19 @@ pub(super) struct Server {
     pub(super) tools: Vec<Tool>,
     pub(super) oauth: Option<SignIn>,
     pub(super) trusted: Option<Spanned<bool>>,
+    pub(super) limits: Option<ChildLimits>,
     pub(super) ca_file: Option<Spanned<String>>,
     pub(super) resilience: resilience::Resilience,
+}
+
+/// What a server that is a child may use up.
+#[derive(Debug)]
+pub(super) struct ChildLimits {
+    pub(super) place: Spanned<()>,
+    pub(super) memory_mib: Option<Spanned<u64>>,
+    pub(super) address_space_mib: Option<Spanned<u64>>,
+    pub(super) cpu_secs: Option<Spanned<u64>>,
+    pub(super) open_files: Option<Spanned<u64>>,
 }
 
 /// How to sign in at a server.
@@ -129,6 +140,7 @@ const TOP: &[&str] = &[
     "resilience",
 ];
 const PROFILE: &[&str] = &["tools", "resources", "prompts"];
+const CHILD_LIMITS: &[&str] = &["memoryMiB", "addressSpaceMiB", "cpuSeconds", "openFiles"];
 const SIGN_IN: &[&str] = &["grant", "clientId", "clientSecret", "clientMetadataUrl", "scopes", "issuer", "callbackPort"];
 const TOOL: &[&str] = &["rename", "description", "arguments"];
 const ARGUMENT: &[&str] = &["fixed", "default"];
@@ -157,6 +169,7 @@ const SERVER: &[&str] = &[
     "tools",
     "oauth",
     "trusted",
+    "limits",
     "caFile",
     "resilience",
 ];
@@ -278,6 +291,7 @@ impl Reader<'_> {
             tools: Vec::new(),
             oauth: None,
             trusted: None,
+            limits: None,
             ca_file: None,
             resilience: resilience::Resilience::default(),
         };
@@ -304,12 +318,31 @@ impl Reader<'_> {
                 "tools" => server.tools = self.tools(&node),
                 "oauth" => server.oauth = Some(self.sign_in(&node)),
                 "trusted" => server.trusted = self.flag(&node),
+                "limits" => server.limits = Some(self.child_limits(&node)),
                 "caFile" => server.ca_file = self.text(&node),
                 "resilience" => server.resilience = self.resilience_of_server(&node),
                 _ => self.faults.add(node.unknown(&key, SERVER)),
             }
         }
         server
+    }
+
+    fn child_limits(&mut self, node: &Node<'_>) -> ChildLimits {
+        let mut limits = ChildLimits { place: node.place(), memory_mib: None, address_space_mib: None, cpu_secs: None, open_files: None };
+        for (key, node) in node.entries(self.faults) {
+            let slot = match key.as_str() {
+                "memoryMiB" => &mut limits.memory_mib,
+                "addressSpaceMiB" => &mut limits.address_space_mib,
+                "cpuSeconds" => &mut limits.cpu_secs,
+                "openFiles" => &mut limits.open_files,
+                _ => {
+                    self.faults.add(node.unknown(&key, CHILD_LIMITS));
+                    continue;
+                }
+            };
+            *slot = node.scalar("a whole number", self.faults);
+        }
+        limits
     }
 
     /// True or false, or how.

@@ -155,3 +155,29 @@ fn a_server_that_hangs_is_started_anew() {
         assert!(server.process.said().contains("it hangs: nothing came from it for 2 s"), "{}", server.process.said());
     }
 }
+
+#[test]
+fn a_child_has_no_more_than_the_config_gives_it() {
+    let mut child = scripted(&[]);
+    child["limits"] = json!({"memoryMiB": 200, "addressSpaceMiB": 2048, "cpuSeconds": 60, "openFiles": 99});
+    let server = Server::start(&json!({"s": child}));
+    server.wait_for_tool("s__eat");
+    assert_eq!(server.call("s__allowed", json!({})), Ok(format!("[{}, 60, 99]", 2048_u64 << 20)));
+    let before = server.call("s__pid", json!({})).unwrap();
+    let said = server.call("s__eat", json!({})).unwrap_err();
+    assert!(said.contains("the outcome is unknown"), "{said}");
+    wait_for("the reason", || server.process.said().contains("MiB of memory, 200 are allowed, and was ended").then_some(()));
+    let after = wait_for("another process", || server.call("s__pid", json!({})).ok());
+    assert_ne!(after, before);
+    let folder = Folder::new();
+    for (definition, expected) in [
+        (json!({"url": "https://x.example/mcp", "limits": {"openFiles": 9}}), "limits are those of a command"),
+        (json!({"command": "x", "limits": {"openFiles": 0}}), "may use nothing"),
+        (json!({"command": "x", "limits": {"memory": 1}}), "memoryMiB"),
+    ] {
+        folder.config(&json!({"mcpServers": {"s": definition}}));
+        let output = toolcrib().arg("check").current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.code() == Some(1) && said.contains(expected), "{definition}: {said}");
+    }
+}
