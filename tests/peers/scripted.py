@@ -1,6 +1,6 @@
 """A server for tests, of the legacy era, over stdio, on the standard library alone.
 
-Tools: echo; freeze, which does nothing more for ever; eat, which takes 400 MiB of memory and keeps it; allowed, which tells its limits (address space, CPU, open files); hang, which never answers, and slow, which takes its time, each saying on standard error that it has begun; pid; die, which ends the process without an answer; grow, which adds a tool and
+Tools: echo; freeze, which does nothing more for ever; swell, which takes 400 MiB of memory and keeps it; allowed, which tells its limits (address space, CPU, open files); hang, which never answers, and slow, which takes its time, each saying on standard error that it has begun; pid; die, which ends the process without an answer; grow, which adds a tool and
 says so; spawn, which starts a grandchild that ignores every polite signal and outlives its parent; flood, which answers with nine million
 bytes; mute and deaf, which close standard output or input and stay.
 steps reports progress four times, half a second apart, before it answers. ask asks the user for a name, and answers with the name and the
@@ -20,7 +20,7 @@ import threading
 import time
 
 MODERN = "--modern" in sys.argv
-TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "withdraw", "heard", "storm", "given", "variable", "freeze", "eat", "allowed"]
+TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "withdraw", "heard", "storm", "given", "variable", "freeze", "swell", "allowed"]
 HEARD = []
 ASKED = {}
 LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
@@ -47,10 +47,10 @@ def call(params):
             return None
         time.sleep(2)
         return text("done at last")
-    if name == "eat":
-        eaten = bytearray(b"x" * (400 << 20))
+    if name == "swell":
+        swollen = bytearray(b"x" * (400 << 20))
         time.sleep(600)
-        return text(len(eaten))
+        return text(len(swollen))
     if name == "allowed":
         return text([resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE)])
     if name == "freeze":

@@ -29,6 +29,7 @@ pub struct Source {
     told: Vec<Change>,
     /// What is done about faults, where that is not the default; of single tools by their names.
     pub(crate) resilience: Resilience,
+    pub(crate) is_connected_anew: bool,
     tool_resilience: BTreeMap<String, Resilience>,
 }
 
@@ -136,6 +137,17 @@ impl Source {
         self
     }
 
+    /// The source has just connected: what failed before need not fail now.
+    #[must_use]
+    pub fn connected_anew(mut self, is_connected_anew: bool) -> Self {
+        self.is_connected_anew = is_connected_anew;
+        self
+    }
+
+    pub(crate) fn has_tool(&self, name: &str) -> bool {
+        self.tools.iter().any(|tool| tool.key() == name)
+    }
+
     /// Sets what its names begin with, so that a call can be told whom it waits for before the names are known.
     #[must_use]
     pub fn prefix(mut self, prefix: Option<&str>) -> Self {
@@ -176,7 +188,7 @@ impl Source {
         self.prompts.push(Arc::new(Entry::Prompt(Prompt { spec, run: Runnable::new(callable, completer) })));
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         [&self.tools, &self.resources, &self.templates, &self.prompts].into_iter().all(Vec::is_empty)
     }
 
@@ -344,6 +356,17 @@ impl Catalogue {
         let silent = sources.iter().filter(|source| source.is_empty());
         let silent = silent.filter_map(|source| Some((source.prefix.clone()?, Arc::clone(&source.name)))).collect();
         (Self { generation, tools, resources, templates, prompts, silent }, clashes)
+    }
+
+    /// Whether the answer of another tool can stand for that of this one: clients refuse one that is not what the schema of its tool says.
+    pub(crate) fn answers_alike(&self, entry: &Entry, other: &str) -> bool {
+        let Entry::Tool(tool) = entry else { return false };
+        let others = self.tools.get(other).and_then(|entry| if let Entry::Tool(tool) = &**entry { Some(tool) } else { None });
+        match (&tool.spec.output_schema, others) {
+            (None, Some(_)) => true,
+            (Some(schema), Some(other)) => other.spec.output_schema.as_ref().is_some_and(|others| others.as_bytes() == schema.as_bytes()),
+            (_, None) => false,
+        }
     }
 
     /// The source that would have a thing of this name, if it had offered anything yet.

@@ -143,6 +143,7 @@ impl Gate {
         if authentication.is_configured() {
             self.access = ArcSwapOption::from(Some(self.access.load_full().unwrap_or_default()));
         }
+        self.answers = self.answers.knowing_callers(authentication.is_configured());
         self.authentication = Authenticator::new(authentication);
         self
     }
@@ -157,16 +158,21 @@ impl Gate {
     }
 
     /// Sets other rules and limits while calls are made: a call that has passed the old ones goes on. Without rules everybody may have
-    /// everything, unless callers are asked who they are. What was counted for the old limits is forgotten: see [`Gate::recount`].
-    pub fn rule_anew(&self, rules: Option<(Access, Vec<Limit>)>) {
+    /// everything, unless callers are asked who they are. Returns whether the limits are others: what was
+    /// counted is forgotten then, see [`Gate::recount`].
+    pub fn rule_anew(&self, rules: Option<(Access, Vec<Limit>)>) -> bool {
         let (access, limits) = match rules {
             Some((access, limits)) => (Some(Arc::new(access)), limits),
             None => (self.authenticates().then(Arc::default), Vec::new()),
         };
-        self.limits.store(Arc::new(authorize::Limits::new(limits)));
+        let has_other_limits = !self.limits.load().are(&limits);
+        if has_other_limits {
+            self.limits.store(Arc::new(authorize::Limits::new(limits)));
+        }
         self.access.store(access);
         // What each caller sees may be something else.
         [Change::Tools, Change::Resources, Change::Prompts].into_iter().for_each(|change| self.announce(change));
+        has_other_limits
     }
 
     /// Finds out who calls.
@@ -232,7 +238,8 @@ impl Gate {
 
     /// Calls another tool, if there is one for this case; what failed stays what is told if that fails, too.
     async fn fall_back(&self, checked: &Checked, profile: Option<Arc<Names>>, may: bool, error: CallError) -> Result<Output, CallError> {
-        let Some(fallback) = checked.steady().fallback_for(&error).filter(|_| may) else { return Err(error) };
+        let is_alike = |fallback: &&Fallback| self.catalogue.load().answers_alike(&checked.permitted.entry, &fallback.tool);
+        let Some(fallback) = checked.steady().fallback_for(&error).filter(|_| may).filter(is_alike) else { return Err(error) };
         let instead = resilience::instead(checked, profile, fallback)?;
         match Box::pin(self.pass(instead, false)).await {
             Ok(reply) => Ok(resilience::from_fallback(reply.output, &checked.permitted.call.name, fallback, &error)),
@@ -296,9 +303,10 @@ impl Gate {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let state = sources.states.entry(Arc::clone(&source.name));
         let state = Arc::clone(state.or_insert_with(|| resilience::SourceState::new(&source.name, &source.resilience, &self.config)));
-        if !source.is_empty() {
+        if source.is_connected_anew {
             state.is_there();
         }
+        state.retain_tools(|name| source.has_tool(name));
         let source = Arc::new(source.steadied(&state));
         let told = source.told_changes();
         match sources.published.iter_mut().find(|published| published.name == source.name) {
@@ -318,10 +326,9 @@ impl Gate {
         self.assemble(&sources, Vec::new());
     }
 
-    /// Whether there is a source of this name.
-    #[must_use]
-    pub fn has_source(&self, name: &str) -> bool {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner).published.iter().any(|source| &*source.name == name)
+    /// Forgets what is remembered of a source, and of its tools: what is published of that name next is another.
+    pub fn forget_faults(&self, name: &str) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).states.remove(name);
     }
 
     /// Swaps the catalogue for one of these sources, and tells what is different. What a source says has changed is passed on, even where a

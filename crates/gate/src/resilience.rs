@@ -1,6 +1,6 @@
 //! [`Checked`] → `Output`, whatever the server does: bounds, answers that are remembered, breakers, further attempts, another tool instead.
 //!
-//! Nothing here needs the config to be touched. What a call costs where nothing fails: a look at two counters.
+//! Nothing here needs the config to be touched. What a call costs where nothing fails: a look at some counters, and a place.
 
 mod attempts;
 mod bounds;
@@ -114,9 +114,14 @@ impl SourceState {
         })
     }
 
-    /// The source has something to offer anew: it is there.
+    /// The source has connected anew: it is there.
     pub(crate) fn is_there(&self) {
         self.breaker.reset();
+    }
+
+    /// Forgets the tools that are no longer offered.
+    pub(crate) fn retain_tools(&self, is_offered: impl Fn(&str) -> bool) {
+        self.tools.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| is_offered(name));
     }
 
     fn tool(&self, name: &str, settings: &Resilience) -> Arc<ToolState> {
@@ -174,7 +179,7 @@ fn next_id() -> u64 {
 /// Makes the call, or remembers what came of the same before.
 pub(crate) async fn run(checked: &Checked, bounds: &Arc<Bounds>, answers: &Answers) -> Result<Output, CallError> {
     match &checked.steady().settings.caching {
-        Some(caching) => answers.answer(checked, *caching, || attempts(checked, bounds)).await,
+        Some(caching) => answers.answer(checked, bounds, *caching, || attempts(checked, bounds)).await,
         None => attempts(checked, bounds).await,
     }
 }
@@ -183,29 +188,46 @@ pub(crate) async fn run(checked: &Checked, bounds: &Arc<Bounds>, answers: &Answe
 async fn attempts(checked: &Checked, bounds: &Arc<Bounds>) -> Result<Output, CallError> {
     let steady = checked.steady();
     let Some(source) = &steady.source else { return execute::run(checked, bounds).await };
-    source.budget.earn();
-    let (mut made, mut began) = (1, bounds.started());
-    loop {
-        let error = match attempt(checked, bounds, source, began).await {
-            Ok(output) => return Ok(output),
+    steady.refuse_if_open(source)?;
+    let (mut made, mut watched, mut unknown) = (0, None, None);
+    let result = loop {
+        made += 1;
+        let error = match attempt(checked, bounds, source, &mut watched).await {
+            Ok(output) => break Ok(output),
             Err(error) => error,
         };
         // What the client has answered once is not asked again unseen.
         let is_repeatable = steady.is_repeatable && !bounds.has_asked();
-        let wait = attempts::wait_before_next(&steady.settings, &error, made, is_repeatable, &source.budget);
-        let Some(wait) = wait.filter(|wait| Instant::now() + *wait < bounds.deadline()) else { return Err(said_how_often(error, made)) };
-        tokio::time::sleep(wait).await;
-        (made, began) = (made + 1, Instant::now());
+        let left = bounds.deadline().saturating_duration_since(Instant::now());
+        let wait = attempts::wait_before_next(&steady.settings, &error, made, is_repeatable, left, &source.budget);
+        if matches!(error, CallError::OutcomeUnknown { .. }) {
+            unknown = Some(error.clone());
+        }
+        match wait {
+            Some(wait) => tokio::time::sleep(wait).await,
+            // What may have been done at the first attempt may have been done, whatever became of the last.
+            None => break Err(unknown.filter(|_| matches!(error, CallError::Unavailable { .. })).unwrap_or(error)),
+        }
+    };
+    if let Some(watched) = watched {
+        watched.judge(&result);
     }
+    result.map_err(|error| said_how_often(error, made))
 }
 
-/// Makes the call once, if the breakers let it pass.
-async fn attempt(checked: &Checked, bounds: &Arc<Bounds>, source: &SourceState, began: Instant) -> Result<Output, CallError> {
-    let watched = Watched::pass(checked.steady(), source, bounds, began)?;
+/// Makes the call once, as soon as there is a place for it. The breakers are asked before the first attempt, and told once how the call ended.
+async fn attempt<'a>(
+    checked: &'a Checked,
+    bounds: &'a Arc<Bounds>,
+    source: &'a SourceState,
+    watched: &mut Option<Watched<'a>>,
+) -> Result<Output, CallError> {
     let _place = bounds.enter(checked.permitted.caller.id()).await?;
-    let result = execute::run(checked, bounds).await;
-    watched.judge(&result);
-    result
+    if watched.is_none() {
+        *watched = Some(Watched::pass(checked.steady(), source, bounds)?);
+        source.budget.earn();
+    }
+    execute::run(checked, bounds).await
 }
 
 /// A call whose end the breakers are told.
@@ -216,19 +238,34 @@ struct Watched<'a> {
     is_judged: bool,
 }
 
+impl Steady {
+    /// Says at once what would be said once there is a place.
+    fn refuse_if_open(&self, source: &SourceState) -> Result<(), CallError> {
+        let Some(trip) = self.settings.breaker else { return Ok(()) };
+        if let Some(open) = self.tool.as_ref().and_then(|tool| tool.breaker.refuses(trip)) {
+            return Err(resting(source, "this tool", open));
+        }
+        source.breaker.refuses(trip).map_or(Ok(()), |open| Err(resting(source, "it", open)))
+    }
+}
+
+fn resting(source: &SourceState, what: &str, Open { retry_after, failures, reason }: Open) -> CallError {
+    CallError::Unavailable {
+        server: Arc::clone(&source.name),
+        reason: format!("{what} failed {failures} times in a row and is left alone for a while; the last time: {reason}"),
+        outage: Outage::Resting(retry_after),
+    }
+}
+
 impl<'a> Watched<'a> {
-    fn pass(steady: &'a Steady, source: &'a SourceState, bounds: &'a Bounds, began: Instant) -> Result<Self, CallError> {
+    fn pass(steady: &'a Steady, source: &'a SourceState, bounds: &'a Bounds) -> Result<Self, CallError> {
         let Some(trip) = steady.settings.breaker else { return Ok(Self { source: None, tool: None, bounds, is_judged: true }) };
-        let resting = |what: &str, Open { retry_after, failures, reason }| CallError::Unavailable {
-            server: Arc::clone(&source.name),
-            reason: format!("{what} failed {failures} times in a row and is left alone for a while; the last time: {reason}"),
-            outage: Outage::Resting(retry_after),
-        };
+        let began = Instant::now();
         let of_tool = match &steady.tool {
-            Some(tool) => Some(tool.breaker.pass(trip, began).map_err(|open| resting("this tool", open))?),
+            Some(tool) => Some(tool.breaker.pass(trip, began).map_err(|open| resting(source, "this tool", open))?),
             None => None,
         };
-        let of_source = source.breaker.pass(trip, began).map_err(|open| resting("it", open))?;
+        let of_source = source.breaker.pass(trip, began).map_err(|open| resting(source, "it", open))?;
         Ok(Self { source: Some(of_source), tool: of_tool, bounds, is_judged: false })
     }
 
@@ -237,12 +274,13 @@ impl<'a> Watched<'a> {
         self.is_judged = true;
         let passes = [&self.source, &self.tool].into_iter().flatten();
         match result {
-            Err(error @ CallError::OutcomeUnknown { .. }) => passes.for_each(|pass| pass.failed(error.to_string())),
+            Err(CallError::OutcomeUnknown { reason, .. }) => passes.for_each(|pass| pass.failed(reason.clone())),
             // That it is not there says nothing of a tool.
-            Err(error @ CallError::Unavailable { outage: Outage::Unreached | Outage::Busy(_), .. }) => {
-                self.source.iter().for_each(|pass| pass.failed(error.to_string()));
+            Err(CallError::Unavailable { outage: Outage::Unreached, reason, .. }) => {
+                self.source.iter().for_each(|pass| pass.failed(reason.clone()));
             }
-            Err(CallError::Unavailable { .. } | CallError::Panicked) => {}
+            // Nobody has asked it, or it was one caller who may not ask more.
+            Err(CallError::Unavailable { .. } | CallError::Overloaded { .. } | CallError::Panicked | CallError::CannotAsk { .. }) => {}
             _ => passes.for_each(Pass::succeeded),
         }
     }
@@ -253,6 +291,8 @@ impl Drop for Watched<'_> {
         // Broken off at its deadline it failed; where the client left, nothing is known.
         if !self.is_judged && Instant::now() >= self.bounds.deadline() {
             self.tool.iter().for_each(|pass| pass.failed("no answer in time".into()));
+            // The one that was to tell whether the server is well has not.
+            self.source.iter().filter(|pass| pass.is_probe()).for_each(|pass| pass.failed("no answer in time".into()));
         }
     }
 }

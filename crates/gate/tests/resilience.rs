@@ -44,8 +44,8 @@ fn texts(reply: &Reply) -> Vec<String> {
 
 async fn call_as(gate: &OpenGate, caller: &str, tool: &str, arguments: &str) -> Result<Reply, CallError> {
     let local = CallerId::new(CallerId::LOCAL, caller, [""; 0]);
-    let caller = gate.gate().authenticate(Credential::Local(local)).await.unwrap();
-    let call = Call::tool(tool, Json::parse(arguments.to_owned()).unwrap());
+    let caller = gate.gate().authenticate(Credential::Local(local)).await.expect("anybody may call");
+    let call = Call::tool(tool, Json::parse(arguments.to_owned()).expect("the test's arguments are JSON"));
     gate.gate().call(Arrived { caller, profile: None, call, origin: Origin::door("test"), back: Arc::new(Deaf) }).await
 }
 
@@ -123,12 +123,9 @@ async fn what_fails_again_and_again_is_left_alone_and_then_tried_once() {
     assert_eq!(calls.load(Ordering::Relaxed), 3);
     gate.call("neighbour", "{}").await.unwrap();
     tokio::time::advance(trip.recovery).await;
-    let tries: Vec<_> = (0..5).map(|_| gate.call("t", "{}")).collect();
-    let mut outcomes = Vec::new();
-    for result in tries {
-        outcomes.push(result.await.is_ok());
-    }
-    assert_eq!((calls.load(Ordering::Relaxed), outcomes.contains(&true)), (4, false), "one tries, and fails");
+    let (one, two, three) = tokio::join!(gate.call("t", "{}"), gate.call("t", "{}"), gate.call("t", "{}"));
+    assert!(one.is_err() && two.is_err() && three.is_err());
+    assert_eq!(calls.load(Ordering::Relaxed), 4, "one tries, and fails");
     tokio::time::advance(trip.recovery).await;
     gate.call("t", "{}").await.unwrap();
     gate.call("t", "{}").await.unwrap();
@@ -174,17 +171,26 @@ async fn answers_are_remembered_for_those_who_asked() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = |name: &str| {
         let calls = Arc::clone(&calls);
-        let fails = name == "fails";
+        let fault = match name {
+            "fails" => Some(CallError::failed("no")),
+            "questions" => Some(CallError::CannotAsk { capability: "elicitation" }),
+            _ => None,
+        };
         move |_, _| {
-            let number = calls.fetch_add(1, Ordering::Relaxed);
+            let (number, fault) = (calls.fetch_add(1, Ordering::Relaxed), fault.clone());
             async move {
                 tokio::time::sleep(Duration::from_millis(10)).await;
-                if fails { Err(CallError::failed("no")) } else { said(&number.to_string()) }
+                fault.map_or_else(|| said(&number.to_string()), Err)
             }
         }
     };
     let gate = TestGate::default().resilience(Resilience::default(), &of_tools);
-    let gate = gate.tool("own", count("own")).tool("shared", count("shared")).tool("fails", count("fails")).open();
+    let gate = gate
+        .tool("own", count("own"))
+        .tool("shared", count("shared"))
+        .tool("fails", count("fails"))
+        .tool("questions", count("questions"))
+        .open();
     let text = |reply: Result<Reply, CallError>| texts(&reply.unwrap()).remove(0);
     // However the arguments are written; of those that come together one is made.
     let (one, two) = tokio::join!(
@@ -201,12 +207,18 @@ async fn answers_are_remembered_for_those_who_asked() {
     }
     assert_eq!(calls.load(Ordering::Relaxed), 6, "what failed is not remembered");
     assert_eq!(gate.records().len(), 8, "each call has its record");
+    // What could not be asked of one client is not so for another.
+    let counted = calls.load(Ordering::Relaxed);
+    let (one, two) = tokio::join!(call_as(&gate, "ann", "questions", "{}"), call_as(&gate, "ann", "questions", "{}"));
+    assert!(matches!((one, two), (Err(CallError::CannotAsk { .. }), Err(CallError::CannotAsk { .. }))));
+    assert_eq!(calls.load(Ordering::Relaxed), counted + 2, "each is asked for itself");
+    let counted = calls.load(Ordering::Relaxed);
     // Whoever has begun it and leaves does not take it from those who wait.
     let (first, second) = (call_as(&gate, "ann", "own", r#"{"a":3}"#), call_as(&gate, "ann", "own", r#"{"a":3}"#));
-    tokio::select! {
-        biased;
-        _ = async { tokio::join!(async { tokio::time::timeout(Duration::from_millis(5), first).await.unwrap_err() }, async { assert_eq!(text(second.await), "7") }) } => {}
-    }
+    let leaving = tokio::time::timeout(Duration::from_millis(5), first);
+    let (left, stayed) = tokio::join!(leaving, second);
+    assert!(left.is_err());
+    assert_eq!(text(stayed), (counted + 1).to_string());
 }
 
 #[tokio::test(start_paused = true)]

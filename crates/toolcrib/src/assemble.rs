@@ -24,7 +24,7 @@ use std::{
 use tokio::{sync::watch, task::JoinSet};
 use toolcrib_contract::Callback;
 use toolcrib_egress::Setup;
-use toolcrib_gate::{Credential, SchemaFault};
+use toolcrib_gate::{Access, Credential, Limit, SchemaFault};
 use toolcrib_store::{Audit, Store, StoreError};
 use toolcrib_tools::Ready;
 
@@ -134,24 +134,35 @@ impl Assembled {
         let needs_restart: Vec<&str> = needs_restart.collect();
         let before = std::mem::replace(&mut *self.last_read.lock().unwrap_or_else(PoisonError::into_inner), sections.clone());
         if before.differing(&sections).contains("access") {
-            let gate = self.crib.gate();
-            gate.rule_anew(security.access.map(|access| (access, security.limits)));
-            if let Err(fault) = security::recount(gate, self.store.as_ref()) {
-                tracing::warn!("what was called today is not counted for the new limits: {fault}");
+            if needs_restart.contains(&"auth") {
+                // Rules are for callers as they are told apart now.
+                tracing::warn!("\"auth\" is another, so the rules of \"access\" stay as they were until a restart");
+            } else {
+                self.take_up_rules(security.access.map(|access| (access, security.limits)));
             }
-            tracing::info!("the rules of access are those of the config as it is now");
         }
-        match self.fleet.become_like(servers, Steadied { all: steadiness, servers: servers_steadied }) {
-            Ok(Changes { added, changed, removed }) => {
-                let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-                let (added, changed, removed) = (list(&added), list(&changed), list(&removed));
-                tracing::info!("the config was read anew; servers added: {added}; changed: {changed}; removed: {removed}");
-            }
-            Err(fault) => tracing::error!("not all servers of the config could be taken up: {fault}"),
-        }
+        let (Changes { added, changed, removed }, faults) =
+            self.fleet.become_like(servers, Steadied { all: steadiness, servers: servers_steadied });
+        let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let (added, changed, removed) = (list(&added), list(&changed), list(&removed));
+        tracing::info!("the config was read anew; servers added: {added}; changed: {changed}; removed: {removed}");
+        faults.iter().for_each(|fault| tracing::error!("a server of the config could not be taken up: {fault}"));
         if !needs_restart.is_empty() {
             tracing::warn!("what the config says now under {} takes a restart", needs_restart.join(", "));
         }
+    }
+
+    fn take_up_rules(&self, rules: Option<(Access, Vec<Limit>)>) {
+        let gate = self.crib.gate();
+        if rules.is_none() && !gate.authenticates() {
+            tracing::warn!("there are no rules of access any more: whoever reaches us may call everything");
+        }
+        if gate.rule_anew(rules)
+            && let Err(fault) = security::recount(gate, self.store.as_ref())
+        {
+            tracing::warn!("what was called today is not counted for the new limits: {fault}");
+        }
+        tracing::info!("the rules of access are those of the config as it is now");
     }
 
     /// Stops the other servers and waits until they are gone. To be done once no call is running any more.

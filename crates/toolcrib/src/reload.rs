@@ -34,11 +34,19 @@ impl<'a> Reload<'a> {
         let mut known = self.look();
         loop {
             self.changed(&mut known).await;
+            // What is written from now on is another change.
+            known = self.look();
             match (self.read)() {
+                // An empty file is one that is being written, or was lost: nobody means it.
+                Ok(settings) if settings.sections.is_empty() => {
+                    tracing::error!("the config is empty; everything stays as it was");
+                }
                 Ok(settings) => {
-                    self.files.clone_from(&settings.files);
+                    if settings.files != self.files {
+                        self.files.clone_from(&settings.files);
+                        known = self.look();
+                    }
                     assembled.reload(settings);
-                    known = self.look();
                 }
                 Err(faults) => tracing::error!("the config was changed and is faulty; everything stays as it was:\n{faults}"),
             }

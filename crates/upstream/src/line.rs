@@ -45,7 +45,7 @@ pub enum Status {
     Connecting,
     /// Connected.
     Ready(Arc<Line>),
-    /// Somebody has to sign in first, and how.
+    /// Somebody has to sign in first, or to give what a caller lacks, and how.
     LoginNeeded(String),
     /// Not to be reached, and why; the next attempt comes by itself.
     Down(String),

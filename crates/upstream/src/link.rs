@@ -96,7 +96,13 @@ impl Link {
             Ok(line) => Ok(Taken { line, under_way, _turn: None }),
             Err(error) => {
                 under_way.answered();
-                Err(error)
+                // Nobody brings back a connection of one caller: this was the attempt.
+                Err(match error {
+                    CallError::Unavailable { server, reason, outage: Outage::Down } => {
+                        CallError::Unavailable { server, reason, outage: Outage::Unreached }
+                    }
+                    other => other,
+                })
             }
         }
     }

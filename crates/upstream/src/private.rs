@@ -166,14 +166,17 @@ async fn live(connector: Connector, Start { caller, token, traffic, status, mut 
         if connector.definition.sharing == Sharing::PerCaller { connector.for_caller(&caller, token.as_deref()) } else { Ok(connector) };
     let connector = match connector {
         Ok(connector) => connector,
-        Err(reason) => return line::part(&status, None, Status::Down(reason)).await,
+        // What a caller lacks, trying again does not give it.
+        Err(reason) => return line::part(&status, None, Status::LoginNeeded(reason)).await,
     };
     let reason = tokio::select! {
         reason = connected(&connector, traffic, &status, &mut child) => reason,
         () = raised(&mut closed) => "it is no longer needed".to_owned(),
     };
     tracing::debug!(server = %connector.definition.name, "a private connection ended: {reason}");
-    line::part(&status, child, Status::Down(reason)).await;
+    let login_needed = connector.authorized.as_ref().and_then(|authorized| authorized.login_needed());
+    let after = login_needed.map_or(Status::Down(reason), Status::LoginNeeded);
+    line::part(&status, child, after).await;
 }
 
 async fn connected(connector: &Connector, traffic: Arc<Traffic>, status: &watch::Sender<Status>, child: &mut Option<Child>) -> String {

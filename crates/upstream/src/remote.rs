@@ -83,7 +83,7 @@ impl Remote {
     async fn rounds(&self, input: &Input, client: &Client, conversation: &Arc<Conversation>, line: &Line) -> Result<Members, CallError> {
         let era = line.greeting().revision.era();
         let (method, mut params) = self.request(input, era)?;
-        for _ in 0..=MAX_ROUNDS {
+        for round in 0..=MAX_ROUNDS {
             let outgoing = Outgoing {
                 params: Some(params.clone()),
                 audience: Some(Arc::clone(conversation) as Arc<dyn Audience>),
@@ -92,7 +92,11 @@ impl Remote {
                 capabilities: (era == Era::Modern).then(|| declared(client)),
                 headers: self.headers(input),
             };
-            let result = line.connection.request(method, outgoing).await.map_err(|error| self.translate(error))?;
+            let result = line.connection.request(method, outgoing).await.map_err(|error| match self.translate(error) {
+                // It has begun, and the client has answered.
+                CallError::Unavailable { server, reason, .. } if round > 0 => CallError::OutcomeUnknown { server, reason },
+                other => other,
+            })?;
             let result = result.members().map_err(|error| self.broken(&error.to_string()))?;
             match result.string("resultType").as_deref() {
                 None | Some("complete") => return Ok(result),

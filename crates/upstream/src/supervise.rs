@@ -62,6 +62,8 @@ pub struct Offer {
     pub told: Vec<Change>,
     /// Tools that are left out, with the reasons.
     pub left_out: Vec<(String, String)>,
+    /// Whether this is the first since it connected.
+    pub is_connected_anew: bool,
 }
 
 /// Hears what a server offers, and what of it changes.
@@ -87,19 +89,21 @@ pub struct Upstream {
 
 impl Upstream {
     /// Takes a server under supervision. The future that comes with it is its life: to be spawned by whoever joins it,
-    /// and over once `shutdown` turns true and the server has been stopped.
+    /// and over once `shutdown` turns true and the server has been stopped. What somebody watches at the one `before` it, whose place it
+    /// takes, is watched at this one.
     pub fn new(
         definition: Definition,
         client: ClientInfo,
         guard: Arc<Guard>,
         listener: Arc<dyn Listener>,
         shutdown: watch::Receiver<bool>,
-    ) -> (Self, impl Future<Output = ()> + Send) {
+        before: Option<&Self>,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let definition = Arc::new(definition);
         let (status, seen) = watch::channel(Status::Connecting);
         let asks = Arc::new(AtomicBool::new(false));
         let (private, starting) = Private::new(Arc::clone(&asks));
-        let watches = Arc::new(Watches::default());
+        let watches = before.map_or_else(Arc::default, |before| Arc::clone(&before.link.watches));
         let connector = Connector {
             definition: Arc::clone(&definition),
             bound: Arc::default(),
@@ -178,6 +182,15 @@ impl Upstream {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.link.is_idle()
+    }
+
+    /// Waits until it is connected.
+    pub async fn ready(&self) {
+        let mut status = self.status.clone();
+        if status.wait_for(|status| matches!(status, Status::Ready(_))).await.is_err() {
+            // It will not be any more.
+            std::future::pending().await
+        }
     }
 
     /// Waits until the first attempt to connect has succeeded or failed.
@@ -396,7 +409,7 @@ impl Life {
         let line = Arc::new(Line { connection, traffic });
         let within = self.definition().start_timeout;
         let stay = async {
-            match tokio::time::timeout(within, self.offer(&line.connection)).await {
+            match tokio::time::timeout(within, self.offer(&line.connection, true)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(reason)) => return format!("it cannot list what it has: {reason}"),
                 Err(_) => return format!("it did not list what it has within {} s", within.as_secs()),
@@ -424,7 +437,7 @@ impl Life {
         loop {
             self.hearing.arrived.notified().await;
             tokio::time::sleep(SETTLE).await;
-            let offered = tokio::time::timeout(self.definition().start_timeout, self.offer(connection)).await;
+            let offered = tokio::time::timeout(self.definition().start_timeout, self.offer(connection, false)).await;
             // Whoever announces changes without end is not listed without end.
             let mut rest = REST;
             if let Err(reason) = offered.unwrap_or_else(|_| Err("no answer in time".into())) {
@@ -436,10 +449,10 @@ impl Life {
         }
     }
 
-    async fn offer(&self, connection: &Connection) -> Result<(), String> {
+    async fn offer(&self, connection: &Connection, is_connected_anew: bool) -> Result<(), String> {
         let told = Told { hearing: &self.hearing, changes: self.hearing.take_told() };
         let listing = Listing { definition: self.definition(), link: &self.link, connection };
-        let offer = Offer { told: told.changes.iter().cloned().collect(), ..listing.take().await? };
+        let offer = Offer { told: told.changes.iter().cloned().collect(), is_connected_anew, ..listing.take().await? };
         told.done();
         for (name, reason) in &offer.left_out {
             tracing::warn!(server = %self.definition().name, tool = name, "left out: {reason}");

@@ -107,6 +107,11 @@ impl Limits {
         Self { limits, counters: Mutex::default() }
     }
 
+    /// Whether these are the same.
+    pub(crate) fn are(&self, limits: &[Limit]) -> bool {
+        self.limits == limits
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.limits.is_empty()
     }

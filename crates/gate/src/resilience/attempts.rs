@@ -53,13 +53,14 @@ impl Budget {
     }
 }
 
-/// How long to wait before the next attempt; `None` if there is to be none. `is_repeatable` says whether it does no harm if what may have
+/// How long to wait before the next attempt; `None` if there is to be none, or no time for it. `is_repeatable` says whether it does no harm if what may have
 /// been done is done again.
 pub(crate) fn wait_before_next(
     settings: &Resilience,
     error: &CallError,
     made: u32,
     is_repeatable: bool,
+    left: Duration,
     budget: &Budget,
 ) -> Option<Duration> {
     if made >= settings.attempts || !is_safe(error, is_repeatable) {
@@ -72,7 +73,8 @@ pub(crate) fn wait_before_next(
         CallError::Unavailable { outage, .. } => outage.retry_after().unwrap_or_default(),
         _ => Duration::ZERO,
     };
-    budget.spend().then(|| jittered.max(asked_for))
+    let wait = jittered.max(asked_for);
+    (wait < left && budget.spend()).then_some(wait)
 }
 
 /// Whether another attempt can do no harm, and may help.
@@ -89,6 +91,8 @@ fn is_safe(error: &CallError, is_repeatable: bool) -> bool {
 mod tests {
     use super::*;
 
+    const LEFT: Duration = Duration::from_secs(30);
+
     fn unavailable(outage: Outage) -> CallError {
         CallError::Unavailable { server: "s".into(), reason: "down".into(), outage }
     }
@@ -100,19 +104,19 @@ mod tests {
         for (made, most_ms) in [(1, 100), (2, 200), (3, 400), (5, 1600)] {
             for _ in 0..5 {
                 tokio::time::advance(Duration::from_secs(10)).await;
-                let wait = wait_before_next(&settings, &unavailable(Outage::Unreached), made, false, &budget).unwrap();
+                let wait = wait_before_next(&settings, &unavailable(Outage::Unreached), made, false, LEFT, &budget).unwrap();
                 assert!(wait <= Duration::from_millis(most_ms), "{wait:?} after {made}");
             }
         }
-        assert_eq!(wait_before_next(&settings, &unavailable(Outage::Unreached), 6, false, &budget), None);
+        assert_eq!(wait_before_next(&settings, &unavailable(Outage::Unreached), 6, false, LEFT, &budget), None);
         let busy = unavailable(Outage::Busy(Some(Duration::from_secs(7))));
-        assert_eq!(wait_before_next(&settings, &busy, 1, false, &budget), Some(Duration::from_secs(7)));
+        assert_eq!(wait_before_next(&settings, &busy, 1, false, LEFT, &budget), Some(Duration::from_secs(7)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_what_is_safe_is_repeated() {
         let (settings, budget) = (Resilience::default(), Budget::new());
-        let next = |error: &CallError, is_repeatable| wait_before_next(&settings, error, 1, is_repeatable, &budget).is_some();
+        let next = |error: &CallError, is_repeatable| wait_before_next(&settings, error, 1, is_repeatable, LEFT, &budget).is_some();
         let unknown = CallError::OutcomeUnknown { server: "s".into(), reason: "gone".into() };
         assert!(!next(&unknown, false) && next(&unknown, true));
         for outage in [Outage::Resting(Duration::from_secs(1)), Outage::Lasting] {
@@ -132,7 +136,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_budget_bounds_what_is_repeated() {
         let (settings, budget) = (Resilience::default(), Budget::new());
-        let next = || wait_before_next(&settings, &unavailable(Outage::Unreached), 1, false, &budget).is_some();
+        let next = || wait_before_next(&settings, &unavailable(Outage::Unreached), 1, false, LEFT, &budget).is_some();
         assert_eq!((0..50).filter(|_| next()).count(), 10, "what there is at first");
         (0..10).for_each(|_| budget.earn());
         assert_eq!((0..50).filter(|_| next()).count(), 2, "a fifth of the calls");

@@ -56,10 +56,6 @@ impl Bounds {
         })
     }
 
-    pub(crate) fn started(&self) -> Instant {
-        self.started
-    }
-
     pub(crate) fn deadline(&self) -> Instant {
         let until = match self.open_questions.load(Ordering::Relaxed) {
             0 => Duration::from_millis(self.until_ms.load(Ordering::Relaxed)).min(self.at_most),

@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -31,7 +31,6 @@ impl Default for Trip {
 pub(crate) struct Breaker {
     /// Faults in a row. While there are none, a call looks at nothing else.
     failures: AtomicU32,
-    is_probed: AtomicBool,
     last: Mutex<Option<Last>>,
 }
 
@@ -40,6 +39,8 @@ pub(crate) struct Breaker {
 struct Last {
     at: Instant,
     reason: String,
+    /// Since when a call tries whether it is well.
+    probed_since: Option<Instant>,
 }
 
 /// A call that may be made. What comes of it is to be told.
@@ -68,12 +69,28 @@ impl Breaker {
         if failures < trip.failures {
             return Ok(Pass { breaker: self, began, is_probe: false });
         }
-        let Some(last) = self.lock().clone() else { return Ok(Pass { breaker: self, began, is_probe: false }) };
-        let left = (last.at + trip.recovery).saturating_duration_since(began);
-        if left.is_zero() && !self.is_probed.swap(true, Ordering::AcqRel) {
+        let mut last = self.lock();
+        let Some(last) = &mut *last else { return Ok(Pass { breaker: self, began, is_probe: false }) };
+        // One that takes long keeps nobody else from trying for ever.
+        let waited_for = last.probed_since.map_or(last.at, |since| since.max(last.at));
+        let left = (waited_for + trip.recovery).saturating_duration_since(began);
+        if left.is_zero() {
+            last.probed_since = Some(began);
             return Ok(Pass { breaker: self, began, is_probe: true });
         }
-        Err(Open { retry_after: left.max(Duration::from_secs(1)), failures, reason: last.reason })
+        Err(Open { retry_after: left.max(Duration::from_secs(1)), failures, reason: last.reason.clone() })
+    }
+
+    /// Whether nothing would pass now, told without trying.
+    pub(crate) fn refuses(&self, trip: Trip) -> Option<Open> {
+        let failures = self.failures.load(Ordering::Acquire);
+        if failures < trip.failures {
+            return None;
+        }
+        let last = self.lock().clone()?;
+        let waited_for = last.probed_since.map_or(last.at, |since| since.max(last.at));
+        let left = (waited_for + trip.recovery).saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(Open { retry_after: left, failures, reason: last.reason })
     }
 
     /// There is a new reason to believe that it is well.
@@ -102,16 +119,26 @@ impl Pass<'_> {
         if is_known && self.breaker.failures.load(Ordering::Relaxed) > 0 {
             return;
         }
-        *last = Some(Last { at: Instant::now(), reason });
+        *last = Some(Last { at: Instant::now(), reason, probed_since: None });
         self.breaker.failures.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Pass<'_> {
+    /// Whether this call tries whether it is well again.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.is_probe
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         // Whatever came of it, or if nothing did: the next may try.
-        if self.is_probe {
-            self.breaker.is_probed.store(false, Ordering::Release);
+        if self.is_probe
+            && let Some(last) = &mut *self.breaker.lock()
+            && last.probed_since == Some(self.began)
+        {
+            last.probed_since = None;
         }
     }
 }

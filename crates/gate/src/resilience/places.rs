@@ -21,12 +21,16 @@ pub(crate) struct Places {
     max_queued: usize,
 }
 
+/// A call that waits, and by which number it is known.
+type Waiter = (u64, oneshot::Sender<()>);
+
 /// Who waits, by caller. Nobody waits while there is a free place but for the moment in which it is handed on.
 #[derive(Debug, Default)]
 struct Waiting {
     /// The callers, in the order of their turns.
     turns: VecDeque<Arc<str>>,
-    calls: HashMap<Arc<str>, VecDeque<oneshot::Sender<()>>>,
+    calls: HashMap<Arc<str>, VecDeque<Waiter>>,
+    next: u64,
 }
 
 impl Places {
@@ -37,7 +41,8 @@ impl Places {
 
     /// Waits for a place. It is left when what this gives is dropped, unless it is kept.
     pub(crate) async fn enter(&self, caller: &CallerId) -> Result<Taken<'_>, CallError> {
-        if self.take() {
+        // Whoever comes while others wait has to wait, too.
+        if self.queued.load(Ordering::SeqCst) == 0 && self.take() {
             return Ok(Taken { places: self, is_kept: false });
         }
         let _queued = self.queue()?;
@@ -45,13 +50,13 @@ impl Places {
         let mut handed = {
             let mut waiting = self.lock();
             // A place may have become free before anybody could know that we wait for it.
-            if self.take() {
+            if waiting.turns.is_empty() && self.take() {
                 return Ok(Taken { places: self, is_kept: false });
             }
-            Handed { places: self, handed: waiting.push(caller.principal()) }
+            let (number, handed) = waiting.push(caller.principal());
+            Handed { places: self, caller: caller.principal(), number, handed }
         };
         (&mut handed.handed).await.expect("whoever waits is told, since the queue lives as long");
-        handed.handed.close();
         Ok(Taken { places: self, is_kept: false })
     }
 
@@ -93,14 +98,25 @@ impl Places {
 }
 
 impl Waiting {
-    fn push(&mut self, caller: &Arc<str>) -> oneshot::Receiver<()> {
+    fn push(&mut self, caller: &Arc<str>) -> (u64, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
+        self.next += 1;
         let calls = self.calls.entry(Arc::clone(caller)).or_default();
         if calls.is_empty() {
             self.turns.push_back(Arc::clone(caller));
         }
-        calls.push_back(sender);
-        receiver
+        calls.push_back((self.next, sender));
+        (self.next, receiver)
+    }
+
+    /// Forgets a call that waits no more.
+    fn remove(&mut self, caller: &Arc<str>, number: u64) {
+        let Some(calls) = self.calls.get_mut(caller) else { return };
+        calls.retain(|(other, _)| *other != number);
+        if calls.is_empty() {
+            self.calls.remove(caller);
+            self.turns.retain(|other| other != caller);
+        }
     }
 
     /// Gives a place to the next call of the caller whose turn it is. `false` if nobody waits any more.
@@ -108,7 +124,7 @@ impl Waiting {
         while let Some(caller) = self.turns.pop_front() {
             let Some(calls) = self.calls.get_mut(&caller) else { continue };
             let mut is_woken = false;
-            while let Some(call) = calls.pop_front() {
+            while let Some((_, call)) = calls.pop_front() {
                 // One that has left needs none.
                 if call.send(()).is_ok() {
                     is_woken = true;
@@ -153,14 +169,17 @@ impl Drop for Taken<'_> {
 /// A place that is being handed to us. If we leave just then, it goes to the next.
 struct Handed<'a> {
     places: &'a Places,
+    caller: &'a Arc<str>,
+    number: u64,
     handed: oneshot::Receiver<()>,
 }
 
 impl Drop for Handed<'_> {
     fn drop(&mut self) {
         self.handed.close();
-        if self.handed.try_recv().is_ok() {
-            self.places.leave();
+        match self.handed.try_recv() {
+            Ok(()) => self.places.leave(),
+            Err(_) => self.places.lock().remove(self.caller, self.number),
         }
     }
 }
@@ -216,7 +235,7 @@ mod tests {
         assert!(places.lock().calls.is_empty() && places.lock().turns.is_empty());
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn no_place_is_lost_however_calls_come_and_go() {
         let places = Places::new(3, 1000);
         let mut calls = tokio::task::JoinSet::new();

@@ -15,18 +15,20 @@ use std::{
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use toolcrib_contract::{Json, Secrets};
-use toolcrib_upstream::{Definition, Guard, Listener, Status, Upstream};
+use toolcrib_upstream::{Definition, Guard, Listener, Upstream};
 use toolcrib_wire::client::ClientInfo;
 
 /// How long calls may go on at a server that is let go.
 const DRAIN: Duration = Duration::from_secs(25);
+/// How long none of them may have been seen.
+const QUIET: Duration = Duration::from_secs(1);
 /// How often it is looked whether they are done.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The other servers.
 pub(crate) struct Fleet {
     pub(super) publisher: Arc<Publisher>,
-    sign_ins: Mutex<SignIns>,
+    sign_ins: Arc<Mutex<SignIns>>,
     secrets: Option<Arc<dyn Secrets>>,
     stay: Stay,
     members: Mutex<Vec<Member>>,
@@ -53,7 +55,7 @@ pub(crate) struct Changes {
 impl Fleet {
     pub(super) fn new(publisher: Arc<Publisher>, sign_ins: SignIns, secrets: Option<Arc<dyn Secrets>>, stay: Stay) -> Self {
         let (members, guard, lives) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { publisher, sign_ins: Mutex::new(sign_ins), secrets, stay, members, guard, lives }
+        Self { publisher, sign_ins: Arc::new(Mutex::new(sign_ins)), secrets, stay, members, guard, lives }
     }
 
     /// The servers, in the order of the config.
@@ -64,7 +66,7 @@ impl Fleet {
     /// Starts a server in the background.
     pub(super) fn start(&self, definition: Definition) -> Result<(), Fault> {
         self.publisher.expect(&definition);
-        let member = self.launch(definition)?;
+        let member = self.launch(definition, None)?;
         self.members().push(member);
         Ok(())
     }
@@ -82,61 +84,78 @@ impl Fleet {
 
     /// Makes the servers what the config says now. One of which it says the same is left alone; one that is changed is replaced once its
     /// successor has connected, or could not; calls that have begun may finish.
-    pub(super) fn become_like(&self, definitions: Vec<Definition>, steadied: Steadied) -> Result<Changes, Fault> {
-        let mut changes = Changes::default();
+    ///
+    /// # Errors
+    /// The servers that could not be taken up; everything else is as the config says.
+    pub(super) fn become_like(&self, definitions: Vec<Definition>, steadied: Steadied) -> (Changes, Vec<Fault>) {
+        let (mut changes, mut faults, mut kept) = (Changes::default(), Vec::new(), Vec::new());
         let before = std::mem::replace(&mut *self.publisher.steadied(), steadied.clone());
         let is_treated_alike =
             |server: &Definition| before.all == steadied.all && before.servers.get(&server.name) == steadied.servers.get(&server.name);
-        let mut kept = Vec::new();
         let mut old = std::mem::take(&mut *self.members());
         for definition in definitions {
             let found = old.iter().position(|member| member.upstream.definition().name == definition.name).map(|index| old.remove(index));
+            let name = definition.name.to_string();
             match found {
                 Some(member) if member.upstream.definition().says_the_same(&definition) && is_treated_alike(&definition) => {
                     kept.push(member)
                 }
                 Some(member) => {
-                    changes.changed.push(definition.name.to_string());
-                    member.is_heard.store(false, Ordering::Release);
-                    let next = self.launch(definition)?;
-                    self.spawn(Self::succeed(Arc::clone(&self.publisher), member, next.clone()));
-                    kept.push(next);
+                    self.publisher.succeed(&definition, &member.is_heard);
+                    match self.launch(definition, Some(&member)) {
+                        Ok(next) => {
+                            changes.changed.push(name);
+                            self.spawn(Self::take_over(Arc::clone(&self.publisher), Arc::clone(&self.sign_ins), member, next.clone()));
+                            kept.push(next);
+                        }
+                        Err(fault) => {
+                            member.is_heard.store(true, Ordering::Release);
+                            kept.push(member);
+                            faults.push(fault);
+                        }
+                    }
                 }
                 None => {
-                    changes.added.push(definition.name.to_string());
                     self.publisher.expect(&definition);
-                    kept.push(self.launch(definition)?);
+                    match self.launch(definition, None) {
+                        Ok(member) => {
+                            changes.added.push(name);
+                            kept.push(member);
+                        }
+                        Err(fault) => faults.push(fault),
+                    }
                 }
             }
         }
         for member in old {
             changes.removed.push(member.upstream.name().to_owned());
-            member.is_heard.store(false, Ordering::Release);
-            self.publisher.forget(member.upstream.definition());
-            self.spawn(retire(member));
+            self.publisher.forget(member.upstream.definition(), &member.is_heard);
+            self.spawn(retire(Arc::clone(&self.sign_ins), member));
         }
         *self.members() = kept;
-        Ok(changes)
+        (changes, faults)
     }
 
-    fn launch(&self, mut definition: Definition) -> Result<Member, Fault> {
+    fn launch(&self, mut definition: Definition, before: Option<&Member>) -> Result<Member, Fault> {
         definition.secrets.clone_from(&self.secrets);
         let authenticates = self.publisher.gate.authenticates();
         definition.sign_in = self.sign_ins().at(&definition, self.stay, authenticates)?;
         let client = ClientInfo { name: "toolcrib".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };
         let (stop, is_heard) = (watch::Sender::new(false), Arc::new(AtomicBool::new(true)));
         let listener: Arc<dyn Listener> = Arc::new(Heard { publisher: Arc::clone(&self.publisher), is_heard: Arc::clone(&is_heard) });
-        let (upstream, life) = Upstream::new(definition, client, self.guard(), listener, stop.subscribe());
+        let before = before.map(|before| &*before.upstream);
+        let (upstream, life) = Upstream::new(definition, client, self.guard(), listener, stop.subscribe(), before);
         self.spawn(life);
         Ok(Member { upstream: Arc::new(upstream), stop, is_heard })
     }
 
-    /// Lets a server go once the next of its name is there. If that cannot connect, its name stands for a server that is down.
-    async fn succeed(publisher: Arc<Publisher>, before: Member, next: Member) {
-        if !matches!(next.upstream.settled().await, Status::Ready(_)) && next.is_heard.load(Ordering::Acquire) {
-            publisher.expect(next.upstream.definition());
+    /// Lets a server go once the next of its name is there, or has had its time. Then its name stands for a server that is down.
+    async fn take_over(publisher: Arc<Publisher>, sign_ins: Arc<Mutex<SignIns>>, before: Member, next: Member) {
+        let within = next.upstream.definition().start_timeout;
+        if tokio::time::timeout(within, next.upstream.ready()).await.is_err() && next.is_heard.load(Ordering::Acquire) {
+            publisher.expect_tools(next.upstream.definition());
         }
-        retire(before).await;
+        retire(sign_ins, before).await;
     }
 
     /// Stops all of them and waits until they are gone.
@@ -157,7 +176,10 @@ impl Fleet {
     }
 
     fn spawn(&self, life: impl Future<Output = ()> + Send + 'static) {
-        self.lives.lock().unwrap_or_else(PoisonError::into_inner).spawn(life);
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that are over need not be kept.
+        while lives.try_join_next().is_some() {}
+        lives.spawn(life);
     }
 
     fn guard(&self) -> Arc<Guard> {
@@ -174,13 +196,21 @@ impl Fleet {
     }
 }
 
-/// Ends a server once its calls are done.
-async fn retire(member: Member) {
+/// Ends a server once its calls are done: those that are on their way to it included, so it has to be quiet for a while.
+async fn retire(sign_ins: Arc<Mutex<SignIns>>, member: Member) {
     let deadline = Instant::now() + DRAIN;
-    while !member.upstream.is_idle() && Instant::now() < deadline {
+    let mut quiet_since = Instant::now();
+    while quiet_since.elapsed() < QUIET && Instant::now() < deadline {
         tokio::time::sleep(LOOK).await;
+        if !member.upstream.is_idle() {
+            quiet_since = Instant::now();
+        }
     }
     member.stop.send_replace(true);
+    if let Some(sign_in) = &member.upstream.definition().sign_in {
+        sign_in.accounts.settle().await;
+        sign_ins.lock().unwrap_or_else(PoisonError::into_inner).accounts.retain(|accounts| !Arc::ptr_eq(accounts, &sign_in.accounts));
+    }
 }
 
 impl fmt::Debug for Fleet {

@@ -9,13 +9,15 @@ use std::{
     },
 };
 use toolcrib_contract::{Callable, Change, Spec};
-use toolcrib_gate::{Clash, Gate, Source};
-use toolcrib_upstream::{Definition, Listener, Offer};
+use toolcrib_gate::{Caching, Clash, Gate, Resilience, Source};
+use toolcrib_upstream::{Definition, Listener, Offer, Sharing};
 
 /// Turns what servers offer into sources of the catalogue.
 pub(super) struct Publisher {
     pub(super) gate: Arc<Gate>,
     steadied: Mutex<Steadied>,
+    /// Held while something is published, so that nobody publishes who is not heard any more.
+    publishing: Mutex<()>,
     /// What was last said about names that two sources claim.
     reported: Mutex<Vec<Clash>>,
 }
@@ -29,7 +31,7 @@ pub(super) struct Steadied {
 
 impl Publisher {
     pub(super) fn new(gate: Arc<Gate>, steadied: Steadied) -> Arc<Self> {
-        Arc::new(Self { gate, steadied: Mutex::new(steadied), reported: Mutex::default() })
+        Arc::new(Self { gate, steadied: Mutex::new(steadied), publishing: Mutex::default(), reported: Mutex::default() })
     }
 
     pub(super) fn steadied(&self) -> MutexGuard<'_, Steadied> {
@@ -40,20 +42,42 @@ impl Publisher {
     /// whoever connects first; and without its login a server has no tools.
     pub(super) fn expect(&self, server: &Definition) {
         self.gate.publish(login_source_of(server));
+        self.expect_tools(server);
+    }
+
+    /// Publishes that a server has no tools just now.
+    pub(super) fn expect_tools(&self, server: &Definition) {
         self.gate.publish(self.source_of(server, &[]));
     }
 
+    /// Another server takes the name of this one: what that one offers stays until the other has something to offer, but for its login.
+    pub(super) fn succeed(&self, server: &Definition, is_heard: &AtomicBool) {
+        let _publishing = self.publishing();
+        is_heard.store(false, Ordering::Release);
+        self.gate.forget_faults(&server.name);
+        self.gate.publish(login_source_of(server));
+    }
+
     /// Takes out what a server offered.
-    pub(super) fn forget(&self, server: &Definition) {
+    pub(super) fn forget(&self, server: &Definition, is_heard: &AtomicBool) {
+        let _publishing = self.publishing();
+        is_heard.store(false, Ordering::Release);
         self.gate.withdraw(&server.name);
         self.gate.withdraw(&login_name_of(server));
+    }
+
+    fn publishing(&self) -> MutexGuard<'_, ()> {
+        self.publishing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn source_of(&self, server: &Definition, tools: &[(Spec, Arc<dyn Callable>)]) -> Source {
         let steadied = self.steadied();
         let (own, is_trusted) = steadied.servers.get(&server.name).cloned().unwrap_or_default();
         let of_server = steadied.all.of_source(&own, is_trusted);
-        let of_tool = |(spec, _): &(Spec, Arc<dyn Callable>)| Some((spec.name.clone(), steadied.all.of_tool(&spec.name, &of_server)?));
+        let of_tool = |(spec, _): &(Spec, Arc<dyn Callable>)| {
+            let own = steadied.all.of_tool(&spec.name, &of_server)?;
+            Some((spec.name.clone(), Resilience { caching: own.caching.and_then(|caching| allowed(caching, server.sharing)), ..own }))
+        };
         let of_tools = tools.iter().filter_map(of_tool).collect();
         let source = Source::new(&server.name).prefix(server.names_begin_with().as_deref()).timeout(server.call_timeout);
         source.resilience(of_server, of_tools)
@@ -83,6 +107,7 @@ pub(super) struct Heard {
 
 impl Heard {
     fn publish(&self, source: Source) {
+        let _publishing = self.publisher.publishing();
         if self.is_heard.load(Ordering::Acquire) {
             self.publisher.report(self.publisher.gate.publish(source));
         }
@@ -91,7 +116,7 @@ impl Heard {
 
 impl Listener for Heard {
     fn offered(&self, server: &Definition, offer: Offer) {
-        let mut source = self.publisher.source_of(server, &offer.tools).told(offer.told);
+        let mut source = self.publisher.source_of(server, &offer.tools).told(offer.told).connected_anew(offer.is_connected_anew);
         for (spec, callable) in offer.tools {
             let tool = spec.name.clone();
             if let Err(fault) = source.tool(spec, callable) {
@@ -116,6 +141,15 @@ impl Listener for Heard {
             tracing::warn!(server = %server.name, "nobody can sign in by a tool: {fault}");
         }
         self.publish(source);
+    }
+}
+
+/// What one caller is answered is no answer for another where each has a connection of its own; and one session's is none for the next.
+fn allowed(caching: Caching, sharing: Sharing) -> Option<Caching> {
+    match sharing {
+        Sharing::PerSession => None,
+        Sharing::PerCaller => Some(Caching { is_shared: false, ..caching }),
+        Sharing::Shared | Sharing::WhileSilent => Some(caching),
     }
 }
 

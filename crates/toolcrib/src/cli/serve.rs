@@ -1,6 +1,6 @@
 //! `toolcrib serve`.
 
-use super::{Done, Failure, client::who_are_you, credential_of_environment, environment, settings};
+use super::{Done, Failure, client::who_are_you, config_file, credential_of_environment, environment, settings};
 use crate::{
     ServeError,
     assemble::{Assembled, Stay, assemble},
@@ -34,10 +34,15 @@ impl Serve {
     pub(super) async fn run(self) -> Done {
         let mut signals = Signals::listen().map_err(Failure::failed)?;
         let credential = if self.stdio { credential_of_environment() } else { Credential::None };
-        let settings = settings(self.config.as_ref())?;
+        // The file that is meant now is the one that is read anew, whatever lies here then.
+        let file = config_file(self.config.as_ref());
+        let settings = settings(file.as_ref())?;
         let files = settings.files.clone();
         let assembled = assemble(settings, credential, Stay::Long).map_err(Failure::failed)?;
-        let read = || super::settings(self.config.as_ref()).map_err(|failure| failure.message);
+        let read = || match &file {
+            Some(file) => super::settings(Some(file)).map_err(|failure| failure.message),
+            None => Err("we began without one: start anew with --config".to_owned()),
+        };
         let reload = Reload::new(files, &read).map_err(Failure::failed)?;
         let serving = async {
             if self.stdio {

@@ -19,6 +19,12 @@ impl Sections {
         self.0.insert(section.to_owned(), hasher.finish());
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The sections in which the two differ.
     #[must_use]
     pub fn differing<'a>(&'a self, other: &'a Self) -> BTreeSet<&'a str> {

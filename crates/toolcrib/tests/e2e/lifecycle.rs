@@ -161,10 +161,10 @@ fn a_child_has_no_more_than_the_config_gives_it() {
     let mut child = scripted(&[]);
     child["limits"] = json!({"memoryMiB": 200, "addressSpaceMiB": 2048, "cpuSeconds": 60, "openFiles": 99});
     let server = Server::start(&json!({"s": child}));
-    server.wait_for_tool("s__eat");
+    server.wait_for_tool("s__swell");
     assert_eq!(server.call("s__allowed", json!({})), Ok(format!("[{}, 60, 99]", 2048_u64 << 20)));
     let before = server.call("s__pid", json!({})).unwrap();
-    let said = server.call("s__eat", json!({})).unwrap_err();
+    let said = server.call("s__swell", json!({})).unwrap_err();
     assert!(said.contains("the outcome is unknown"), "{said}");
     wait_for("the reason", || server.process.said().contains("MiB of memory, 200 are allowed, and was ended").then_some(()));
     let after = wait_for("another process", || server.call("s__pid", json!({})).ok());

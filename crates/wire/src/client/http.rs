@@ -34,6 +34,8 @@ const MAX_RESUMPTIONS: usize = 5;
 const RESUME_AFTER: Duration = Duration::from_secs(1);
 /// Messages without an answer that may be under way at once.
 const MAX_ASIDE: usize = 64;
+/// The longest that a server can ask us to wait: a day.
+const MAX_RETRY_AFTER_SECS: u64 = 86_400;
 /// How long to wait before listening again.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -714,7 +716,8 @@ fn error_in(text: &Bytes) -> Option<ErrorObject> {
 /// When to come back, if the server says that it did not look at the request: it limits how much it is asked (RFC 6585), or says when it
 /// will be back (RFC 9110, section 10.2.3). A 503 that does not say so may have come from anywhere on the way.
 fn busy(status: StatusCode, headers: &HeaderMap) -> Option<Option<Duration>> {
-    let after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok()).map(Duration::from_secs);
+    let after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    let after = after.map(|secs| Duration::from_secs(secs.min(MAX_RETRY_AFTER_SECS)));
     match status {
         StatusCode::TOO_MANY_REQUESTS => Some(after),
         StatusCode::SERVICE_UNAVAILABLE => after.map(Some),
