@@ -2,7 +2,7 @@
 
 CONFIG ?= examples/mcp-config.yaml
 
-.PHONY: run test peers check bench
+.PHONY: run test peers check bench soak
 
 # Serves the ready tools and the servers of the config on http://127.0.0.1:3001/mcp.
 run:
@@ -26,3 +26,8 @@ check:
 
 bench:
 	cargo bench -p toolcrib-bench
+
+# Some minutes among servers that misbehave: what fails, what grows, what is left behind. MINUTES=10
+soak:
+	cargo build --release
+	python3 tests/soak.py target/release/toolcrib --minutes $(or $(MINUTES),10)

@@ -181,3 +181,44 @@ fn a_child_has_no_more_than_the_config_gives_it() {
         assert!(output.status.code() == Some(1) && said.contains(expected), "{definition}: {said}");
     }
 }
+
+#[test]
+fn ten_thousand_sessions_come_and_go_and_leave_nothing() {
+    let server = Server::with(&json!({"limits": {"maxSessions": 200}}));
+    let resident_kib = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.process.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_ascii_whitespace().next().unwrap().parse::<u64>().unwrap()
+    };
+    let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize",
+        "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}});
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let open = async |client: &reqwest::Client, number: usize| {
+        let request = client.post(&server.url).header("content-type", "application/json");
+        let reply = request.header("accept", "application/json, text/event-stream").body(hello.to_string()).send().await.unwrap();
+        assert_eq!(reply.status(), 200, "session {number}");
+        let session = reply.headers()["mcp-session-id"].clone();
+        reply.bytes().await.unwrap();
+        // Every other client says goodbye.
+        if number % 2 == 0 {
+            let goodbye = client.delete(&server.url).header("mcp-session-id", session).header("mcp-protocol-version", "2025-11-25");
+            assert!(goodbye.send().await.unwrap().status().is_success());
+        }
+    };
+    runtime.block_on(async {
+        let client = client();
+        for number in 0..500 {
+            open(&client, number).await;
+        }
+        let before = resident_kib();
+        for number in 500..10_000 {
+            open(&client, number).await;
+        }
+        let after = resident_kib();
+        assert!(after < before + 16 * 1024, "from {before} to {after} KiB");
+    });
+    // Those who are there are served.
+    let session = Http::session(&server.url, "2025-11-25");
+    let listed = session.post(legacy(1, "tools/list", json!({})).to_string());
+    assert_eq!(listed.status, 200);
+}
