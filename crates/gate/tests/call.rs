@@ -86,6 +86,18 @@ async fn a_call_ends_at_its_deadline() {
     assert_eq!(text_of(&gate.call("patient", "{}").await.unwrap().output), "at last", "a tool may have a deadline of its own");
 }
 
+#[tokio::test]
+async fn a_call_that_always_has_something_to_do_ends_at_its_deadline() {
+    let config = Config { timeout: Duration::from_millis(50), ..Config::default() };
+    let busy = |_, _| async {
+        loop {
+            tokio::task::consume_budget().await;
+        }
+    };
+    let gate = TestGate::default().config(config).tool("busy", busy).open();
+    assert!(matches!(gate.call("busy", "{}").await, Err(CallError::DeadlineExceeded(_))));
+}
+
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_place_counts_against_the_deadline() {
     let config = Config { timeout: Duration::from_secs(3), max_concurrent: 1, ..Config::default() };

@@ -175,6 +175,7 @@ impl Remote {
             RequestError::Server(error) => {
                 missing_capability(&error).unwrap_or(CallError::Refused { code: error.code, message: error.message, data: error.data })
             }
+            RequestError::Protocol(how) => self.broken(&how),
             other => self.broken(&other.to_string()),
         }
     }

@@ -34,7 +34,7 @@ impl Troubled {
     }
 }
 
-const TOOLS: &[&str] = &["busy", "crashes", "repeatable", "reads", "errs", "counts", "well"];
+const TOOLS: &[&str] = &["busy", "crashes", "repeatable", "reads", "errs", "counts", "well", "nags"];
 
 fn answer(asked: &Asked, calls: &mut HashMap<String, usize>) -> Served {
     if asked.method != "POST" {
@@ -60,6 +60,11 @@ fn answer(asked: &Asked, calls: &mut HashMap<String, usize>) -> Served {
             match name {
                 "busy" if *number < 3 => Served::new(429, "").header("retry-after", "0"),
                 "crashes" | "repeatable" | "reads" if *number < 3 || name == "crashes" => Served::new(500, "oops"),
+                "nags" => {
+                    let progress =
+                        json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": "x", "progress": 1}});
+                    Served::new(200, "").header("content-type", "text/event-stream").then_repeat(format!("data: {progress}\n\n"))
+                }
                 "errs" => said("no such thing".into(), true),
                 _ => said(number.to_string(), false),
             }
@@ -100,6 +105,15 @@ fn calls_are_repeated_as_the_config_says_and_never_unsafely() {
     assert!(said.contains("this tool failed 2 times in a row") && said.contains("500") && said.contains("try again in"), "{said}");
     assert_eq!(troubled.calls("crashes"), 2);
     assert_eq!(call("t__well"), Ok("1".into()));
+}
+
+#[test]
+fn progress_that_nobody_asked_for_gives_no_call_more_time() {
+    let troubled = Troubled::new();
+    let server = Server::start(&json!({"t": {"url": troubled.url(), "timeout": 1}}));
+    server.wait_for_tool("t__nags");
+    assert!(server.call("t__nags", json!({})).unwrap_err().contains("no answer within the deadline of 1 s"));
+    assert_eq!(server.call("t__well", json!({})), Ok("1".into()));
 }
 
 #[test]

@@ -534,6 +534,10 @@ impl Inner {
                 Ok(None)
             }
             Message::Notification(notification) => {
+                // Progress that was not asked for, or of something else, gives no call more time.
+                if notification.method.as_ref() == method::PROGRESS && !(outgoing.wants_progress && is_progress_of(&notification, id)) {
+                    return Ok(None);
+                }
                 let is_ours = matches!(notification.method.as_ref(), method::PROGRESS | method::LOG | method::ACKNOWLEDGED);
                 match &outgoing.audience {
                     Some(audience) if is_ours => audience.hear(notification),
@@ -704,6 +708,12 @@ pub(super) fn http_client(endpoint: &Endpoint) -> reqwest::Result<Client> {
         .connect_timeout(endpoint.connect_timeout)
         .user_agent(concat!("toolcrib/", env!("CARGO_PKG_VERSION")))
         .build()
+}
+
+/// Whether progress is that of this request: we give its id as the token.
+fn is_progress_of(notification: &Notification, id: i64) -> bool {
+    let token = notification.params.as_ref().and_then(|params| params.members().ok()?.get("progressToken"));
+    token.is_some_and(|token| Id::from_json(&token) == Some(Id::Number(id)))
 }
 
 fn error_in(text: &Bytes) -> Option<ErrorObject> {
