@@ -200,7 +200,7 @@ fn ten_thousand_sessions_come_and_go_and_leave_nothing() {
         let session = reply.headers()["mcp-session-id"].clone();
         reply.bytes().await.unwrap();
         // Every other client says goodbye.
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             let goodbye = client.delete(&server.url).header("mcp-session-id", session).header("mcp-protocol-version", "2025-11-25");
             assert!(goodbye.send().await.unwrap().status().is_success());
         }
