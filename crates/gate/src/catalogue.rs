@@ -30,6 +30,8 @@ pub struct Source {
     /// What is done about faults, where that is not the default; of single tools by their names.
     pub(crate) resilience: Resilience,
     pub(crate) is_connected_anew: bool,
+    /// Whether this is what the source offers, be it nothing.
+    has_offered: bool,
     tool_resilience: BTreeMap<String, Resilience>,
 }
 
@@ -134,6 +136,13 @@ impl Source {
     #[must_use]
     pub fn resilience(mut self, of_source: Resilience, of_tools: BTreeMap<String, Resilience>) -> Self {
         (self.resilience, self.tool_resilience) = (of_source, of_tools);
+        self
+    }
+
+    /// This is what the source offers: if it is nothing, there is nothing to wait for.
+    #[must_use]
+    pub fn offered(mut self) -> Self {
+        self.has_offered = true;
         self
     }
 
@@ -353,7 +362,7 @@ impl Catalogue {
         let resources = merge(Kind::Resource, |source| &source.resources);
         let templates = merge(Kind::TemplateCompletion, |source| &source.templates);
         let prompts = merge(Kind::Prompt, |source| &source.prompts);
-        let silent = sources.iter().filter(|source| source.is_empty());
+        let silent = sources.iter().filter(|source| source.is_empty() && !source.has_offered);
         let silent = silent.filter_map(|source| Some((source.prefix.clone()?, Arc::clone(&source.name)))).collect();
         (Self { generation, tools, resources, templates, prompts, silent }, clashes)
     }

@@ -27,6 +27,7 @@ use toolcrib_egress::Setup;
 use toolcrib_gate::{Access, Credential, Limit, SchemaFault};
 use toolcrib_store::{Audit, Store, StoreError};
 use toolcrib_tools::Ready;
+use toolcrib_upstream::Definition;
 
 /// How the server is to be used, for the model that reads it.
 const INSTRUCTIONS: &str = "Toolcrib serves tools of its own, whose names stand alone, and those of other servers behind it, \
@@ -57,9 +58,12 @@ pub(crate) struct Assembled {
     public_url: Option<String>,
     stop: watch::Sender<bool>,
     store: Option<Store>,
-    /// What the config said, section by section, when we began, and when it was last read.
+    /// What the config said, section by section, when we began, and when the rules were last taken up.
     began_with: Sections,
-    last_read: Mutex<Sections>,
+    ruled_by: Mutex<Sections>,
+    /// Whether callers' tokens are kept for servers that they are passed on to, and callers' secrets are at hand.
+    keeps_tokens: bool,
+    has_secrets: bool,
     /// Where records are kept that last, if they are.
     pub(crate) recorded_in: Option<PathBuf>,
     audit: Option<Arc<Audit>>,
@@ -93,6 +97,8 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
     let recorded_in = settings.security.audit.folder.clone().filter(|_| security.audit.is_some());
     let (audit, secrets, store) = (security.audit.clone(), security.secrets.clone(), security.store.clone());
     let logins = (stay == Stay::Long).then(|| Arc::clone(&sign_ins.logins));
+    let keeps_tokens = settings.servers.iter().any(Definition::takes_token);
+    let has_secrets = secrets.is_some();
     let ready = watch::Sender::new(false);
     let builder = security.build(builder).ready(ready.subscribe()).callback(logins.map(|logins| logins as Arc<dyn Callback>));
     let crib = ready_tools(builder, settings.ready, &settings.steadiness)?.build();
@@ -110,7 +116,9 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
         stop,
         store,
         began_with: settings.sections.clone(),
-        last_read: Mutex::new(settings.sections),
+        ruled_by: Mutex::new(settings.sections),
+        keeps_tokens,
+        has_secrets,
         recorded_in,
         audit,
         _fresh: fresh,
@@ -131,16 +139,25 @@ impl Assembled {
     pub(crate) fn reload(&self, settings: Settings) {
         let Settings { security, servers, steadiness, servers_steadied, sections, .. } = settings;
         let needs_restart = self.began_with.differing(&sections).into_iter().filter(|section| !Self::TAKEN_UP.contains(section));
-        let needs_restart: Vec<&str> = needs_restart.collect();
-        let before = std::mem::replace(&mut *self.last_read.lock().unwrap_or_else(PoisonError::into_inner), sections.clone());
-        if before.differing(&sections).contains("access") {
+        let mut needs_restart: Vec<&str> = needs_restart.collect();
+        // What was not asked for at the start is not there.
+        if servers.iter().any(Definition::takes_token) && !self.keeps_tokens {
+            needs_restart.push("${caller.token}");
+        }
+        if servers.iter().any(|server| !server.bindings.is_empty()) && !self.has_secrets {
+            needs_restart.push("${secret:…}");
+        }
+        let mut ruled_by = self.ruled_by.lock().unwrap_or_else(PoisonError::into_inner);
+        if ruled_by.differing(&sections).contains("access") {
             if needs_restart.contains(&"auth") {
                 // Rules are for callers as they are told apart now.
                 tracing::warn!("\"auth\" is another, so the rules of \"access\" stay as they were until a restart");
             } else {
                 self.take_up_rules(security.access.map(|access| (access, security.limits)));
+                ruled_by.clone_from(&sections);
             }
         }
+        drop(ruled_by);
         let (Changes { added, changed, removed }, faults) =
             self.fleet.become_like(servers, Steadied { all: steadiness, servers: servers_steadied });
         let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };

@@ -83,10 +83,8 @@ impl Fleet {
     }
 
     /// Makes the servers what the config says now. One of which it says the same is left alone; one that is changed is replaced once its
-    /// successor has connected, or could not; calls that have begun may finish.
-    ///
-    /// # Errors
-    /// The servers that could not be taken up; everything else is as the config says.
+    /// successor has connected, or has had its time; calls that have begun may finish. Gives also what could not be taken up; everything else
+    /// is then as the config says.
     pub(super) fn become_like(&self, definitions: Vec<Definition>, steadied: Steadied) -> (Changes, Vec<Fault>) {
         let (mut changes, mut faults, mut kept) = (Changes::default(), Vec::new(), Vec::new());
         let before = std::mem::replace(&mut *self.publisher.steadied(), steadied.clone());

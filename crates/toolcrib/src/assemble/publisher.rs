@@ -116,7 +116,7 @@ impl Heard {
 
 impl Listener for Heard {
     fn offered(&self, server: &Definition, offer: Offer) {
-        let mut source = self.publisher.source_of(server, &offer.tools).told(offer.told).connected_anew(offer.is_connected_anew);
+        let mut source = self.publisher.source_of(server, &offer.tools).told(offer.told).connected_anew(offer.is_connected_anew).offered();
         for (spec, callable) in offer.tools {
             let tool = spec.name.clone();
             if let Err(fault) = source.tool(spec, callable) {

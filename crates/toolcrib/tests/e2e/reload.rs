@@ -74,15 +74,28 @@ fn servers_come_and_go_and_those_that_stay_are_not_touched() {
 #[test]
 fn rules_change_for_those_who_are_there() {
     let config = |allowed: &str| json!({"mcpServers": {}, "access": {"rules": [{"roles": ["*"], "allow": [allowed]}]}});
-    let server = Server::with(&config("calculator"));
+    let mut server = Server::with(&config("calculator"));
     assert_eq!(server.tools(), ["calculator"]);
     write(&server, &config("analyze_*"));
     wait_for("the new rules", || (server.tools() == ["analyze_text"]).then_some(()));
     let refused = server.modern("tools/call", json!({"name": "calculator", "arguments": {"expression": "1"}}));
     assert!(refused["error"]["message"].as_str().unwrap().contains("unknown tool"), "{refused}");
-    // Without rules everybody may have everything, as at a start without any.
+    // A file that is empty or gone for a moment opens nothing.
+    write_text(&server, "");
+    server.process.wait_to_say("the config is empty; everything stays as it was");
+    std::fs::remove_file(server.folder().join("mcp-config.yaml")).unwrap();
+    server.process.wait_to_say("the config was changed and is faulty; everything stays as it was");
+    assert_eq!(server.tools(), ["analyze_text"]);
+    // Nor do rules for callers whom nobody tells apart yet.
+    let mut told_apart = config("*");
+    told_apart["auth"] = json!({"apiKeys": true});
+    write(&server, &told_apart);
+    server.process.wait_to_say("the rules of \"access\" stay as they were until a restart");
+    assert_eq!(server.tools(), ["analyze_text"]);
+    // Without rules everybody may have everything, as at a start without any; which is said.
     write(&server, &json!({"mcpServers": {}}));
     wait_for("no rules", || (server.tools().len() > 5).then_some(()));
+    assert!(server.process.said().contains("there are no rules of access any more"));
 }
 
 #[test]

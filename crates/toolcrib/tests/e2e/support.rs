@@ -144,6 +144,14 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// From now on it may have as many files open; those that are open stay so.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn limit_files(&self, files: u64) {
+        let process = rustix::process::Pid::from_raw(self.child.id().try_into().unwrap());
+        let limit = rustix::process::Rlimit { current: Some(files), maximum: Some(1024) };
+        rustix::process::prlimit(process, rustix::process::Resource::Nofile, limit).unwrap();
+    }
+
     pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
         wait_for("the process to end", || self.child.try_wait().unwrap())
     }
@@ -297,14 +305,27 @@ impl Http {
 
     pub(crate) fn send(&self, method: reqwest::Method, body: Option<String>) -> Reply {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(self.send_by(&client(), method, body.unwrap_or_default()))
+    }
+
+    /// Makes two requests by one connection, with something done between them, and gives the answer to the second.
+    pub(crate) fn post_and_post(&self, first: &str, between: impl FnOnce(), second: &str) -> Reply {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut request = client().request(method, &self.url);
-            for (name, value) in &self.headers {
-                request = request.header(name, value);
-            }
-            let response = request.body(body.unwrap_or_default()).timeout(PATIENCE).send().await.unwrap();
-            Reply { status: response.status().as_u16(), headers: response.headers().clone(), body: response.text().await.unwrap() }
+            let client = client();
+            self.send_by(&client, reqwest::Method::POST, first.to_owned()).await;
+            between();
+            self.send_by(&client, reqwest::Method::POST, second.to_owned()).await
         })
+    }
+
+    async fn send_by(&self, client: &reqwest::Client, method: reqwest::Method, body: String) -> Reply {
+        let mut request = client.request(method, &self.url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let response = request.body(body).timeout(PATIENCE).send().await.unwrap();
+        Reply { status: response.status().as_u16(), headers: response.headers().clone(), body: response.text().await.unwrap() }
     }
 
     /// A request of 2026-07-28 with all that it needs.
