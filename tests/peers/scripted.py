@@ -2,7 +2,7 @@
 
 Tools: echo; freeze, which does nothing more for ever; swell, which takes 400 MiB of memory and keeps it; allowed, which tells its limits (address space, CPU, open files); hang, which never answers, and slow, which takes its time, each saying on standard error that it has begun; pid; die, which ends the process without an answer; grow, which adds a tool and
 says so; spawn, which starts a grandchild that ignores every polite signal and outlives its parent; flood, which answers with nine million
-bytes; mute and deaf, which close standard output or input and stay.
+bytes; reach, which tells what comes of reading or writing a file, itself or by a program that it starts (cat), or of connecting to a port; mute and deaf, which close standard output or input and stay.
 steps reports progress four times, half a second apart, before it answers. ask asks the user for a name, and answers with the name and the
 text that it was called with; it goes on reading meanwhile, so that many calls may ask at once. ask_late asks a second after it was called, and withdraw takes
 its question back after half a second and answers half a second later. heard tells every message
@@ -14,13 +14,14 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 
 MODERN = "--modern" in sys.argv
-TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "withdraw", "heard", "storm", "given", "variable", "freeze", "swell", "allowed"]
+TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "withdraw", "heard", "storm", "given", "variable", "freeze", "swell", "allowed", "reach"]
 HEARD = []
 ASKED = {}
 LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
@@ -53,6 +54,8 @@ def call(params):
         return text(len(swollen))
     if name == "allowed":
         return text([resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE)])
+    if name == "reach":
+        return text(reach(*arguments["text"].split(" ", 1)))
     if name == "freeze":
         time.sleep(1e6)
     if name == "pid":
@@ -97,6 +100,21 @@ def call(params):
         say({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "deaf"}})
         time.sleep(600)
     raise LookupError(name)
+
+
+def reach(how, what):
+    try:
+        if how == "connect":
+            socket.create_connection(("127.0.0.1", int(what)), timeout=5).close()
+        elif how == "cat":
+            said = subprocess.run(["cat", what], capture_output=True, text=True)
+            return "reached" if said.returncode == 0 else said.stderr.strip().rsplit(": ", 1)[-1]
+        else:
+            with open(what, {"read": "r", "write": "w"}[how]):
+                pass
+        return "reached"
+    except OSError as error:
+        return error.strerror
 
 
 def ask(call_id, params):

@@ -91,6 +91,14 @@ pub enum CallError {
         /// Why.
         reason: String,
     },
+    /// The server that has the tool answered with something that is no answer: the work may be done, half done, or not begun.
+    #[error("the server {server:?} broke the protocol, the outcome is unknown: {reason}")]
+    Unreadable {
+        /// The server.
+        server: Arc<str>,
+        /// In which way.
+        reason: String,
+    },
     /// The output exceeds what may be passed on.
     #[error("the output of {size_bytes} bytes exceeds the limit of {limit_bytes}; ask for less at a time")]
     TooLarge {
@@ -180,7 +188,7 @@ impl CallError {
             Self::Overloaded { .. } => "overloaded",
             Self::Failed(_) => "failed",
             Self::Unavailable { .. } => "unavailable",
-            Self::OutcomeUnknown { .. } => "outcome_unknown",
+            Self::OutcomeUnknown { .. } | Self::Unreadable { .. } => "outcome_unknown",
             Self::TooLarge { .. } => "too_large",
             Self::Panicked => "panicked",
             Self::Refused { .. } => "refused",

@@ -21,7 +21,8 @@ pub mod context;
 pub mod error;
 pub mod glob;
 pub mod keys;
-pub mod login;
+pub mod listings;
+mod login;
 pub mod output;
 pub mod spec;
 pub mod tool;
@@ -32,6 +33,7 @@ pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, L
 pub use error::{CallError, Outage, causes};
 pub use glob::Globs;
 pub use keys::{KeyDirectory, Secrets, Stored, Vault, Version};
+pub use listings::Listings;
 pub use login::{Callback, Confirmation, LoggedIn};
 pub use output::{Content, Output, ToolOutput};
 pub use spec::{Annotations, Category, PromptArgument, PromptSpec, Reach, ResourceSpec, Spec, TemplateSpec};

@@ -250,7 +250,9 @@ impl Refusal {
             CallError::LimitReached { .. } => StatusCode::TOO_MANY_REQUESTS,
             CallError::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
             CallError::Overloaded { .. } | CallError::Unavailable { .. } | CallError::NotRecordable => StatusCode::SERVICE_UNAVAILABLE,
-            CallError::OutcomeUnknown { .. } | CallError::TooLarge { .. } | CallError::Refused { .. } => StatusCode::BAD_GATEWAY,
+            CallError::OutcomeUnknown { .. } | CallError::Unreadable { .. } | CallError::TooLarge { .. } | CallError::Refused { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         // What a caller may not have is answered as if it were not there.

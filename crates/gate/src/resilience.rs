@@ -166,7 +166,10 @@ impl Steady {
     /// What is called instead, once a call has ended like this.
     pub(crate) fn fallback_for(&self, error: &CallError) -> Option<&Fallback> {
         let has_done_nothing = matches!(error, CallError::Unavailable { .. });
-        let is_harmless = || self.is_repeatable && matches!(error, CallError::OutcomeUnknown { .. } | CallError::DeadlineExceeded(_));
+        let is_harmless = || {
+            self.is_repeatable
+                && matches!(error, CallError::OutcomeUnknown { .. } | CallError::Unreadable { .. } | CallError::DeadlineExceeded(_))
+        };
         self.settings.fallback.as_ref().filter(|_| has_done_nothing || is_harmless())
     }
 }

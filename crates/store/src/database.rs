@@ -16,7 +16,7 @@ pub(crate) const FILE: &str = "toolcrib.db";
 const BUSY: Duration = Duration::from_secs(5);
 
 /// What brings the file from each version to the next.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE audit (
         seq INTEGER PRIMARY KEY,
@@ -78,6 +78,14 @@ const MIGRATIONS: [&str; 3] = [
         holder INTEGER,
         held_until_ms INTEGER,
         PRIMARY KEY (name, principal)
+    ) STRICT;
+",
+    "
+    CREATE TABLE listing (
+        server TEXT PRIMARY KEY,
+        defined_as TEXT NOT NULL,
+        lists TEXT NOT NULL,
+        updated_ms INTEGER NOT NULL
     ) STRICT;
 ",
 ];
@@ -163,7 +171,7 @@ impl Database {
 /// What is in the schema that we did not put there.
 pub(crate) fn strangers(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let query = "SELECT group_concat(type || ' ' || name, ', ') FROM sqlite_schema
-        WHERE name NOT IN ('audit', 'audit_at', 'checkpoint', 'api_key', 'secret', 'vault') AND name NOT LIKE 'sqlite\\_autoindex\\_%' ESCAPE '\\'";
+        WHERE name NOT IN ('audit', 'audit_at', 'checkpoint', 'api_key', 'secret', 'vault', 'listing') AND name NOT LIKE 'sqlite\\_autoindex\\_%' ESCAPE '\\'";
     connection.query_row(query, [], |row| row.get(0))
 }
 

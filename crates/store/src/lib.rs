@@ -6,6 +6,7 @@
 mod api_keys;
 mod audit;
 mod database;
+mod listings;
 mod recent;
 mod sealed;
 mod secret;
@@ -20,6 +21,7 @@ pub use audit::{
     redact::Arguments,
     verify::{Broken, Verdict},
 };
+pub use listings::ServerLists;
 pub use recent::Recent;
 pub use secrets::{CallerSecrets, SecretInfo};
 pub use times::{moment, utc};
@@ -133,6 +135,14 @@ impl Store {
     /// [`StoreError`].
     pub fn sign_ins(&self) -> Result<Arc<SignIns>, StoreError> {
         Ok(SignIns::open(self.database()?, &self.master))
+    }
+
+    /// What other servers had when they were last listed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn listings(&self) -> Result<Arc<ServerLists>, StoreError> {
+        Ok(ServerLists::open(self.database()?))
     }
 
     /// The records that the filter lets pass, the oldest first.

@@ -4,6 +4,7 @@ pub(crate) mod fleet;
 mod publisher;
 pub(crate) mod security;
 pub(crate) mod sign_in;
+pub(crate) mod status;
 
 use crate::{
     Builder, Crib,
@@ -13,7 +14,7 @@ use crate::{
         checked::{Overrides, Steadiness},
     },
 };
-use fleet::{Changes, Fleet};
+use fleet::{Changes, Fleet, Shelves};
 use publisher::{Publisher, Steadied};
 use sign_in::SignIns;
 use std::{
@@ -52,6 +53,8 @@ pub(crate) enum Fault {
 pub(crate) struct Assembled {
     pub(crate) crib: Crib,
     pub(crate) fleet: Fleet,
+    /// The names of the tools that are not another server's.
+    pub(crate) own_tools: Vec<String>,
     /// Where browsers come back to.
     landings: Arc<Landings>,
     /// At which URL clients see our MCP endpoint, if the config says.
@@ -95,22 +98,26 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
         .profiles(settings.profiles);
     let public_url = settings.security.public_url.clone();
     let recorded_in = settings.security.audit.folder.clone().filter(|_| security.audit.is_some());
-    let (audit, secrets, store) = (security.audit.clone(), security.secrets.clone(), security.store.clone());
+    let (audit, store) = (security.audit.clone(), security.store.clone());
+    let shelves = Shelves { secrets: security.secrets.clone(), listings: security.listings.clone() };
     let logins = (stay == Stay::Long).then(|| Arc::clone(&sign_ins.logins));
     let keeps_tokens = settings.servers.iter().any(Definition::takes_token);
-    let has_secrets = secrets.is_some();
+    let has_secrets = shelves.secrets.is_some();
     let ready = watch::Sender::new(false);
     let builder = security.build(builder).ready(ready.subscribe()).callback(logins.map(|logins| logins as Arc<dyn Callback>));
     let crib = ready_tools(builder, settings.ready, &settings.steadiness)?.build();
+    let own_tools = crib.gate().catalogue().tools().map(|tool| tool.spec().name.clone()).collect();
     security::recount(crib.gate(), store.as_ref())?;
     let steadied = Steadied { all: settings.steadiness, servers: settings.servers_steadied };
     let landings = Arc::clone(&sign_ins.landings);
-    let fleet = Fleet::new(Publisher::new(Arc::clone(crib.gate()), steadied), sign_ins, secrets, stay);
+    let fleet = Fleet::new(Publisher::new(Arc::clone(crib.gate()), steadied), sign_ins, shelves, stay);
+    fleet.offer_status();
     settings.servers.into_iter().try_for_each(|definition| fleet.start(definition))?;
     fleet.tell_when_settled(ready);
     Ok(Assembled {
         crib,
         fleet,
+        own_tools,
         landings,
         public_url,
         stop,

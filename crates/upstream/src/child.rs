@@ -56,7 +56,10 @@ impl Child {
         if let Some(directory) = &command.directory {
             start.current_dir(directory);
         }
-        let mut process = start.spawn()?;
+        let mut process = match &command.sandbox {
+            Some(sandbox) => sandbox.spawn(&mut start)?,
+            None => start.spawn()?,
+        };
         let id = process.id().and_then(|id| i32::try_from(id).ok());
         let guarded = id.map(|id| guard.watch(id));
         let lost = || io::Error::other("a pipe to the child is missing");

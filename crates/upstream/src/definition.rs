@@ -1,8 +1,8 @@
 //! Where another server is, how to start or reach it, and what of it is offered.
 
-use crate::{authorization::SignIn, binding::Binding, limits::Limits, login, naming};
+use crate::{authorization::SignIn, binding::Binding, limits::Limits, login, naming, sandbox::Sandbox};
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
-use toolcrib_contract::{Globs, Json, Secrets};
+use toolcrib_contract::{Globs, Json, Listings, Secrets};
 use toolcrib_wire::{Era, client::http::Endpoint};
 
 /// One other server, as the config names it.
@@ -29,6 +29,14 @@ pub struct Definition {
     pub sharing: Sharing,
     /// The era to speak with it, if that is not to be found out: some servers that speak both can do more in the old one.
     pub era: Option<Era>,
+    /// Whether it is started by the first call only. What it had when it was last listed is known from then, if anybody keeps that.
+    pub is_lazy: bool,
+    /// After how long without a call it is ended, until the next: for children only.
+    pub idle_stop: Option<Duration>,
+    /// Who keeps what it had when it was last listed.
+    pub listings: Option<Arc<dyn Listings>>,
+    /// For how long what it offered stays listed while it is away.
+    pub keep_listed: Duration,
     /// How long it may take to start, to greet and to list what it has. Default 60 s: `npx` may have to fetch it first.
     pub start_timeout: Duration,
     /// How long a call may take, where that differs from the general deadline.
@@ -41,13 +49,14 @@ impl Definition {
     /// Whether another says the same: a server that is defined as before need not be touched.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
-        let Self { name, transport, bindings, secrets: _, oauth, sign_in: _, prefix, choice, sharing, era, .. } = self;
+        let Self { name, transport, bindings, secrets: _, oauth, sign_in: _, prefix, choice, sharing, era, listings: _, .. } = self;
         let is_same_server = *name == other.name && *transport == other.transport && *bindings == other.bindings && *oauth == other.oauth;
         let is_offered_alike = *prefix == other.prefix && *choice == other.choice && *sharing == other.sharing && *era == other.era;
         let has_same_bounds = self.start_timeout == other.start_timeout
             && self.call_timeout == other.call_timeout
             && self.max_message_bytes == other.max_message_bytes;
-        is_same_server && is_offered_alike && has_same_bounds
+        let lives_alike = self.is_lazy == other.is_lazy && self.idle_stop == other.idle_stop && self.keep_listed == other.keep_listed;
+        is_same_server && is_offered_alike && has_same_bounds && lives_alike
     }
 
     /// What the names of its tools and prompts begin with here, if anything.
@@ -60,6 +69,25 @@ impl Definition {
     #[must_use]
     pub fn takes_token(&self) -> bool {
         self.bindings.iter().any(|binding| binding.template.takes_token())
+    }
+
+    /// What it had when it was last listed, if it is started by the first call only, and was defined as it is now.
+    pub(crate) fn remembered(&self) -> Option<Json> {
+        self.listings.as_ref().filter(|_| self.is_lazy)?.last(&self.name, &self.fingerprint())
+    }
+
+    pub(crate) fn remember(&self, lists: &Json) {
+        if let Some(listings) = &self.listings {
+            listings.keep(&self.name, &self.fingerprint(), lists);
+        }
+    }
+
+    /// What tells one way to start it from another. Values of variables may be secrets, and are not in it.
+    fn fingerprint(&self) -> String {
+        let Transport::Child(command) = &self.transport else { return String::new() };
+        let variables: Vec<_> = command.env.iter().map(|(name, _)| name).collect();
+        let started_by = format!("{:?}", (&command.program, &command.args, &command.directory, variables));
+        format!("{:016x}", naming::fnv1a(started_by.as_bytes()))
     }
 
     /// What the tool is called by which callers sign in there, if they may.
@@ -154,6 +182,8 @@ pub struct Command {
     pub directory: Option<PathBuf>,
     /// What it may use up.
     pub limits: Limits,
+    /// What it may reach, where that is less than everything.
+    pub sandbox: Option<Sandbox>,
 }
 
 impl fmt::Debug for Transport {

@@ -8,9 +8,13 @@
 //! |---|---|
 //! | [`definition`] | where a server is, how to start it, what of it is offered |
 //! | [`supervise`] | the life of one server: connect, list, listen, connect again |
+//! | `attempts` | when a server that is away is tried again |
+//! | [`Health`] | how a server has fared, for whoever looks after it |
+//! | `hearing` | what a server says besides its answers |
 //! | `line` | one connection, from start to stop |
 //! | `child` | a server as a child process, with everything that it starts |
 //! | [`limits`] | what a child may use up |
+//! | [`sandbox`] | what a child may reach |
 //! | `guard` | sees to it that no child outlives us, even if we are killed |
 //! | `listing` | what a server has, as entries of the catalogue |
 //! | [`naming`] | what another server's names become here |
@@ -24,12 +28,15 @@
 //! | `private` | connections that single clients have for themselves |
 //! | `watches` | resources whose changes somebody wants to hear of |
 
+mod attempts;
 mod authorization;
 mod binding;
 mod child;
 mod curate;
 pub mod definition;
 mod guard;
+mod health;
+mod hearing;
 pub mod limits;
 mod line;
 mod link;
@@ -39,6 +46,7 @@ pub mod naming;
 mod private;
 mod pulse;
 mod remote;
+pub mod sandbox;
 pub mod supervise;
 mod traffic;
 mod watches;
@@ -47,9 +55,11 @@ pub use authorization::SignIn;
 pub use binding::{Binding, Piece, Place, Template, is_secret_name};
 pub use definition::{Alteration, Choice, Definition, Preset, Protocol, Sharing, Transport};
 pub use guard::Guard;
+pub use health::Health;
 pub use limits::Limits;
-pub use line::{Line, Status};
+pub use line::{Line, Quarantine, Status};
 pub use listing::Completed;
+pub use sandbox::Sandbox;
 pub use supervise::{Listener, Offer, Upstream};
 
 use tokio::sync::watch;

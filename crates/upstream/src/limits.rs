@@ -1,4 +1,4 @@
-//! What a child may use up: limits that the kernel keeps, and a watch over its memory.
+//! What a child may use up: limits that the kernel keeps, and a watch over its memory and its number.
 
 use std::{fs, time::Duration};
 
@@ -16,6 +16,8 @@ pub struct Limits {
     pub cpu_secs: Option<u64>,
     /// Files and connections that each process has open.
     pub open_files: Option<u64>,
+    /// Processes, with all that it started and these started. One that starts more is ended, and started anew.
+    pub processes: Option<u64>,
 }
 
 impl Limits {
@@ -35,28 +37,44 @@ impl Limits {
 
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn impose(&self, _process: rustix::process::Pid) -> std::io::Result<()> {
-        let is_asked = self.address_space_bytes.or(self.cpu_secs).or(self.open_files).or(self.memory_bytes).is_some();
+        let watched = self.memory_bytes.or(self.processes);
+        let is_asked = self.address_space_bytes.or(self.cpu_secs).or(self.open_files).or(watched).is_some();
         if is_asked { Err(std::io::Error::other("limits on children are kept on Linux only")) } else { Ok(()) }
     }
 
-    /// Completes when the processes of a group use more memory than they may, with what is to be said of that.
+    /// Completes when the processes of a group are more, or use more memory, than they may, with what is to be said of that.
     pub(crate) async fn outgrown(self, group: i32) -> String {
-        let Some(most) = self.memory_bytes else { return std::future::pending().await };
+        if self.memory_bytes.or(self.processes).is_none() {
+            return std::future::pending().await;
+        }
         loop {
             tokio::time::sleep(LOOK).await;
-            let used = tokio::task::spawn_blocking(move || memory_of(group)).await.unwrap_or_default();
-            if used > most {
-                return format!("(it used {} MiB of memory, {} are allowed, and was ended)", used >> 20, most >> 20);
+            let Use { processes, memory_bytes } = tokio::task::spawn_blocking(move || Use::of(group)).await.unwrap_or_default();
+            if let Some(most) = self.memory_bytes.filter(|most| memory_bytes > *most) {
+                return format!("(it used {} MiB of memory, {} are allowed, and was ended)", memory_bytes >> 20, most >> 20);
+            }
+            if let Some(most) = self.processes.filter(|most| processes > *most) {
+                return format!("(it was {processes} processes, {most} are allowed, and was ended)");
             }
         }
     }
 }
 
-/// The memory in use by the processes of a group, in bytes. One that ends meanwhile uses none.
-fn memory_of(group: i32) -> u64 {
-    let Ok(processes) = fs::read_dir("/proc") else { return 0 };
-    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    numbers.filter(|process| group_of(*process) == Some(group)).filter_map(resident_bytes).sum()
+/// What the processes of a group use.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Use {
+    processes: u64,
+    memory_bytes: u64,
+}
+
+impl Use {
+    /// A process that ends meanwhile uses nothing.
+    fn of(group: i32) -> Self {
+        let Ok(processes) = fs::read_dir("/proc") else { return Self::default() };
+        let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        let ours = numbers.filter(|process| group_of(*process) == Some(group)).filter_map(resident_bytes);
+        ours.fold(Self::default(), |used, bytes| Self { processes: used.processes + 1, memory_bytes: used.memory_bytes + bytes })
+    }
 }
 
 /// The fifth field of `stat`, after the name, which stands in parentheses and may hold anything (proc(5)).
@@ -76,9 +94,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_memory_of_a_group_is_that_of_its_processes() {
-        let own = group_of(std::process::id()).unwrap();
-        assert!(memory_of(own) > 1 << 20);
-        assert_eq!(memory_of(i32::MAX), 0);
+    fn what_a_group_uses_is_what_its_processes_do() {
+        let own = Use::of(group_of(std::process::id()).unwrap());
+        assert!(own.processes > 0 && own.memory_bytes > 1 << 20, "{own:?}");
+        assert_eq!(Use::of(i32::MAX), Use::default());
     }
 }

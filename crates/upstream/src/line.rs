@@ -10,10 +10,11 @@ use crate::{
 };
 use ::http::header::AUTHORIZATION;
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use toolcrib_contract::{CallerId, Json};
 use toolcrib_wire::{
     Era,
@@ -36,6 +37,13 @@ impl Line {
     pub fn greeting(&self) -> &Greeting {
         self.connection.greeting()
     }
+
+    /// Ends what goes through a pipe; over HTTP there is nothing to end.
+    pub(crate) fn close(&self) {
+        if let Connection::Pipe(pipe) = &self.connection {
+            pipe.close();
+        }
+    }
 }
 
 /// How a connection is.
@@ -45,10 +53,36 @@ pub enum Status {
     Connecting,
     /// Connected.
     Ready(Arc<Line>),
+    /// Ended, or not started, since nobody needs it. The next call starts it.
+    Asleep,
     /// Somebody has to sign in first, or to give what a caller lacks, and how.
     LoginNeeded(String),
     /// Not to be reached, and why; the next attempt comes by itself.
     Down(String),
+    /// A child that does not stay, left alone for a while.
+    Quarantined(Quarantine),
+}
+
+/// What is known of a child that does not stay.
+#[derive(Debug, Clone)]
+pub struct Quarantine {
+    /// How often in a row it could not be started, or ended before it had recovered.
+    pub failures: u32,
+    /// Why it did so last.
+    pub reason: String,
+    /// When it is tried again.
+    pub until: Instant,
+}
+
+impl fmt::Display for Quarantine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { failures, reason, until } = self;
+        let left = until.saturating_duration_since(Instant::now()).as_secs().max(1);
+        write!(
+            f,
+            "it does not stay: it failed {failures} times in a row, so it is left alone for another {left} s, or until the config is read anew (toolcrib reload); the last time, {reason}"
+        )
+    }
 }
 
 /// What it takes to connect to one server.
@@ -180,10 +214,8 @@ pub(crate) async fn ended(connection: &Connection, slot: &mut Option<Child>) -> 
 /// Leaves the server, and ends it if it is a child.
 pub(crate) async fn part(status: &watch::Sender<Status>, child: Option<Child>, after: Status) {
     let before = status.send_replace(after);
-    if let Status::Ready(line) = before
-        && let Connection::Pipe(pipe) = &line.connection
-    {
-        pipe.close();
+    if let Status::Ready(line) = before {
+        line.close();
     }
     if let Some(child) = child {
         child.stop().await;

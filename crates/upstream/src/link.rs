@@ -11,7 +11,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 use toolcrib_contract::{CallError, Client, Json, Outage};
 
 /// The way to the connections of one server.
@@ -30,6 +30,8 @@ pub(crate) struct Link {
     pub(crate) asks: Arc<AtomicBool>,
     /// Held by the call that may not meet others on the connection that all share.
     pub(crate) turn: Arc<Mutex<()>>,
+    /// Starts the server if it sleeps.
+    pub(crate) wake: Notify,
 }
 
 /// A connection for the time of one call.
@@ -125,13 +127,22 @@ impl Link {
         if let Status::Ready(line) = &*status.borrow() {
             return Ok(Arc::clone(line));
         }
-        let settled = status.wait_for(|status| !matches!(status, Status::Connecting)).await;
-        match &*settled.map_err(|_| self.unavailable("it is being stopped", Outage::Down))? {
-            Status::Ready(line) => Ok(Arc::clone(line)),
-            Status::Down(reason) => Err(self.unavailable(reason, Outage::Down)),
-            Status::LoginNeeded(reason) => Err(self.unavailable(reason, Outage::Lasting)),
-            Status::Connecting => Err(self.unavailable("it is starting", Outage::Down)),
+        loop {
+            match status.borrow_and_update().clone() {
+                Status::Ready(line) => return Ok(line),
+                Status::Down(reason) => return Err(self.unavailable(&reason, Outage::Down)),
+                Status::LoginNeeded(reason) => return Err(self.unavailable(&reason, Outage::Lasting)),
+                Status::Quarantined(why) => return Err(self.unavailable(&why.to_string(), Outage::Lasting)),
+                Status::Asleep => self.wake.notify_one(),
+                Status::Connecting => {}
+            }
+            status.changed().await.map_err(|_| self.unavailable("it is being stopped", Outage::Down))?;
         }
+    }
+
+    /// Whoever woke the server did so until now: from here on it is being started.
+    pub(crate) fn forget_wakes(&self) {
+        std::pin::pin!(self.wake.notified()).as_mut().enable();
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     remote::{Remote, What},
     supervise::Offer,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use toolcrib_contract::{Annotations, Callable, Json, Members, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 use toolcrib_wire::{
     client::Connection,
@@ -22,10 +22,23 @@ const MAX_ITEMS: usize = 10_000;
 /// Something to call, and what completes its arguments.
 pub type Completed<S> = (S, Arc<dyn Callable>, Arc<dyn Callable>);
 
+/// What a server listed, as it said it.
+#[derive(Default)]
+pub(crate) struct Lists {
+    tools: Vec<Json>,
+    resources: Vec<Json>,
+    templates: Vec<Json>,
+    prompts: Vec<Json>,
+    /// For how long that holds, if the server says so.
+    pub(crate) fresh_for: Option<Duration>,
+}
+
+/// Makes of lists what is offered.
 pub(crate) struct Listing<'a> {
     pub(crate) definition: &'a Definition,
     pub(crate) link: &'a Arc<Link>,
-    pub(crate) connection: &'a Connection,
+    /// Whether the server is reached over a pipe, which has no headers.
+    pub(crate) is_pipe: bool,
 }
 
 /// An item of a list, by the name that the server gave it and by the name that it has here.
@@ -35,37 +48,63 @@ struct Named {
     name: String,
 }
 
-impl Listing<'_> {
-    pub(crate) async fn take(&self) -> Result<Offer, String> {
-        let mut offer = Offer::default();
-        let capabilities = self.connection.greeting().capabilities.members().map_err(|error| error.to_string())?;
+impl Lists {
+    /// Reads the lists that the server says it has.
+    ///
+    /// # Errors
+    /// Why one of them cannot be read, in words.
+    pub(crate) async fn ask(connection: &Connection) -> Result<Self, String> {
+        let capabilities = connection.greeting().capabilities.members().map_err(|error| error.to_string())?;
+        let mut lists = Self::default();
         if capabilities.has("tools") {
-            let items = self.items(method::LIST_TOOLS, "tools").await?;
-            self.warn_of_strays(&items);
-            for named in self.named(&items, &mut offer) {
-                match self.tool(&named) {
-                    Ok(tool) => offer.tools.push(tool),
-                    Err(reason) => offer.left_out.push((named.theirs, reason)),
-                }
-            }
+            lists.tools = lists.items(connection, method::LIST_TOOLS, "tools").await?;
         }
         if capabilities.has("resources") {
-            offer.resources =
-                self.items(method::LIST_RESOURCES, "resources").await?.iter().filter_map(|item| self.resource(item)).collect();
+            lists.resources = lists.items(connection, method::LIST_RESOURCES, "resources").await?;
             // A server may have resources and have never heard of templates.
-            let templates = self.items(method::LIST_TEMPLATES, "resourceTemplates").await.unwrap_or_default();
-            offer.templates = templates.iter().filter_map(|item| self.template(item)).collect();
+            lists.templates = lists.items(connection, method::LIST_TEMPLATES, "resourceTemplates").await.unwrap_or_default();
         }
         if capabilities.has("prompts") {
-            let items = self.items(method::LIST_PROMPTS, "prompts").await?;
-            let named = self.named(&items, &mut offer);
-            offer.prompts = named.iter().map(|named| self.prompt(named)).collect();
+            lists.prompts = lists.items(connection, method::LIST_PROMPTS, "prompts").await?;
         }
-        Ok(offer)
+        Ok(lists)
     }
 
-    async fn items(&self, method: &str, key: &str) -> Result<Vec<Json>, String> {
-        self.connection.list(method, key, MAX_ITEMS).await.map_err(|error| error.to_string())
+    async fn items(&mut self, connection: &Connection, method: &str, key: &str) -> Result<Vec<Json>, String> {
+        let listed = connection.list(method, key, MAX_ITEMS).await.map_err(|error| error.to_string())?;
+        self.fresh_for = self.fresh_for.into_iter().chain(listed.fresh_for).min();
+        Ok(listed.items)
+    }
+
+    pub(crate) fn to_json(&self) -> Json {
+        let lists = [("tools", &self.tools), ("resources", &self.resources), ("templates", &self.templates), ("prompts", &self.prompts)];
+        lists.into_iter().fold(Json::object(), |object, (key, items)| object.with(key, &Json::array(items.iter().cloned()))).finish()
+    }
+
+    /// What [`Lists::to_json`] wrote.
+    pub(crate) fn of_json(lists: &Json) -> Option<Self> {
+        let lists = lists.members().ok()?;
+        let items = |key: &str| lists.get(key)?.elements().ok();
+        let (tools, resources) = (items("tools")?, items("resources")?);
+        Some(Self { tools, resources, templates: items("templates")?, prompts: items("prompts")?, fresh_for: None })
+    }
+}
+
+impl Listing<'_> {
+    pub(crate) fn offer(&self, lists: &Lists) -> Offer {
+        let mut offer = Offer::default();
+        self.warn_of_strays(&lists.tools);
+        for named in self.named(&lists.tools, &mut offer) {
+            match self.tool(&named) {
+                Ok(tool) => offer.tools.push(tool),
+                Err(reason) => offer.left_out.push((named.theirs, reason)),
+            }
+        }
+        offer.resources = lists.resources.iter().filter_map(|item| self.resource(item)).collect();
+        offer.templates = lists.templates.iter().filter_map(|item| self.template(item)).collect();
+        let named = self.named(&lists.prompts, &mut offer);
+        offer.prompts = named.iter().map(|named| self.prompt(named)).collect();
+        offer
     }
 
     /// Says which names of tools in the config the server does not know: what was to be left out or altered is not.
@@ -129,7 +168,7 @@ impl Listing<'_> {
 
     /// The arguments to mirror into headers. Only HTTP has headers; over a pipe the annotation means nothing.
     fn header_params(&self, schema: &Json) -> Result<Arc<[HeaderParam]>, String> {
-        if matches!(self.connection, Connection::Pipe(_)) {
+        if self.is_pipe {
             return Ok(Arc::default());
         }
         header_params(&schema.to_value().map_err(|error| error.to_string())?)

@@ -22,7 +22,7 @@ use toolcrib_wire::client::Audience;
 
 /// The most private connections to one server.
 const MAX_LINES: usize = 64;
-/// How long one may be without a call before it is ended.
+/// How long one may be without a call before it is ended, unless the config says.
 const IDLE: Duration = Duration::from_secs(5 * 60);
 /// How often it is looked for such.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -118,6 +118,7 @@ impl Private {
         mut shutdown: watch::Receiver<bool>,
     ) {
         let mut lives = JoinSet::new();
+        let idle = connector.definition.idle_stop.unwrap_or(IDLE);
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             tokio::select! {
@@ -125,7 +126,7 @@ impl Private {
                     lives.spawn(live(connector.with_capabilities(start.capabilities.clone()), start));
                 }
                 Some(_) = lives.join_next() => {}
-                _ = sweep.tick() => self.lock().retain(|entry| !entry.is_over() && !entry.is_abandoned()),
+                _ = sweep.tick() => self.lock().retain(|entry| !entry.is_over() && !entry.is_abandoned(idle)),
                 () = raised(&mut shutdown) => break,
             }
         }
@@ -149,12 +150,12 @@ impl Entry {
         self.status.has_changed().is_err() || matches!(&*self.status.borrow(), Status::Down(_) | Status::LoginNeeded(_))
     }
 
-    fn is_abandoned(&self) -> bool {
+    fn is_abandoned(&self, most: Duration) -> bool {
         let is_gone = match &self.owner {
             Owner::Session(session) => session.is_over(),
             Owner::Caller(..) => self.traffic.is_spent(),
         };
-        self.traffic.idle_for().is_some_and(|idle| is_gone || idle > IDLE)
+        self.traffic.idle_for().is_some_and(|idle| is_gone || idle > most)
     }
 }
 

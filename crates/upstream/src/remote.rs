@@ -181,7 +181,7 @@ impl Remote {
     }
 
     fn broken(&self, how: &str) -> CallError {
-        CallError::failed(format_args!("the server {:?} broke the protocol: {how}", self.link.name))
+        CallError::Unreadable { server: Arc::clone(&self.link.name), reason: how.to_owned() }
     }
 }
 

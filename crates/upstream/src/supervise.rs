@@ -1,25 +1,26 @@
 //! The life of one other server: connect, list what it has, listen for changes, and connect again when it is gone.
 
 use crate::{
+    attempts::{Attempts, Next},
     authorization::Authorized,
     child::Child,
-    definition::{Definition, Sharing},
+    definition::{Definition, Sharing, Transport},
     guard::Guard,
-    line::{self, Connector, Line, Status},
+    health::{Chart, Health},
+    hearing::{Deaf, Ear, Hearing},
+    line::{self, Connector, Line, Quarantine, Status},
     link::{Link, everything},
-    listing::{Completed, Listing},
+    listing::{Completed, Listing, Lists},
     login,
     private::Private,
     pulse, raised,
     traffic::Traffic,
-    watches::Watches,
 };
 use std::{
-    collections::HashSet,
     fmt,
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -30,22 +31,22 @@ use tokio::{
 };
 use toolcrib_contract::{Callable, CallerId, Change, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 use toolcrib_wire::{
-    Era, Notification,
-    client::{Asked, Audience, ClientInfo, Connection},
-    method,
+    Era,
+    client::{Audience, ClientInfo, Connection},
 };
 
-/// The wait before the first new attempt; it doubles up to [`MAX_BACKOFF`].
-const MIN_BACKOFF: Duration = Duration::from_millis(500);
-const MAX_BACKOFF: Duration = Duration::from_secs(60);
-/// A server that lived this long has recovered: the next wait is a short one again.
-const SUSTAINED: Duration = Duration::from_secs(60);
 /// How long to gather changes before listing anew: servers announce many at once.
 const SETTLE: Duration = Duration::from_millis(100);
 /// The least time between two listings.
 const REST: Duration = Duration::from_secs(1);
 /// How long to wait before lists that could not be read are tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// However short a server says that its lists hold, they are not read more often than this.
+const MIN_FRESH: Duration = Duration::from_secs(30);
+/// How long a server that was only started to be listed stays, in case it is called after all.
+const LISTED_ONLY: Duration = Duration::from_secs(5);
+/// How long no call may have been seen at a server that nobody can reach any more before it is ended.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What a server offers, named as it is to be called here.
 #[derive(Default)]
@@ -74,6 +75,9 @@ pub trait Listener: Send + Sync {
     /// Something that somebody watches has changed.
     fn changed(&self, change: Change);
 
+    /// The server has been away for so long that what it offered is not offered any more.
+    fn forgotten(&self, server: &Definition);
+
     /// From now on callers sign in at the server by this tool, or by none.
     fn signs_in_by(&self, server: &Definition, tool: Option<(Spec, Arc<dyn Callable>)>);
 }
@@ -83,6 +87,8 @@ pub trait Listener: Send + Sync {
 pub struct Upstream {
     definition: Arc<Definition>,
     status: watch::Receiver<Status>,
+    chart: Arc<Chart>,
+    try_now: Arc<Notify>,
     authorized: Option<Arc<Authorized>>,
     link: Arc<Link>,
 }
@@ -121,13 +127,24 @@ impl Upstream {
             watches: Arc::clone(&watches),
             asks,
             turn: Arc::default(),
+            wake: Notify::new(),
         };
-        let hearing = Arc::new(Hearing { told: Mutex::default(), arrived: Notify::new(), watches, listener });
+        let hearing = Hearing::new(watches, listener);
         let tending = private.tend(connector.clone(), starting, shutdown.clone());
         let authorized = connector.authorized.clone();
         let link = Arc::new(link);
-        let life = Life { connector, status, hearing, link: Arc::clone(&link), is_login_offered: AtomicBool::new(false) };
-        (Self { definition, status: seen, authorized, link }, async move {
+        let (chart, try_now) = (Arc::new(Chart::new()), Arc::new(Notify::new()));
+        let life = Life {
+            connector,
+            status,
+            chart: Arc::clone(&chart),
+            try_now: Arc::clone(&try_now),
+            hearing,
+            link: Arc::clone(&link),
+            is_listed: AtomicBool::new(false),
+            is_login_offered: AtomicBool::new(false),
+        };
+        (Self { definition, status: seen, chart, try_now, authorized, link }, async move {
             tokio::join!(life.live(shutdown), tending);
         })
     }
@@ -178,16 +195,29 @@ impl Upstream {
         }
     }
 
+    /// How it has fared until now.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.chart.read()
+    }
+
+    /// Somebody may have mended what was wrong: one that is away is tried again at once.
+    pub fn try_now(&self) {
+        if matches!(*self.status.borrow(), Status::Down(_) | Status::Quarantined(_)) {
+            self.try_now.notify_one();
+        }
+    }
+
     /// Whether no call is under way on any of its connections.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.link.is_idle()
     }
 
-    /// Waits until it is connected.
+    /// Waits until it can be called.
     pub async fn ready(&self) {
         let mut status = self.status.clone();
-        if status.wait_for(|status| matches!(status, Status::Ready(_))).await.is_err() {
+        if status.wait_for(|status| matches!(status, Status::Ready(_) | Status::Asleep)).await.is_err() {
             // It will not be any more.
             std::future::pending().await
         }
@@ -203,100 +233,33 @@ impl Upstream {
     }
 }
 
-/// Hears what the server says besides its answers.
-struct Hearing {
-    /// What it said has changed, since that was last looked at.
-    told: Mutex<HashSet<Change>>,
-    arrived: Notify,
-    watches: Arc<Watches>,
-    listener: Arc<dyn Listener>,
-}
-
-impl Hearing {
-    fn note(&self, change: Change) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(change);
-        self.arrived.notify_one();
-    }
-
-    fn take_told(&self) -> HashSet<Change> {
-        std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The lists could not be read: what was told is still to be looked at.
-    fn put_back(&self, told: HashSet<Change>) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
-    }
-
-    /// Nobody knows what changed while we were away.
-    fn suspect_watched(&self) {
-        self.watches.uris().into_iter().for_each(|uri| self.listener.changed(Change::Resource(uri.into())));
-    }
-}
-
-/// Hears nothing.
-#[derive(Debug)]
-struct Deaf;
-
-impl Audience for Deaf {
-    fn hear(&self, _notification: Notification) {}
-}
-
-/// Hears what is said on one connection.
-#[derive(Debug)]
-struct Ear {
-    hearing: Arc<Hearing>,
-    traffic: Arc<Traffic>,
-}
-
-impl Audience for Ear {
-    fn hear(&self, notification: Notification) {
-        let hearing = &self.hearing;
-        match notification.method.as_ref() {
-            method::TOOLS_CHANGED => hearing.note(Change::Tools),
-            method::PROMPTS_CHANGED => hearing.note(Change::Prompts),
-            method::RESOURCES_CHANGED => hearing.note(Change::Resources),
-            method::RESOURCE_UPDATED => {
-                let uri = notification.params.and_then(|params| params.members().ok()?.string("uri"));
-                // Servers tell of more than they were asked for.
-                if let Some(uri) = uri.filter(|uri| hearing.watches.has(uri)) {
-                    hearing.listener.changed(Change::Resource(uri.into()));
-                }
-            }
-            _ => self.traffic.hear(notification),
-        }
-    }
-
-    fn ask(&self, asked: Asked) {
-        self.traffic.ask(asked);
-    }
-
-    fn answered_late(&self) {
-        self.traffic.answered_late();
-    }
-
-    fn missed(&self) {
-        self.hearing.arrived.notify_one();
-        self.hearing.suspect_watched();
-    }
-
-    fn renewed(&self) {
-        self.hearing.watches.forget();
-    }
-}
-
-impl fmt::Debug for Hearing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hearing").finish_non_exhaustive()
-    }
-}
-
 struct Life {
     connector: Connector,
     status: watch::Sender<Status>,
+    chart: Arc<Chart>,
+    try_now: Arc<Notify>,
     hearing: Arc<Hearing>,
     link: Arc<Link>,
+    /// Whether anything of it is offered.
+    is_listed: AtomicBool,
     /// Whether callers were last told that they sign in by a tool.
     is_login_offered: AtomicBool,
+}
+
+/// How a connection ended.
+enum End {
+    /// Nobody needs it just now.
+    Unused,
+    /// It does not work, or no longer does after it had been connected for so long; and why.
+    Broken { reason: String, connected_for: Option<Duration> },
+}
+
+/// What became of the failures until now.
+struct Failing {
+    attempts: Attempts,
+    /// The reason that was told last.
+    reported: String,
+    away_since: Option<Instant>,
 }
 
 impl Life {
@@ -305,45 +268,121 @@ impl Life {
     }
 
     async fn live(self, mut shutdown: watch::Receiver<bool>) {
-        let mut backoff = MIN_BACKOFF;
-        let mut reported = String::new();
-        loop {
-            let started = Instant::now();
-            self.status.send_replace(Status::Connecting);
-            let mut child = None;
-            let reason = tokio::select! {
-                reason = self.connected(&mut child) => Some(reason),
-                () = raised(&mut shutdown) => None,
-            };
-            let was_ready = matches!(*self.status.borrow(), Status::Ready(_));
-            line::part(&self.status, child, self.after(reason.as_deref().unwrap_or("it is being stopped"))).await;
-            let Some(reason) = reason else { return };
-            self.offer_login();
-            let is_login_needed = matches!(*self.status.borrow(), Status::LoginNeeded(_));
-            if was_ready {
-                reported.clear();
-            } else if !is_login_needed {
-                // A server may have changed its era, and one that cannot bear the question is not asked it twice.
-                let mut era = self.connector.era();
-                *era = if era.is_none() { Some(Era::Legacy) } else { None };
-            }
-            if started.elapsed() > SUSTAINED {
-                backoff = MIN_BACKOFF;
-            }
-            let wait = jittered(backoff);
-            // The same reason again is no news.
-            if reason == reported {
-                tracing::debug!(server = %self.definition().name, again_in_ms = wait.as_millis(), "still not available: {reason}");
-            } else {
-                tracing::warn!(server = %self.definition().name, again_in_ms = wait.as_millis(), "not available: {reason}");
-            }
-            reported = reason;
-            tokio::select! {
-                () = tokio::time::sleep(wait) => backoff = (backoff * 2).min(MAX_BACKOFF),
-                () = self.until_signed_in(is_login_needed) => backoff = MIN_BACKOFF,
-                () = raised(&mut shutdown) => return,
+        let is_child = matches!(self.definition().transport, Transport::Child(_));
+        let mut failing = Failing { attempts: Attempts::new(is_child), reported: String::new(), away_since: None };
+        let mut is_wanted = !self.definition().is_lazy;
+        if !is_wanted && self.offer_remembered() {
+            self.status.send_replace(Status::Asleep);
+            is_wanted = self.is_woken(&mut shutdown).await;
+            if !is_wanted {
+                return;
             }
         }
+        loop {
+            let goes_on = match self.once(is_wanted, &mut shutdown).await {
+                None => return,
+                Some(End::Unused) => {
+                    failing.attempts.begin_anew();
+                    self.is_woken(&mut shutdown).await
+                }
+                Some(End::Broken { reason, connected_for }) => self.is_due_again(&mut failing, reason, connected_for, &mut shutdown).await,
+            };
+            if !goes_on {
+                return;
+            }
+            is_wanted = true;
+        }
+    }
+
+    /// Connects and stays connected. There is no end to tell of once we are told to stop.
+    async fn once(&self, is_wanted: bool, shutdown: &mut watch::Receiver<bool>) -> Option<End> {
+        self.chart.attempts();
+        self.status.send_replace(Status::Connecting);
+        self.link.forget_wakes();
+        let mut child = None;
+        let mut ready_at = None;
+        let end = tokio::select! {
+            end = self.connected(is_wanted, &mut ready_at, &mut child) => end,
+            () = raised(shutdown) => {
+                line::part(&self.status, child, self.after("it is being stopped")).await;
+                return None;
+            }
+        };
+        match end {
+            None => {
+                line::part(&self.status, child, Status::Asleep).await;
+                Some(End::Unused)
+            }
+            Some(reason) => {
+                line::part(&self.status, child, self.after(&reason)).await;
+                Some(End::Broken { reason, connected_for: ready_at.map(|at: Instant| at.elapsed()) })
+            }
+        }
+    }
+
+    /// Waits until a call, or a subscription, needs the server; false if we are told to stop before.
+    async fn is_woken(&self, shutdown: &mut watch::Receiver<bool>) -> bool {
+        self.chart.is_well();
+        tokio::select! {
+            () = self.link.wake.notified() => true,
+            () = self.hearing.watches.until_wanted() => true,
+            () = raised(shutdown) => false,
+        }
+    }
+
+    /// Waits until it is time for another attempt; false if we are told to stop before.
+    async fn is_due_again(
+        &self,
+        failing: &mut Failing,
+        reason: String,
+        connected_for: Option<Duration>,
+        shutdown: &mut watch::Receiver<bool>,
+    ) -> bool {
+        let next = failing.attempts.after(connected_for.unwrap_or_default());
+        let due = Instant::now() + next.wait;
+        self.chart.failed(&reason, next.failures, next.wait);
+        self.offer_login();
+        let is_login_needed = matches!(*self.status.borrow(), Status::LoginNeeded(_));
+        if next.is_quarantined && !is_login_needed {
+            self.status.send_replace(Status::Quarantined(Quarantine { failures: next.failures, reason: reason.clone(), until: due }));
+        }
+        if connected_for.is_some() {
+            (failing.reported, failing.away_since) = (String::new(), None);
+        } else if !is_login_needed {
+            // A server may have changed its era, and one that cannot bear the question is not asked it twice.
+            let mut era = self.connector.era();
+            *era = if era.is_none() { Some(Era::Legacy) } else { None };
+        }
+        self.report(&mut failing.reported, reason, next);
+        let forgotten_at = *failing.away_since.get_or_insert_with(Instant::now) + self.definition().keep_listed;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => return true,
+                () = tokio::time::sleep_until(forgotten_at), if self.is_listed.load(Ordering::Relaxed) => {
+                    self.is_listed.store(false, Ordering::Relaxed);
+                    tracing::warn!(server = %self.definition().name, "has been away for too long: what it offered is not listed any more");
+                    self.hearing.listener.forgotten(self.definition());
+                }
+                () = self.until_signed_in(is_login_needed) => break,
+                () = self.try_now.notified() => break,
+                () = raised(shutdown) => return false,
+            }
+        }
+        failing.attempts.begin_anew();
+        true
+    }
+
+    /// Tells why the server is away. The same reason again is no news.
+    fn report(&self, reported: &mut String, reason: String, next: Next) {
+        let (server, again_in_ms) = (&self.definition().name, next.wait.as_millis());
+        if reason == *reported && !(next.is_quarantined && next.failures == Attempts::CRASH_LOOP) {
+            tracing::debug!(%server, again_in_ms, "still not available: {reason}");
+        } else if next.is_quarantined {
+            tracing::warn!(%server, again_in_ms, failures = next.failures, "quarantined, since it does not stay: {reason}");
+        } else {
+            tracing::warn!(%server, again_in_ms, "not available: {reason}");
+        }
+        *reported = reason;
     }
 
     /// How it stands once there is no connection any more.
@@ -397,92 +436,125 @@ impl Life {
         }
     }
 
-    /// Connects and stays connected. Completes with the reason when that does not succeed or is over.
-    async fn connected(&self, slot: &mut Option<Child>) -> String {
+    /// Connects and stays connected. Completes with the reason when that does not succeed or is over, and without one when nobody needs it.
+    async fn connected(&self, is_wanted: bool, ready_at: &mut Option<Instant>, slot: &mut Option<Child>) -> Option<String> {
         let traffic = Traffic::new(Arc::clone(&self.link.asks));
         let ear: Arc<dyn Audience> = Arc::new(Ear { hearing: Arc::clone(&self.hearing), traffic: Arc::clone(&traffic) });
         let connection = match self.connector.connect(ear, slot).await {
             Ok(connection) => connection,
-            Err(reason) => return reason,
+            Err(reason) => return Some(reason),
         };
         tracing::info!(server = %self.definition().name, revision = %connection.greeting().revision, "connected");
         let line = Arc::new(Line { connection, traffic });
         let within = self.definition().start_timeout;
         let stay = async {
-            match tokio::time::timeout(within, self.offer(&line.connection, true)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(reason)) => return format!("it cannot list what it has: {reason}"),
-                Err(_) => return format!("it did not list what it has within {} s", within.as_secs()),
-            }
+            let fresh_for = match tokio::time::timeout(within, self.offer(&line.connection, true)).await {
+                Ok(Ok(fresh_for)) => fresh_for,
+                Ok(Err(reason)) => return Some(format!("it cannot list what it has: {reason}")),
+                Err(_) => return Some(format!("it did not list what it has within {} s", within.as_secs())),
+            };
             self.status.send_replace(Status::Ready(Arc::clone(&line)));
+            *ready_at = Some(Instant::now());
+            self.chart.is_well();
             self.hearing.suspect_watched();
-            tokio::select! {
+            let reason = tokio::select! {
+                () = self.until_unused(&line, is_wanted) => return None,
                 reason = pulse::lost(&line, within) => reason,
                 never = self.follow_logins() => never,
                 reason = line::ended(&line.connection, slot) => reason,
-                never = self.keep_listed(&line.connection) => never,
+                never = self.keep_listed(&line.connection, fresh_for) => never,
                 never = self.hearing.watches.keep(&line.connection, || self.hearing.suspect_watched()) => match never {},
-            }
+            };
+            Some(reason)
         };
         // Listening begins before listing, so that no change falls into the gap.
         tokio::select! {
-            reason = stay => reason,
+            end = stay => end,
             never = line.connection.listen() => never,
         }
     }
 
-    /// Lists anew whenever the server says that something changed. If that fails, what was known stays, and it is tried
-    /// again.
-    async fn keep_listed(&self, connection: &Connection) -> String {
+    /// Completes once the server has not been called for as long as the config says, and nobody can be on the way to it any more.
+    async fn until_unused(&self, line: &Arc<Line>, is_wanted: bool) {
+        let only_listed = (!is_wanted).then_some(LISTED_ONLY);
+        let Some(patience) = only_listed.or(self.definition().idle_stop) else { return std::future::pending().await };
+        let is_idle_for = |time: Duration| line.traffic.idle_for().is_some_and(|idle| idle >= time);
+        while !is_idle_for(patience) || self.hearing.watches.is_wanted() {
+            tokio::time::sleep(QUIET.min(patience)).await;
+        }
+        self.status.send_replace(Status::Asleep);
+        // A call may have taken the connection just before that.
+        tokio::time::sleep(QUIET).await;
+        while !is_idle_for(QUIET) {
+            tokio::time::sleep(QUIET).await;
+        }
+        line.close();
+    }
+
+    /// Lists anew whenever the server says that something changed, or that what it listed holds no longer. If that fails, what was known
+    /// stays, and it is tried again.
+    async fn keep_listed(&self, connection: &Connection, mut fresh_for: Option<Duration>) -> String {
         loop {
-            self.hearing.arrived.notified().await;
-            tokio::time::sleep(SETTLE).await;
+            let stale = async {
+                match fresh_for {
+                    Some(fresh_for) => tokio::time::sleep(fresh_for.max(MIN_FRESH)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.hearing.arrived.notified() => tokio::time::sleep(SETTLE).await,
+                () = stale => {}
+            }
             let offered = tokio::time::timeout(self.definition().start_timeout, self.offer(connection, false)).await;
             // Whoever announces changes without end is not listed without end.
             let mut rest = REST;
-            if let Err(reason) = offered.unwrap_or_else(|_| Err("no answer in time".into())) {
-                tracing::warn!(server = %self.definition().name, "its lists changed but cannot be read, the earlier ones stay: {reason}");
-                self.hearing.arrived.notify_one();
-                rest = AGAIN_AFTER;
+            match offered.unwrap_or_else(|_| Err("no answer in time".into())) {
+                Ok(fresh) => fresh_for = fresh,
+                Err(reason) => {
+                    tracing::warn!(server = %self.definition().name, "its lists changed but cannot be read, the earlier ones stay: {reason}");
+                    self.hearing.arrived.notify_one();
+                    rest = AGAIN_AFTER;
+                }
             }
             tokio::time::sleep(rest).await;
         }
     }
 
-    async fn offer(&self, connection: &Connection, is_connected_anew: bool) -> Result<(), String> {
-        let told = Told { hearing: &self.hearing, changes: self.hearing.take_told() };
-        let listing = Listing { definition: self.definition(), link: &self.link, connection };
-        let offer = Offer { told: told.changes.iter().cloned().collect(), is_connected_anew, ..listing.take().await? };
+    /// Offers what the server has, and tells for how long that holds, if the server says so.
+    async fn offer(&self, connection: &Connection, is_connected_anew: bool) -> Result<Option<Duration>, String> {
+        let told = self.hearing.told();
+        let lists = Lists::ask(connection).await?;
+        let offer = self.listing(matches!(connection, Connection::Pipe(_))).offer(&lists);
+        let offer = Offer { told: told.changes(), is_connected_anew, ..offer };
         told.done();
+        self.publish(offer);
+        let fresh_for = lists.fresh_for;
+        if self.definition().is_lazy {
+            let definition = Arc::clone(self.definition());
+            // Nobody waits for the disk.
+            drop(tokio::task::spawn_blocking(move || definition.remember(&lists.to_json())));
+        }
+        Ok(fresh_for)
+    }
+
+    /// Offers what the server had when it was last listed, if that is known.
+    fn offer_remembered(&self) -> bool {
+        let Some(lists) = self.definition().remembered().and_then(|lists| Lists::of_json(&lists)) else { return false };
+        self.publish(Offer { is_connected_anew: true, ..self.listing(true).offer(&lists) });
+        true
+    }
+
+    fn listing(&self, is_pipe: bool) -> Listing<'_> {
+        Listing { definition: self.definition(), link: &self.link, is_pipe }
+    }
+
+    fn publish(&self, offer: Offer) {
         for (name, reason) in &offer.left_out {
             tracing::warn!(server = %self.definition().name, tool = name, "left out: {reason}");
         }
+        self.is_listed.store(true, Ordering::Relaxed);
         self.hearing.listener.offered(self.definition(), offer);
-        Ok(())
     }
-}
-
-/// What the server told us has changed, put back unless it is looked at.
-struct Told<'a> {
-    hearing: &'a Hearing,
-    changes: HashSet<Change>,
-}
-
-impl Told<'_> {
-    fn done(mut self) {
-        self.changes.clear();
-    }
-}
-
-impl Drop for Told<'_> {
-    fn drop(&mut self) {
-        self.hearing.put_back(std::mem::take(&mut self.changes));
-    }
-}
-
-/// Somewhere between half of the wait and all of it, so that servers that fell together do not return together.
-fn jittered(wait: Duration) -> Duration {
-    wait.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 impl fmt::Debug for Offer {

@@ -67,6 +67,18 @@ impl Watches {
         self.lock().contains_key(uri)
     }
 
+    /// Whether anybody wants to hear of anything.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
+    /// Waits until somebody wants to hear of something, while there is no connection that could be told.
+    pub(crate) async fn until_wanted(&self) {
+        while !self.is_wanted() {
+            self.changed.notified().await;
+        }
+    }
+
     /// What is watched now.
     pub(crate) fn uris(&self) -> BTreeSet<String> {
         self.lock().keys().cloned().collect()

@@ -165,8 +165,9 @@ impl Connection {
     ///
     /// # Errors
     /// [`RequestError`]; a cursor that comes back unchanged is a [`RequestError::Protocol`].
-    pub async fn list(&self, method: &str, key: &str, max_items: usize) -> Result<Vec<Json>, RequestError> {
+    pub async fn list(&self, method: &str, key: &str, max_items: usize) -> Result<Listed, RequestError> {
         let mut items: Vec<Json> = Vec::new();
+        let mut fresh_for: Option<Duration> = None;
         let mut cursor: Option<Json> = None;
         let mut size_bytes = 0;
         for _ in 0..=max_items {
@@ -184,9 +185,11 @@ impl Connection {
             if items.len() > max_items {
                 return Err(broken(&format_args!("more than {max_items} items")));
             }
+            let ttl = members.get("ttlMs").and_then(|ttl| ttl.read::<u64>().ok()).filter(|ttl| *ttl > 0).map(Duration::from_millis);
+            fresh_for = fresh_for.into_iter().chain(ttl).min();
             let next = members.get("nextCursor").filter(|cursor| cursor.as_bytes() != b"null");
             match next {
-                None => return Ok(items),
+                None => return Ok(Listed { items, fresh_for }),
                 Some(next) if cursor.as_ref() == Some(&next) => return Err(broken(&"the same cursor twice")),
                 next => cursor = next,
             }
@@ -333,6 +336,15 @@ fn cancelled(id: i64) -> Json {
         method::CANCELLED,
         Some(Json::object().with("requestId", &Id::Number(id).to_json()).with_str("reason", "no longer wanted").finish()),
     )
+}
+
+/// A whole list, of all its pages.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    /// Its items.
+    pub items: Vec<Json>,
+    /// For how long the server says that they hold (`ttlMs` of 2026-07-28), the least of all pages.
+    pub fresh_for: Option<Duration>,
 }
 
 /// Every kind of change that we listen for on a modern connection.

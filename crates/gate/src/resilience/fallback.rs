@@ -71,12 +71,13 @@ fn with_member(meta: Option<&Json>, told: &Json) -> Json {
 /// What is told where the other tool failed, too.
 pub(crate) fn neither(error: CallError, fallback: &Fallback, other: &CallError) -> CallError {
     // The graver of the two: what may have been done, by either, may have been done.
-    let may_be_done = matches!(other, CallError::OutcomeUnknown { .. } | CallError::DeadlineExceeded(_));
+    let may_be_done = matches!(other, CallError::OutcomeUnknown { .. } | CallError::Unreadable { .. } | CallError::DeadlineExceeded(_));
     let both = |reason: String| format!("{reason}; {} was tried instead, and failed, too: {other}", fallback.tool);
     match error {
         CallError::Unavailable { server, reason, .. } if may_be_done => CallError::OutcomeUnknown { server, reason: both(reason) },
         CallError::Unavailable { server, reason, outage } => CallError::Unavailable { server, reason: both(reason), outage },
         CallError::OutcomeUnknown { server, reason } => CallError::OutcomeUnknown { server, reason: both(reason) },
+        CallError::Unreadable { server, reason } => CallError::Unreadable { server, reason: both(reason) },
         other => other,
     }
 }

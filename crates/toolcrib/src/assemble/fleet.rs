@@ -4,6 +4,7 @@ use super::{
     Fault, Stay,
     publisher::{Heard, Publisher, Steadied},
     sign_in::SignIns,
+    status,
 };
 use std::{
     fmt,
@@ -14,7 +15,7 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
-use toolcrib_contract::{Json, Secrets};
+use toolcrib_contract::{Json, Listings, Secrets};
 use toolcrib_upstream::{Definition, Guard, Listener, Upstream};
 use toolcrib_wire::client::ClientInfo;
 
@@ -30,10 +31,17 @@ pub(crate) struct Fleet {
     pub(super) publisher: Arc<Publisher>,
     sign_ins: Arc<Mutex<SignIns>>,
     secrets: Option<Arc<dyn Secrets>>,
+    listings: Option<Arc<dyn Listings>>,
     stay: Stay,
-    members: Mutex<Vec<Member>>,
+    members: Arc<Mutex<Vec<Member>>>,
     guard: Mutex<Option<Arc<Guard>>>,
     lives: Mutex<JoinSet<()>>,
+}
+
+/// What servers need of what is kept, where anything is.
+pub(super) struct Shelves {
+    pub(super) secrets: Option<Arc<dyn Secrets>>,
+    pub(super) listings: Option<Arc<dyn Listings>>,
 }
 
 /// One server, and the ways to end it.
@@ -53,9 +61,17 @@ pub(crate) struct Changes {
 }
 
 impl Fleet {
-    pub(super) fn new(publisher: Arc<Publisher>, sign_ins: SignIns, secrets: Option<Arc<dyn Secrets>>, stay: Stay) -> Self {
-        let (members, guard, lives) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { publisher, sign_ins: Arc::new(Mutex::new(sign_ins)), secrets, stay, members, guard, lives }
+    pub(super) fn new(publisher: Arc<Publisher>, sign_ins: SignIns, Shelves { secrets, listings }: Shelves, stay: Stay) -> Self {
+        let (members, guard, lives) = (Arc::default(), Mutex::default(), Mutex::default());
+        let sign_ins = Arc::new(Mutex::new(sign_ins));
+        Self { publisher, sign_ins, secrets, listings, stay, members, guard, lives }
+    }
+
+    /// Offers how the servers are as a resource.
+    pub(super) fn offer_status(&self) {
+        let members = Arc::clone(&self.members);
+        let upstreams = move || locked(&members).iter().map(|member| Arc::clone(&member.upstream)).collect();
+        self.publisher.gate.publish(status::source(upstreams));
     }
 
     /// The servers, in the order of the config.
@@ -96,7 +112,8 @@ impl Fleet {
             let name = definition.name.to_string();
             match found {
                 Some(member) if member.upstream.definition().says_the_same(&definition) && is_treated_alike(&definition) => {
-                    kept.push(member)
+                    member.upstream.try_now();
+                    kept.push(member);
                 }
                 Some(member) => {
                     self.publisher.succeed(&definition, &member.is_heard);
@@ -136,6 +153,7 @@ impl Fleet {
 
     fn launch(&self, mut definition: Definition, before: Option<&Member>) -> Result<Member, Fault> {
         definition.secrets.clone_from(&self.secrets);
+        definition.listings.clone_from(&self.listings);
         let authenticates = self.publisher.gate.authenticates();
         definition.sign_in = self.sign_ins().at(&definition, self.stay, authenticates)?;
         let client = ClientInfo { name: "toolcrib".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };
@@ -186,12 +204,16 @@ impl Fleet {
     }
 
     fn members(&self) -> MutexGuard<'_, Vec<Member>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.members)
     }
 
     fn sign_ins(&self) -> MutexGuard<'_, SignIns> {
         self.sign_ins.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn locked(members: &Mutex<Vec<Member>>) -> MutexGuard<'_, Vec<Member>> {
+    members.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends a server once its calls are done: those that are on their way to it included, so it has to be quiet for a while.

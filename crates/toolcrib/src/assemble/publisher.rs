@@ -133,6 +133,10 @@ impl Listener for Heard {
         self.publisher.gate.announce(change);
     }
 
+    fn forgotten(&self, server: &Definition) {
+        self.publish(self.publisher.source_of(server, &[]));
+    }
+
     fn signs_in_by(&self, server: &Definition, tool: Option<(Spec, Arc<dyn Callable>)>) {
         let mut source = login_source_of(server);
         if let Some((spec, callable)) = tool

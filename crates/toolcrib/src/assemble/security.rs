@@ -14,7 +14,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::task::JoinSet;
-use toolcrib_contract::{AuditLog, KeyDirectory, Secrets, Vault};
+use toolcrib_contract::{AuditLog, KeyDirectory, Listings, Secrets, Vault};
 use toolcrib_edge::http::{Hosts, ProtectedResource};
 use toolcrib_egress::Egress;
 use toolcrib_gate::{Access, Authentication, Credential, Gate, Issuer, Keys, Limit};
@@ -31,6 +31,8 @@ pub(super) struct Security {
     pub(super) audit: Option<Arc<Audit>>,
     /// Who knows the secrets of callers.
     pub(super) secrets: Option<Arc<dyn Secrets>>,
+    /// Who keeps what servers had when they were last listed.
+    pub(super) listings: Option<Arc<dyn Listings>>,
     /// Where sign-ins at other servers last, if they do.
     pub(super) vault: Option<Arc<dyn Vault>>,
     /// Where records are, if they last.
@@ -65,9 +67,10 @@ pub(super) fn assemble(all: &Settings, shown: Credential, fresh: &mut JoinSet<()
     }
     let access = settings.access.clone().map(|access| (access, settings.limits.clone()));
     let secrets = store.as_ref().map(Store::secrets).transpose()?.map(|secrets| secrets as Arc<dyn Secrets>);
+    let listings = store.as_ref().map(Store::listings).transpose()?.map(|listings| listings as Arc<dyn Listings>);
     let vault = store.as_ref().map(Store::sign_ins).transpose()?.map(|vault| vault as Arc<dyn Vault>);
     let store = store.filter(|_| settings.audit.is_enabled);
-    Ok(Security { authentication, access, local, hosts: settings.hosts.clone(), resource, audit, secrets, vault, store })
+    Ok(Security { authentication, access, local, hosts: settings.hosts.clone(), resource, audit, secrets, listings, vault, store })
 }
 
 impl Security {
@@ -90,7 +93,8 @@ fn open_store(all: &Settings) -> Result<Option<Store>, Fault> {
     let takes_keys = settings.auth.as_ref().is_some_and(|auth| auth.takes_api_keys);
     let has_secrets = all.servers.iter().any(|server| !server.bindings.is_empty());
     let can_sign_in = all.servers.iter().any(|server| server.oauth.is_some());
-    let is_wanted = settings.audit.is_enabled || takes_keys || has_secrets || can_sign_in;
+    let is_lazy = all.servers.iter().any(|server| server.is_lazy);
+    let is_wanted = settings.audit.is_enabled || takes_keys || has_secrets || can_sign_in || is_lazy;
     let is_demanded = settings.audit.is_demanded || takes_keys || has_secrets;
     if !is_wanted {
         return Ok(None);

@@ -103,7 +103,7 @@ impl Client {
     }
 
     pub(super) async fn list(&self, method: &str, key: &str) -> Result<Vec<Json>, Failure> {
-        self.connection.list(method, key, 100_000).await.map_err(|error| failed(&error))
+        self.connection.list(method, key, 100_000).await.map(|listed| listed.items).map_err(|error| failed(&error))
     }
 
     pub(super) async fn request(&self, method: &str, params: Json) -> Result<Members, Failure> {
@@ -132,11 +132,13 @@ pub(super) async fn settle(assembled: &Assembled, wait: Wait, name: &str) -> Res
         if wait == Wait::ForOwner && (assembled.crib.gate().catalogue().tool(name).is_some() || !may_have_it) {
             continue;
         }
-        match upstream.settled().await {
-            Status::Down(reason) | Status::LoginNeeded(reason) if wait == Wait::ForOwner && is_owner => {
-                return Err(Failure::unreachable(format_args!("the server {:?} is not available: {reason}", upstream.name())));
-            }
-            _ => {}
+        let ill = match upstream.settled().await {
+            Status::Down(reason) | Status::LoginNeeded(reason) => Some(reason),
+            Status::Quarantined(why) => Some(why.to_string()),
+            Status::Connecting | Status::Ready(_) | Status::Asleep => None,
+        };
+        if let Some(reason) = ill.filter(|_| wait == Wait::ForOwner && is_owner) {
+            return Err(Failure::unreachable(format_args!("the server {:?} is not available: {reason}", upstream.name())));
         }
     }
     Ok(())

@@ -34,7 +34,9 @@ struct Diagnosis {
 
 impl Doctor {
     pub(super) async fn run(self) -> Done {
-        let settings = settings(self.config.as_ref())?;
+        let mut settings = settings(self.config.as_ref())?;
+        // Whether it can be started is what is asked.
+        settings.servers.iter_mut().for_each(|server| server.is_lazy = false);
         let databases = toolcrib_tools::examine(&settings.ready).await.map_err(Failure::failed)?;
         let issuers = examine_issuers(&settings).await.map_err(Failure::failed)?;
         let assembled = assemble(settings, Credential::None, Stay::Short).map_err(Failure::failed)?;
@@ -44,7 +46,9 @@ impl Doctor {
         for upstream in assembled.fleet.upstreams() {
             let state = match upstream.settled().await {
                 Status::Ready(connection) => Ok(format!("speaks {}", connection.greeting().revision)),
+                Status::Asleep => Ok("asleep until it is called".to_owned()),
                 Status::Connecting => Err("still connecting".to_owned()),
+                Status::Quarantined(why) => Err(why.to_string()),
                 Status::LoginNeeded(reason) | Status::Down(reason) => Err(reason),
             };
             diagnoses.push(Diagnosis { kind: "server", name: upstream.name().to_owned(), state, advice: None });

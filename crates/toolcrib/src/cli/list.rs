@@ -5,10 +5,10 @@ use super::{
     client::{Client, Wait},
     print,
 };
+use crate::assemble::status;
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
 use toolcrib_contract::Json;
-use toolcrib_upstream::{Status, naming::ORIGINAL};
+use toolcrib_upstream::naming::ORIGINAL;
 use toolcrib_wire::method;
 
 /// List tools, resources, prompts or servers.
@@ -34,9 +34,6 @@ enum What {
 
 impl List {
     pub(super) async fn run(self) -> Done {
-        if self.what == What::Servers && self.target.url.is_some() {
-            return Err(Failure::usage("MCP does not tell which servers are behind one; list the servers of a config instead"));
-        }
         let client = Client::connect(&self.target, Wait::ForAll, "").await?;
         let done = self.list(&client).await;
         client.close(done).await
@@ -61,7 +58,7 @@ impl List {
                     rows(&templates, "uriTemplate");
                 }
             }
-            What::Servers => self.servers(client),
+            What::Servers => self.servers(&servers_of(client).await?),
         }
         Ok(())
     }
@@ -74,21 +71,27 @@ impl List {
         }
     }
 
-    fn servers(&self, client: &Client) {
-        let upstreams = client.assembled().map(|assembled| assembled.fleet.upstreams()).unwrap_or_default();
-        let states = upstreams.iter().map(|upstream| match upstream.status() {
-            Status::Ready(connection) => (upstream.name(), "ready", connection.greeting().revision.to_string()),
-            Status::Connecting => (upstream.name(), "connecting", String::new()),
-            Status::LoginNeeded(how) => (upstream.name(), "login needed", how),
-            Status::Down(reason) => (upstream.name(), "down", reason),
-        });
+    fn servers(&self, status: &Json) {
         if self.json {
-            let servers: Vec<Value> = states.map(|(name, state, detail)| json!({"name": name, "state": state, "detail": detail})).collect();
-            print(json!({"servers": servers}));
-        } else {
-            states.for_each(|(name, state, detail)| print(format_args!("{name}  {state}  {detail}")));
+            return print(status);
+        }
+        let servers = status.members().ok().and_then(|status| status.get("servers")?.elements().ok()).unwrap_or_default();
+        for server in servers.iter().filter_map(|server| server.members().ok()) {
+            let [name, state, detail] = ["name", "state", "detail"].map(|key| server.string(key).unwrap_or_default());
+            print(format_args!("{name}  {state}  {detail}"));
         }
     }
+}
+
+/// How the servers are: those that this command started, or those of a server that runs.
+async fn servers_of(client: &Client) -> Result<Json, Failure> {
+    if let Some(assembled) = client.assembled() {
+        return Ok(status::of(&assembled.fleet.upstreams()));
+    }
+    let result = client.request(method::READ_RESOURCE, Json::object().with_str("uri", status::URI).finish()).await?;
+    let contents = result.get("contents").and_then(|contents| contents.elements().ok()?.first()?.members().ok()?.string("text"));
+    let text = contents.ok_or_else(|| Failure::failed("the answer does not say how its servers are"))?;
+    Json::parse(text).map_err(Failure::failed)
 }
 
 /// One line for each item: what it is called by, what its server calls it where that is not plain to see, and the first line

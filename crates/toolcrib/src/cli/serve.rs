@@ -110,12 +110,10 @@ fn explain(error: ServeError) -> Failure {
 fn announce(assembled: &Assembled, listener: &TcpListener) {
     let Ok(address) = listener.local_addr() else { return };
     let url = toolcrib_edge::http::url(address);
-    let catalogue = assembled.crib.gate().catalogue();
-    let tools: Vec<&str> = catalogue.tools().map(|tool| tool.spec().name.as_str()).collect();
     let servers = assembled.fleet.upstreams();
     let servers: Vec<&str> = servers.iter().map(|server| server.name()).collect();
     eprintln!("toolcrib {} serves MCP at {url}", env!("CARGO_PKG_VERSION"));
-    eprintln!("  ready tools: {}", tools.join(", "));
+    eprintln!("  ready tools: {}", assembled.own_tools.join(", "));
     if !servers.is_empty() {
         eprintln!("  starting in the background: {}", servers.join(", "));
     }

@@ -1,5 +1,6 @@
 //! What the settings mean: values that could not stand here if they were wrong.
 
+mod child;
 mod oauth;
 mod ready;
 pub(crate) mod resilience;
@@ -15,7 +16,6 @@ pub use resilience::{Overrides, Steadiness};
 pub use security::Security;
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
@@ -24,12 +24,12 @@ use std::{
 use toolcrib_contract::Globs;
 use toolcrib_edge::http::Profiles;
 use toolcrib_gate::{Config, Names};
-use toolcrib_upstream::{
-    Alteration, Binding, Choice, Definition, Limits, Place, Preset, Protocol, Sharing, Transport, definition::Command, naming::SEPARATOR,
-};
+use toolcrib_upstream::{Alteration, Binding, Choice, Definition, Place, Preset, Protocol, Sharing, Transport, naming::SEPARATOR};
 use toolcrib_wire::{Era, client::http::Endpoint, server::Limits as DoorLimits};
 
 /// How long a server may take to start.
+/// How long what a server offered stays listed while it is away.
+const KEEP_LISTED: Duration = Duration::from_secs(60 * 60);
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest timeout that makes sense: a day.
 const MAX_TIMEOUT_SECS: f64 = 86_400.0;
@@ -43,35 +43,6 @@ const SHARING: &[(&str, Sharing)] = &[("shared", Sharing::Shared), ("perSession"
 const ERAS: &[(&str, Option<Era>)] = &[("auto", None), ("legacy", Some(Era::Legacy))];
 /// The longest prefix, so that something of every name is left.
 const MAX_PREFIX: usize = 24;
-
-/// What a child inherits of our environment, and nothing else: where things are, how to speak, whom to trust.
-const INHERITED: &[&str] = &[
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LOGNAME",
-    "PATH",
-    "SHELL",
-    "TERM",
-    "TMPDIR",
-    "TZ",
-    "USER",
-    "XDG_CACHE_HOME",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "XDG_RUNTIME_DIR",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "NODE_EXTRA_CA_CERTS",
-    "REQUESTS_CA_BUNDLE",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-];
 
 /// Everything that a config decides.
 #[derive(Debug, Clone, Default)]
@@ -215,6 +186,8 @@ fn define(server: &Server, default_prefix: &Prefix, is_only_one: bool, lookup: L
     let choice = choice(server, faults);
     let bindings = bindings(server, sharing, faults);
     let oauth = oauth::check(server, faults);
+    let (is_lazy, idle_stop) = child::rest(server, faults);
+    let keep_listed = seconds(server.keep_listed_secs.as_ref(), faults).unwrap_or(KEEP_LISTED);
     let (name, transport) = (name?, transport?);
     let prefix = match prefix {
         Prefix::Word(word) => Some(word),
@@ -223,7 +196,7 @@ fn define(server: &Server, default_prefix: &Prefix, is_only_one: bool, lookup: L
         Prefix::Never => None,
     };
     let max_message_bytes = MAX_MESSAGE_BYTES;
-    let (secrets, sign_in) = (None, None);
+    let (secrets, sign_in, listings) = (None, None, None);
     Some(Definition {
         name,
         transport,
@@ -235,6 +208,10 @@ fn define(server: &Server, default_prefix: &Prefix, is_only_one: bool, lookup: L
         choice,
         sharing,
         era,
+        is_lazy,
+        idle_stop,
+        listings,
+        keep_listed,
         start_timeout,
         call_timeout,
         max_message_bytes,
@@ -339,7 +316,7 @@ fn transport_of(server: &Server, lookup: Lookup<'_>, faults: &mut Faults) -> Opt
             faults.add(url.fault("a server has either a command or a url"));
             None
         }
-        (Some(command), None, None | Some("command")) => child(server, command, lookup, faults),
+        (Some(command), None, None | Some("command")) => child::child(server, command, lookup, faults),
         (None, Some(url), None | Some("url")) => remote(server, url, faults),
         (_, _, expected) => {
             let needed = expected.map_or_else(|| "a command or a url".to_owned(), |key| format!("the key {key:?} to go with its type"));
@@ -349,66 +326,15 @@ fn transport_of(server: &Server, lookup: Lookup<'_>, faults: &mut Faults) -> Opt
     }
 }
 
-fn child(server: &Server, command: &Spanned<String>, lookup: Lookup<'_>, faults: &mut Faults) -> Option<Transport> {
-    if let Some(file) = &server.ca_file {
-        faults.add(file.fault("caFile goes with a url, not with a command"));
-    }
-    if let Some((_, value)) = server.headers.first() {
-        faults.add(value.fault("headers go with a url, not with a command"));
-    }
-    if command.value.trim().is_empty() {
-        faults.add(command.fault("the command must not be empty"));
-        return None;
-    }
-    let mut env: Vec<(OsString, OsString)> = INHERITED.iter().filter_map(|key| Some(((*key).into(), lookup(key)?.into()))).collect();
-    for (key, place) in &server.env {
-        if key.is_empty() || key.contains(['=', '\0']) {
-            faults.add(place.fault("the name of a variable must not be empty or hold \"=\""));
-        }
-        env.retain(|(inherited, _)| inherited.to_str() != Some(key));
-    }
-    for (key, value) in fixed(&server.env) {
-        if value.value.contains('\0') {
-            faults.add(value.fault("the value of a variable must not hold a NUL"));
-        }
-        env.push((key.into(), value.value.into()));
-    }
-    let directory = server.directory.as_ref().map(|directory| server.base.join(&directory.value));
-    if let (Some(path), Some(written)) = (&directory, &server.directory)
-        && !path.is_dir()
-    {
-        faults.add(written.fault(format!("there is no directory {}", path.display())));
-    }
-    // A program given by a relative path is looked for beside the config, not wherever we happen to be started.
-    let is_relative = command.value.contains('/') && !command.value.starts_with('/');
-    let program = if is_relative { server.base.join(&command.value).into_os_string() } else { OsString::from(&command.value) };
-    let args = server.args.iter().map(|arg| OsString::from(&arg.value)).collect();
-    let limits = server.limits.as_ref().map(|written| child_limits(written, faults)).unwrap_or_default();
-    Some(Transport::Child(Command { program, args, env, directory, limits }))
-}
-
-fn child_limits(written: &raw::ChildLimits, faults: &mut Faults) -> Limits {
-    let mut positive = |written: Option<&Spanned<u64>>| {
-        let written = written?;
-        if written.value == 0 {
-            faults.add(written.fault("a server that may use nothing cannot run: leave the limit out, or give it some"));
-        }
-        Some(written.value)
-    };
-    let bytes = |mib: u64| mib.saturating_mul(1 << 20);
-    Limits {
-        memory_bytes: positive(written.memory_mib.as_ref()).map(bytes),
-        address_space_bytes: positive(written.address_space_mib.as_ref()).map(bytes),
-        cpu_secs: positive(written.cpu_secs.as_ref()),
-        open_files: positive(written.open_files.as_ref()),
-    }
-}
-
 fn remote(server: &Server, url: &Spanned<String>, faults: &mut Faults) -> Option<Transport> {
     let places = server.args.iter().map(|arg| arg.with(())).chain(server.env.iter().map(|(_, value)| value.with(())));
     places.for_each(|place| faults.add(place.fault("args and env go with a command, not with a url")));
-    if let Some(limits) = &server.limits {
-        faults.add(limits.place.fault("limits are those of a command, not of a url"));
+    let of_children = [
+        ("limits", server.limits.as_ref().map(|limits| &limits.place)),
+        ("sandbox", server.sandbox.as_ref().map(|sandbox| &sandbox.place)),
+    ];
+    for (key, place) in of_children.into_iter().filter_map(|(key, place)| Some((key, place?))) {
+        faults.add(place.fault(format!("{key:?} goes with a command, not with a url")));
     }
     let is_url =
         url.value.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some());

@@ -78,6 +78,10 @@ pub(super) struct Server {
     pub(super) oauth: Option<SignIn>,
     pub(super) trusted: Option<Spanned<bool>>,
     pub(super) limits: Option<ChildLimits>,
+    pub(super) sandbox: Option<Sandbox>,
+    pub(super) start: Option<Spanned<String>>,
+    pub(super) idle_stop_secs: Option<Spanned<f64>>,
+    pub(super) keep_listed_secs: Option<Spanned<f64>>,
     pub(super) ca_file: Option<Spanned<String>>,
     pub(super) resilience: resilience::Resilience,
 }
@@ -90,6 +94,16 @@ pub(super) struct ChildLimits {
     pub(super) address_space_mib: Option<Spanned<u64>>,
     pub(super) cpu_secs: Option<Spanned<u64>>,
     pub(super) open_files: Option<Spanned<u64>>,
+    pub(super) processes: Option<Spanned<u64>>,
+}
+
+/// What a server that is a child may reach.
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    pub(super) place: Spanned<()>,
+    pub(super) read: Vec<Spanned<String>>,
+    pub(super) write: Vec<Spanned<String>>,
+    pub(super) network: Option<Spanned<bool>>,
 }
 
 /// How to sign in at a server.
@@ -140,7 +154,8 @@ const TOP: &[&str] = &[
     "resilience",
 ];
 const PROFILE: &[&str] = &["tools", "resources", "prompts"];
-const CHILD_LIMITS: &[&str] = &["memoryMiB", "addressSpaceMiB", "cpuSeconds", "openFiles"];
+const CHILD_LIMITS: &[&str] = &["memoryMiB", "addressSpaceMiB", "cpuSeconds", "openFiles", "processes"];
+const SANDBOX: &[&str] = &["read", "write", "network"];
 const SIGN_IN: &[&str] = &["grant", "clientId", "clientSecret", "clientMetadataUrl", "scopes", "issuer", "callbackPort"];
 const TOOL: &[&str] = &["rename", "description", "arguments"];
 const ARGUMENT: &[&str] = &["fixed", "default"];
@@ -170,6 +185,10 @@ const SERVER: &[&str] = &[
     "oauth",
     "trusted",
     "limits",
+    "sandbox",
+    "start",
+    "idleStop",
+    "keepListed",
     "caFile",
     "resilience",
 ];
@@ -292,6 +311,10 @@ impl Reader<'_> {
             oauth: None,
             trusted: None,
             limits: None,
+            sandbox: None,
+            start: None,
+            idle_stop_secs: None,
+            keep_listed_secs: None,
             ca_file: None,
             resilience: resilience::Resilience::default(),
         };
@@ -319,6 +342,10 @@ impl Reader<'_> {
                 "oauth" => server.oauth = Some(self.sign_in(&node)),
                 "trusted" => server.trusted = self.flag(&node),
                 "limits" => server.limits = Some(self.child_limits(&node)),
+                "sandbox" => server.sandbox = Some(self.sandbox(&node)),
+                "start" => server.start = self.text(&node),
+                "idleStop" => server.idle_stop_secs = node.scalar("a number of seconds", self.faults),
+                "keepListed" => server.keep_listed_secs = node.scalar("a number of seconds", self.faults),
                 "caFile" => server.ca_file = self.text(&node),
                 "resilience" => server.resilience = self.resilience_of_server(&node),
                 _ => self.faults.add(node.unknown(&key, SERVER)),
@@ -328,13 +355,21 @@ impl Reader<'_> {
     }
 
     fn child_limits(&mut self, node: &Node<'_>) -> ChildLimits {
-        let mut limits = ChildLimits { place: node.place(), memory_mib: None, address_space_mib: None, cpu_secs: None, open_files: None };
+        let mut limits = ChildLimits {
+            place: node.place(),
+            memory_mib: None,
+            address_space_mib: None,
+            cpu_secs: None,
+            open_files: None,
+            processes: None,
+        };
         for (key, node) in node.entries(self.faults) {
             let slot = match key.as_str() {
                 "memoryMiB" => &mut limits.memory_mib,
                 "addressSpaceMiB" => &mut limits.address_space_mib,
                 "cpuSeconds" => &mut limits.cpu_secs,
                 "openFiles" => &mut limits.open_files,
+                "processes" => &mut limits.processes,
                 _ => {
                     self.faults.add(node.unknown(&key, CHILD_LIMITS));
                     continue;
@@ -343,6 +378,19 @@ impl Reader<'_> {
             *slot = node.scalar("a whole number", self.faults);
         }
         limits
+    }
+
+    fn sandbox(&mut self, node: &Node<'_>) -> Sandbox {
+        let mut sandbox = Sandbox { place: node.place(), read: Vec::new(), write: Vec::new(), network: None };
+        for (key, node) in node.entries(self.faults) {
+            match key.as_str() {
+                "read" => sandbox.read = self.list(&node),
+                "write" => sandbox.write = self.list(&node),
+                "network" => sandbox.network = self.flag(&node),
+                _ => self.faults.add(node.unknown(&key, SANDBOX)),
+            }
+        }
+        sandbox
     }
 
     /// True or false, or how.

@@ -1,14 +1,8 @@
 //! Starting and ending.
 
-use crate::support::{Folder, Http, PATIENCE, Reply, Running, Server, client, legacy, modern, scripted, text_of, toolcrib, wait_for};
+use crate::support::{Folder, Http, PATIENCE, Running, Server, client, legacy, modern, scripted, text_of, toolcrib, wait_for};
 use serde_json::json;
-use std::{
-    sync::{
-        Mutex, RwLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::thread;
 
 #[test]
 fn a_start_says_where_it_listens_and_how_to_connect() {
@@ -144,51 +138,6 @@ fn who_looks_after_us_is_told_when_we_are_ready_and_when_we_end() {
 }
 
 #[test]
-fn a_server_that_hangs_is_started_anew() {
-    for flags in [&[][..], &["--modern"]] {
-        let mut child = scripted(flags);
-        child["timeout"] = json!(1);
-        child["startTimeout"] = json!(2);
-        let server = Server::start(&json!({"s": child}));
-        server.wait_for_tool("s__freeze");
-        let before = server.call("s__pid", json!({})).unwrap();
-        // That a call takes too long is no reason: the server answers what comes after it.
-        assert!(server.call("s__hang", json!({})).unwrap_err().contains("no answer within the deadline"));
-        assert_eq!(server.call("s__pid", json!({})), Ok(before.clone()));
-        assert!(server.call("s__freeze", json!({})).unwrap_err().contains("no answer within the deadline"));
-        let after = wait_for("another process", || server.call("s__pid", json!({})).ok());
-        assert_ne!(after, before);
-        assert!(server.process.said().contains("it hangs: nothing came from it for 2 s"), "{}", server.process.said());
-    }
-}
-
-#[test]
-fn a_child_has_no_more_than_the_config_gives_it() {
-    let mut child = scripted(&[]);
-    child["limits"] = json!({"memoryMiB": 200, "addressSpaceMiB": 2048, "cpuSeconds": 60, "openFiles": 99});
-    let server = Server::start(&json!({"s": child}));
-    server.wait_for_tool("s__swell");
-    assert_eq!(server.call("s__allowed", json!({})), Ok(format!("[{}, 60, 99]", 2048_u64 << 20)));
-    let before = server.call("s__pid", json!({})).unwrap();
-    let said = server.call("s__swell", json!({})).unwrap_err();
-    assert!(said.contains("the outcome is unknown"), "{said}");
-    wait_for("the reason", || server.process.said().contains("MiB of memory, 200 are allowed, and was ended").then_some(()));
-    let after = wait_for("another process", || server.call("s__pid", json!({})).ok());
-    assert_ne!(after, before);
-    let folder = Folder::new();
-    for (definition, expected) in [
-        (json!({"url": "https://x.example/mcp", "limits": {"openFiles": 9}}), "limits are those of a command"),
-        (json!({"command": "x", "limits": {"openFiles": 0}}), "may use nothing"),
-        (json!({"command": "x", "limits": {"memory": 1}}), "memoryMiB"),
-    ] {
-        folder.config(&json!({"mcpServers": {"s": definition}}));
-        let output = toolcrib().arg("check").current_dir(folder.path()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.code() == Some(1) && said.contains(expected), "{definition}: {said}");
-    }
-}
-
-#[test]
 fn ten_thousand_sessions_come_and_go_and_leave_nothing() {
     let server = Server::with(&json!({"limits": {"maxSessions": 200}}));
     let resident_kib = || {
@@ -227,65 +176,4 @@ fn ten_thousand_sessions_come_and_go_and_leave_nothing() {
     let session = Http::session(&server.url, "2025-11-25");
     let listed = session.post(legacy(1, "tools/list", json!({})).to_string());
     assert_eq!(listed.status, 200);
-}
-
-/// Processes whose command line holds this, by number.
-#[cfg(target_os = "linux")]
-fn processes_of(mark: &str) -> Vec<u32> {
-    let numbers = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let is_one =
-        |number: &u32| std::fs::read(format!("/proc/{number}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(mark));
-    numbers.filter(is_one).collect()
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_thousand_children_with_grandchildren_come_and_go_while_some_cannot_be_started() {
-    const CYCLES: usize = 1000;
-    /// Of so many, one comes when nothing can be started.
-    const OF: usize = 50;
-    // Known by its flag among all processes of this machine.
-    let mark = format!("--mark-{}", std::process::id());
-    let mut child = scripted(&[&mark]);
-    child["sharing"] = json!("perSession");
-    let server = Server::start(&json!({ "s": child }));
-    server.wait_for_tool("s__spawn");
-    let before = processes_of(&mark).len();
-    let (ping, spawn) = (legacy(1, "ping", json!({})), legacy(2, "tools/call", json!({"name": "s__spawn", "arguments": {}})));
-    let said = |reply: &Reply| text_of(&reply.events().into_iter().next_back().unwrap_or_else(|| reply.json()));
-    let (come, starving) = (AtomicUsize::new(0), RwLock::new(()));
-    let grandchildren = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                loop {
-                    let number = come.fetch_add(1, Ordering::Relaxed);
-                    if number >= CYCLES {
-                        break;
-                    }
-                    if number % OF == OF - 1 {
-                        let _alone = starving.write().unwrap();
-                        let session = Http::session(&server.url, "2025-11-25");
-                        let refused = said(&session.post_and_post(&ping, || server.process.limit_files(16), &spawn)).unwrap_err();
-                        server.process.limit_files(1024);
-                        assert!(refused.contains("Too many open files"), "{refused}");
-                        session.send(reqwest::Method::DELETE, None);
-                    } else {
-                        let _together = starving.read().unwrap();
-                        let session = Http::session(&server.url, "2025-11-25");
-                        grandchildren.lock().unwrap().push(said(&session.post(&*spawn)).unwrap().parse::<u32>().unwrap());
-                        session.send(reqwest::Method::DELETE, None);
-                    }
-                }
-            });
-        }
-    });
-    wait_for("all of them to be gone", || (processes_of(&mark).len() <= before).then_some(()));
-    let grandchildren = grandchildren.into_inner().unwrap();
-    assert_eq!(grandchildren.len(), CYCLES - CYCLES / OF);
-    // They ignore every signal but one.
-    wait_for("their children to be gone", || {
-        let stubborn = processes_of("signal.SIG_IGN");
-        (!grandchildren.iter().any(|pid| stubborn.contains(pid))).then_some(())
-    });
 }

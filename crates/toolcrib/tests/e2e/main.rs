@@ -7,11 +7,13 @@
 
 mod audit;
 mod auth;
+mod children;
 mod cli;
 mod conformance;
 mod lifecycle;
 mod login;
 mod lossless;
+mod misbehaving;
 mod pairs;
 mod peers;
 mod protocol;

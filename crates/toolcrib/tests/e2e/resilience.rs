@@ -1,8 +1,12 @@
 //! What is done about faults of other servers, as those servers see it: how often they are asked, and when they are left alone.
 
-use crate::support::{Server, repository, scripted, toolcrib};
+use crate::support::{Folder, Running, Server, node, repository, scripted, toolcrib, wait_for};
 use serde_json::{Value, json};
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 use tokio::runtime::Runtime;
 use toolcrib_testkit::{Asked, Served, Site, site::converse};
 
@@ -135,7 +139,7 @@ fn another_tool_answers_for_a_server_that_is_down() {
 
 #[test]
 fn what_makes_no_sense_about_faults_is_said_at_once() {
-    let folder = crate::support::Folder::new();
+    let folder = Folder::new();
     for (resilience, expected) in [
         (json!({"attempts": 0}), "expected a number from 1 to 10"),
         (json!({"attempt": 2}), "attempts"),
@@ -170,7 +174,7 @@ fn a_server_is_reached_over_tls_by_a_certificate_that_the_config_trusts() {
             converse(stream, &|asked: &Asked| answer(asked, &mut calls.lock().unwrap()), &Mutex::default()).await;
         }
     });
-    let folder = crate::support::Folder::new();
+    let folder = Folder::new();
     let certificate = folder.path().join("ca.pem");
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     let url = format!("https://localhost:{port}/mcp");
@@ -179,12 +183,53 @@ fn a_server_is_reached_over_tls_by_a_certificate_that_the_config_trusts() {
     assert_eq!(server.call("trusted__well", json!({})), Ok("1".into()));
     let said = server.call("strange__well", json!({})).unwrap_err();
     assert!(said.contains("has not connected yet"), "{said}");
-    crate::support::wait_for("the reason", || server.process.said().to_lowercase().contains("certificate").then_some(()));
+    wait_for("the reason", || server.process.said().to_lowercase().contains("certificate").then_some(()));
+}
+
+/// The server that speaks HTTP/2, with what is there to trust it by. Ends with the process that it runs in.
+fn http2(folder: &Path) -> (Running, u16, PathBuf) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.join("ca.pem"), folder.join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mut command = std::process::Command::new(node());
+    let script = repository().join("tests/peers/http2.mjs");
+    command.arg(script).args([&certificate, &key]);
+    let mut running = Running::start(command);
+    let port = running.wait_to_say("listening on ").parse().unwrap();
+    (running, port, certificate)
+}
+
+#[test]
+fn a_server_that_speaks_http_2_is_called_by_it_and_one_connection_carries_many_calls() {
+    let folder = Folder::new();
+    let (_peer, port, certificate) = http2(folder.path());
+    let url = |path: &str| format!("https://localhost:{port}{path}");
+    let server = Server::with(&json!({"claude": {"mcp": {"maxConcurrentTools": 20}}, "mcpServers": {
+        "two": {"url": url("/mcp"), "caFile": certificate},
+        "moved": {"url": url("/moved"), "caFile": certificate},
+        "see": {"url": url("/see"), "caFile": certificate},
+        "away": {"url": url("/away"), "caFile": certificate, "headers": {"Authorization": "Bearer of-nobody-else"}},
+    }}));
+    server.wait_for_tool("two__version");
+    assert_eq!(server.call("two__version", json!({})), Ok("2.0".into()));
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..16).map(|_| scope.spawn(|| server.call("two__slow", json!({})))).collect();
+        let came_by: BTreeSet<String> = calls.into_iter().map(|call| call.join().unwrap().unwrap()).collect();
+        assert_eq!(came_by.len(), 1, "{came_by:?}");
+    });
+    // The same request, elsewhere in the same origin: followed. Another request, or another origin: told.
+    server.wait_for_tool("moved__version");
+    assert_eq!(server.call("moved__version", json!({})), Ok("2.0".into()));
+    for (name, elsewhere) in [("see", "it redirects to /mcp"), ("away", "it redirects to https://example.invalid/mcp")] {
+        wait_for("the reason", || server.process.said().contains(elsewhere).then_some(()));
+        assert!(!server.tools().contains(&format!("{name}__version")));
+    }
 }
 
 #[test]
 fn the_table_of_faults_names_tests_that_there_are() {
-    fn sources(folder: &std::path::Path, text: &mut String) {
+    fn sources(folder: &Path, text: &mut String) {
         for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if entry.is_dir() {
                 sources(&entry, text);

@@ -405,3 +405,11 @@ pub(crate) fn is_running(pid: &str) -> bool {
 pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
+
+/// Processes whose command line holds this, by number.
+pub(crate) fn processes_of(mark: &str) -> Vec<u32> {
+    let numbers = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_one =
+        |number: &u32| std::fs::read(format!("/proc/{number}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(mark));
+    numbers.filter(is_one).collect()
+}

@@ -13,7 +13,7 @@ use crate::{
 use arc_swap::ArcSwapOption;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use reqwest::Client;
+use reqwest::{Client, redirect::Policy};
 use std::{
     collections::HashMap,
     error::Error as _,
@@ -23,7 +23,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot};
 use toolcrib_json::Json;
@@ -35,7 +35,11 @@ const RESUME_AFTER: Duration = Duration::from_secs(1);
 /// Messages without an answer that may be under way at once.
 const MAX_ASIDE: usize = 64;
 /// The longest that a server can ask us to wait: a day.
-const MAX_RETRY_AFTER_SECS: u64 = 86_400;
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
+/// The most redirects of one request.
+const MAX_REDIRECTS: usize = 3;
+/// How often a connection of HTTP/2 is asked whether it is there while something goes through it, and how long it may take to answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long to wait before listening again.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -399,6 +403,10 @@ impl Inner {
         if let Some(after) = busy(status, response.headers()) {
             return Err(RequestError::Busy(format!("it has too much to do ({status})"), after).into());
         }
+        if let Some(elsewhere) = response.headers().get(header::LOCATION).filter(|_| status.is_redirection()) {
+            let elsewhere = String::from_utf8_lossy(elsewhere.as_bytes()).into_owned();
+            return Err(RequestError::Protocol(format!("it redirects to {elsewhere}, which is another place or another request, and is not followed ({status}); if that is where the server is now, give that URL")).into());
+        }
         if !status.is_success() {
             let error = self.read_whole(response).await.ok().and_then(|text| error_in(&text));
             return Err(Failure::Status(status, error));
@@ -703,11 +711,24 @@ pub(super) fn http_client(endpoint: &Endpoint) -> reqwest::Result<Client> {
     Client::builder()
         .tls_certs_merge(roots)
         .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
+        .redirect(within_the_origin())
         .tcp_nodelay(true)
+        // One connection carries everything where HTTP/2 is spoken: that it is gone must not be found out by waiting.
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(KEEP_ALIVE)
         .connect_timeout(endpoint.connect_timeout)
         .user_agent(concat!("toolcrib/", env!("CARGO_PKG_VERSION")))
         .build()
+}
+
+/// Follows what says where to send the same request within the same origin. Headers may be secrets and are for nobody else, and what was
+/// posted is not to be asked for.
+fn within_the_origin() -> Policy {
+    Policy::custom(|attempt| {
+        let is_same_request = matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+        let is_same_origin = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
+        if is_same_request && is_same_origin && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
+    })
 }
 
 /// Whether progress is that of this request: we give its id as the token.
@@ -726,13 +747,19 @@ fn error_in(text: &Bytes) -> Option<ErrorObject> {
 /// When to come back, if the server says that it did not look at the request: it limits how much it is asked (RFC 6585), or says when it
 /// will be back (RFC 9110, section 10.2.3). A 503 that does not say so may have come from anywhere on the way.
 fn busy(status: StatusCode, headers: &HeaderMap) -> Option<Option<Duration>> {
-    let after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    let after = after.map(|secs| Duration::from_secs(secs.min(MAX_RETRY_AFTER_SECS)));
+    let after = headers.get(header::RETRY_AFTER).and_then(|value| wait_of(value.to_str().ok()?.trim()));
     match status {
         StatusCode::TOO_MANY_REQUESTS => Some(after),
         StatusCode::SERVICE_UNAVAILABLE => after.map(Some),
         _ => None,
     }
+}
+
+/// Seconds, or a date.
+fn wait_of(retry_after: &str) -> Option<Duration> {
+    let until = || httpdate::parse_http_date(retry_after).ok().map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+    let wait = retry_after.parse().ok().map(Duration::from_secs).or_else(until)?;
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
 fn broken(error: &reqwest::Error) -> RequestError {
@@ -763,5 +790,20 @@ impl fmt::Debug for Inner {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint").field("headers", &self.headers.keys()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_given_in_seconds_or_as_a_date() {
+        assert_eq!(wait_of("120"), Some(Duration::from_secs(120)));
+        assert_eq!(wait_of("99999999999"), Some(MAX_RETRY_AFTER));
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
+        assert!(wait_of(&date).is_some_and(|wait| wait > Duration::from_secs(80) && wait <= Duration::from_secs(90)), "{date}");
+        assert_eq!(wait_of("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait_of("soon"), None);
     }
 }

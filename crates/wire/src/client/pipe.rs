@@ -6,9 +6,9 @@ use super::{
     judge, listen_params, notification, prepare, read_discovered, read_initialized, sse,
 };
 use crate::{
-    Era, ErrorObject, Revision,
+    Era, Revision,
     lines::{self, Line, LineReader},
-    message::{Fault, Id, Incoming, Message, Notification, Request, Response, code},
+    message::{Fault, Id, Incoming, Message, Notification, Request, Response},
     meta, method,
 };
 use std::{
@@ -55,7 +55,7 @@ pub(super) struct Shared {
 
 #[derive(Debug)]
 struct Waiting {
-    answer: oneshot::Sender<Result<Json, ErrorObject>>,
+    answer: oneshot::Sender<Result<Json, RequestError>>,
     audience: Option<Arc<dyn Audience>>,
 }
 
@@ -215,7 +215,7 @@ impl Shared {
         self.say(Message::Request(request).to_json()).await?;
         let Ok(answer) = receiver.await else { return Err(RequestError::Lost(self.ended().await)) };
         drop(pending);
-        answer.map_err(RequestError::Server)
+        answer
     }
 
     async fn say(&self, message: Json) -> Result<(), RequestError> {
@@ -242,7 +242,7 @@ impl Shared {
                 let waiting = self.lock().remove(&id);
                 match waiting {
                     // Whoever asked may have given up in the meantime.
-                    Some(waiting) => drop(waiting.answer.send(outcome)),
+                    Some(waiting) => drop(waiting.answer.send(outcome.map_err(RequestError::Server))),
                     None if self.was_given_up(id) => self.audience.answered_late(),
                     None => {}
                 }
@@ -339,8 +339,8 @@ impl Drop for Pending<'_> {
     }
 }
 
-fn unreadable(reason: &str) -> ErrorObject {
-    ErrorObject::new(code::INTERNAL_ERROR, format!("the answer cannot be read: {reason}"))
+fn unreadable(reason: &str) -> RequestError {
+    RequestError::Protocol(format!("the answer cannot be read: {reason}"))
 }
 
 async fn read_all(shared: Arc<Shared>, mut lines: LineReader<impl AsyncRead + Unpin>) {
