@@ -76,6 +76,7 @@ struct Peer(IpAddr);
 #[derive(Debug)]
 pub struct Door {
     router: Router,
+    crowded: Router,
     endpoints: Arc<Endpoints>,
 }
 
@@ -134,6 +135,7 @@ impl Door {
         let (whole, profiles) = (endpoint(None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(Some(profile)))).collect());
         let endpoints = Arc::new(Endpoints { gate, rest: Rest::new(limits.clone()), resource: site.resource, whole, profiles });
         let (guard, ready, stopping) = (Arc::new(Guard::new(site.hosts)), site.ready, shutdown.clone());
+        let crowded = crowded(health(ready.clone(), stopping.clone()));
         let router = Router::new()
             .route("/mcp", any(everything))
             .route("/mcp/{profile}", any(one_profile))
@@ -142,15 +144,14 @@ impl Door {
             // Clients put the path of the URL that they know behind it, whatever a proxy made of it.
             .route(&format!("{}/{{*path}}", bearer::WELL_KNOWN), get(metadata))
             .merge(site.callback.map(callback::routes).unwrap_or_default())
-            .route("/healthz", get(|| async { "ok\n" }))
-            .route("/readyz", get(move || std::future::ready(readiness(ready.as_ref(), &stopping))))
+            .merge(health(ready, stopping))
             .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp, REST at /api/v1\n") })
             // A browser asks before it calls; what it is told rests on the same list of origins as the guard.
             .layer(guard.cors())
             // Outermost: whoever came here by a false name goes no further.
             .layer(axum::middleware::from_fn_with_state(guard, guard::check))
             .with_state(Arc::clone(&endpoints));
-        Self { router, endpoints }
+        Self { router, crowded, endpoints }
     }
 
     /// Tells legacy sessions of changes and forgets idle ones, until `shutdown` turns true. To be run beside [`serve`].
@@ -164,6 +165,26 @@ impl Door {
     pub fn router(&self) -> Router {
         self.router.clone()
     }
+
+    /// What is answered where there are too many connections.
+    pub(crate) fn crowded_router(&self) -> Router {
+        self.crowded.clone()
+    }
+}
+
+/// Whether we are well, and whether what is listed is what there is.
+fn health<S: Clone + Send + Sync + 'static>(ready: Option<watch::Receiver<bool>>, stopping: watch::Receiver<bool>) -> Router<S> {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(move || std::future::ready(readiness(ready.as_ref(), &stopping))))
+}
+
+/// Answers what these routes do, and asks for everything else to come back.
+fn crowded(health: Router) -> Router {
+    let come_back = [(header::RETRY_AFTER, "1"), (header::CONNECTION, "close")];
+    health.fallback(move || async move {
+        (StatusCode::SERVICE_UNAVAILABLE, come_back, "overloaded: too many connections; try again in a moment\n")
+    })
 }
 
 async fn everything(State(endpoints): State<Arc<Endpoints>>, request: Request) -> Response {

@@ -148,8 +148,9 @@ impl Crib {
         let (gate, site) = (Arc::clone(&self.gate), self.site.clone());
         let door = Door::new(gate, &self.identity, &self.limits, site, &self.profiles, &self.shutdown_signal());
         let door = Arc::new(door);
+        let bounds = Bounds { max_connections: self.limits.max_connections, ..Bounds::default() };
         let tending = tokio::spawn(Arc::clone(&door).tend(self.shutdown_signal()));
-        let served = http::serve(listener, door, Bounds::default(), self.shutdown_signal()).await;
+        let served = http::serve(listener, door, bounds, self.shutdown_signal()).await;
         tending.abort();
         Ok(served?)
     }

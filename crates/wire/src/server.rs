@@ -73,6 +73,8 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// How long a client may take to send a body. Default 30 s.
     pub body_timeout: Duration,
+    /// Connections at once, of a door that has any; more are told to come back. Default 4,096.
+    pub max_connections: usize,
     /// Requests answered at once by one door; more are refused as overloaded. Default 1,024.
     pub max_in_flight: usize,
     /// Legacy sessions at once; more are refused. Default 4,096.
@@ -90,6 +92,7 @@ impl Default for Limits {
         Self {
             max_message_bytes: 4 << 20,
             body_timeout: Duration::from_secs(30),
+            max_connections: 4096,
             max_in_flight: 1024,
             max_sessions: 4096,
             session_idle: Duration::from_secs(30 * 60),

@@ -1,6 +1,9 @@
 //! Where browsers come back to from an authorization server, and the page that they are shown.
 
-use super::listener::{Bounds, serve_router};
+use super::{
+    crowded,
+    listener::{Bounds, Routes, serve_routes},
+};
 use axum::{
     Router,
     extract::{RawQuery, State},
@@ -37,7 +40,13 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(callback: Arc<dyn Callbac
 /// As [`serve`](super::serve).
 pub async fn serve_callback(listener: TcpListener, callback: Arc<dyn Callback>, shutdown: watch::Receiver<bool>) -> io::Result<()> {
     let router = routes(Arc::clone(&callback)).route(SHORT_PATH, get(come_back).with_state(callback));
-    serve_router(listener, router, Bounds { max_connections: 32, ..Bounds::default() }, shutdown).await
+    serve_routes(
+        listener,
+        Routes { all: router, crowded: crowded(Router::new()) },
+        Bounds { max_connections: 32, ..Bounds::default() },
+        shutdown,
+    )
+    .await
 }
 
 async fn come_back(State(callback): State<Arc<dyn Callback>>, RawQuery(query): RawQuery) -> Response {

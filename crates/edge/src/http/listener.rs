@@ -24,7 +24,7 @@ use tower::ServiceExt;
 /// Bounds on connections.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// Connections at once; further ones wait to be accepted. Default 4,096.
+    /// Connections at once. Further ones are told to come back, but for those that ask whether we are well. Default 4,096.
     pub max_connections: usize,
     /// How long a client may take over the headers of a request, the wait for its next request on a kept connection
     /// included: hyper has one timer for both. Default 15 s.
@@ -32,6 +32,11 @@ pub struct Bounds {
     /// How long calls in flight may finish once the door shuts. Default 25 s.
     pub drain: Duration,
 }
+
+/// Connections beyond the bound that are heard at once; further ones wait to be accepted.
+const CROWD: usize = 64;
+/// How long one of those may take over its headers.
+const CROWD_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Default for Bounds {
     fn default() -> Self {
@@ -44,32 +49,46 @@ impl Default for Bounds {
 /// # Errors
 /// None but what the listener fails with for good; a connection that fails concerns only its client.
 pub async fn serve(listener: TcpListener, door: Arc<Door>, bounds: Bounds, shutdown: watch::Receiver<bool>) -> io::Result<()> {
-    serve_router(listener, door.router(), bounds, shutdown).await
+    let routes = Routes { all: door.router(), crowded: door.crowded_router() };
+    serve_routes(listener, routes, bounds, shutdown).await
+}
+
+/// What is answered.
+pub(super) struct Routes {
+    pub(super) all: Router,
+    /// What is answered where there are too many connections.
+    pub(super) crowded: Router,
 }
 
 /// The same, for any routes.
-pub(super) async fn serve_router(
+pub(super) async fn serve_routes(
     listener: TcpListener,
-    router: Router,
+    routes: Routes,
     bounds: Bounds,
     mut shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(bounds.max_connections));
+    let (places, crowd) = (Arc::new(Semaphore::new(bounds.max_connections)), Arc::new(Semaphore::new(CROWD)));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(bounds.header_timeout).max_headers(64).max_buf_size(64 * 1024);
+    let mut brief = http.clone();
+    brief.header_read_timeout(CROWD_PATIENCE).keep_alive(false);
     let mut connections = JoinSet::new();
     let stopped = shutdown.clone();
     loop {
         let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            listener.accept().await.map(|(stream, peer)| (stream, peer, place))
+            let spare = Arc::clone(&crowd).acquire_owned().await.map_err(io::Error::other)?;
+            let (stream, peer) = listener.accept().await?;
+            let place = Arc::clone(&places).try_acquire_owned();
+            let is_crowded = place.is_err();
+            io::Result::Ok((stream, peer, place.unwrap_or(spare), is_crowded))
         };
         tokio::select! {
             accepted = accepted => match accepted {
-                Ok((stream, peer, place)) => {
+                Ok((stream, peer, place, is_crowded)) => {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "cannot set TCP_NODELAY");
                     }
+                    let (http, router) = if is_crowded { (&brief, &routes.crowded) } else { (&http, &routes.all) };
                     connections.spawn(connection(http.clone(), TokioIo::new(stream), peer, router.clone(), stopped.clone(), place));
                 }
                 // Out of file descriptors, or a client gone before it was accepted: others may still come.

@@ -105,6 +105,7 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
     let defaults = DoorLimits::default();
     let doors = DoorLimits {
         max_message_bytes: within(limits.max_message_bytes.as_ref(), 1024..=MAX_BYTES, faults).unwrap_or(defaults.max_message_bytes),
+        max_connections: within(limits.max_connections.as_ref(), 1..=1_000_000, faults).unwrap_or(defaults.max_connections),
         max_in_flight: within(limits.max_requests_in_flight.as_ref(), 1..=1_000_000, faults).unwrap_or(defaults.max_in_flight),
         max_sessions: within(limits.max_sessions.as_ref(), 1..=1_000_000, faults).unwrap_or(defaults.max_sessions),
         session_idle: seconds(limits.session_idle_secs.as_ref(), faults).unwrap_or(defaults.session_idle),

@@ -47,6 +47,7 @@ pub(super) struct Limits {
     pub(super) max_output_bytes: Option<Spanned<usize>>,
     pub(super) max_requests_in_flight: Option<Spanned<usize>>,
     pub(super) max_queued_calls: Option<Spanned<usize>>,
+    pub(super) max_connections: Option<Spanned<usize>>,
     pub(super) max_sessions: Option<Spanned<usize>>,
     pub(super) session_idle_secs: Option<Spanned<f64>>,
 }
@@ -159,8 +160,16 @@ const SANDBOX: &[&str] = &["read", "write", "network"];
 const SIGN_IN: &[&str] = &["grant", "clientId", "clientSecret", "clientMetadataUrl", "scopes", "issuer", "callbackPort"];
 const TOOL: &[&str] = &["rename", "description", "arguments"];
 const ARGUMENT: &[&str] = &["fixed", "default"];
-const LIMITS: &[&str] =
-    &["maxMessageBytes", "maxArgumentBytes", "maxOutputBytes", "maxRequestsInFlight", "maxQueuedCalls", "maxSessions", "sessionIdle"];
+const LIMITS: &[&str] = &[
+    "maxMessageBytes",
+    "maxArgumentBytes",
+    "maxOutputBytes",
+    "maxRequestsInFlight",
+    "maxQueuedCalls",
+    "maxConnections",
+    "maxSessions",
+    "sessionIdle",
+];
 const CLAUDE: &[&str] = &["mcp"];
 const MCP: &[&str] = &["enabled", "configFile", "timeout", "maxTimeout", "maxConcurrentTools", "prefix"];
 const SERVER: &[&str] = &[
@@ -262,6 +271,7 @@ impl Reader<'_> {
                 "maxOutputBytes" => &mut limits.max_output_bytes,
                 "maxRequestsInFlight" => &mut limits.max_requests_in_flight,
                 "maxQueuedCalls" => &mut limits.max_queued_calls,
+                "maxConnections" => &mut limits.max_connections,
                 "maxSessions" => &mut limits.max_sessions,
                 "sessionIdle" => {
                     limits.session_idle_secs = node.scalar("a number of seconds", self.faults);

@@ -1,6 +1,8 @@
 //! Starting and ending.
 
-use crate::support::{Folder, Http, PATIENCE, Running, Server, client, legacy, modern, scripted, text_of, toolcrib, wait_for};
+use crate::support::{
+    Folder, Http, PATIENCE, Running, Server, client, legacy, modern, resident_kib, scripted, text_of, toolcrib, wait_for,
+};
 use serde_json::json;
 use std::thread;
 
@@ -140,11 +142,7 @@ fn who_looks_after_us_is_told_when_we_are_ready_and_when_we_end() {
 #[test]
 fn ten_thousand_sessions_come_and_go_and_leave_nothing() {
     let server = Server::with(&json!({"limits": {"maxSessions": 200}}));
-    let resident_kib = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", server.process.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.split_ascii_whitespace().next().unwrap().parse::<u64>().unwrap()
-    };
+    let resident_kib = || resident_kib(server.process.child.id());
     let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize",
         "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}});
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,15 +1,23 @@
 //! MCP over HTTP, message by message: what the specification demands and what real peers trip over.
 
-use crate::support::{Http, Server, legacy, modern};
+use crate::support::{Http, Server, legacy, modern, resident_kib, scripted, wait_for};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    thread,
     time::Duration,
 };
 
 fn server() -> Server {
     Server::start(&json!({}))
+}
+
+/// A connection on which nothing was said yet.
+fn connection(server: &Server) -> TcpStream {
+    let stream = TcpStream::connect(server.url.trim_start_matches("http://").trim_end_matches("/mcp")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
 }
 
 fn sum(expression: &str) -> Value {
@@ -245,11 +253,86 @@ fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
 #[test]
 fn a_client_that_sends_no_headers_does_not_keep_its_connection() {
     let server = server();
-    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://").trim_end_matches("/mcp")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut stream = connection(&server);
     stream.write_all(b"POST /mcp HTTP/1.1\r\nHost: loc").unwrap();
     // The end of the stream, with or without an answer before it, and not our own timeout.
     stream.read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn a_client_that_sends_its_body_slowly_is_given_up_and_delays_nobody() {
+    let server = server();
+    let mut slow = connection(&server);
+    let head = "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: 400\r\n\r\n";
+    slow.write_all(head.as_bytes()).unwrap();
+    let sending = thread::spawn(move || {
+        // A byte now and then is not enough to be waited for.
+        while slow.write_all(b" ").is_ok() {
+            thread::sleep(Duration::from_millis(500));
+        }
+        let mut said = String::new();
+        let _ = slow.read_to_string(&mut said);
+        said
+    });
+    let others = (0..50).map(|_| server.modern("tools/call", sum("1+1")));
+    others.for_each(|answer| assert_eq!(answer["result"]["structuredContent"]["result"], 2, "{answer}"));
+    wait_for("it to be given up", || sending.is_finished().then_some(()));
+}
+
+#[test]
+fn clients_that_do_not_read_cost_no_more_than_their_answers() {
+    let server = Server::start(&json!({"s": scripted(&[])}));
+    server.wait_for_tool("s__given");
+    let before = resident_kib(server.process.child.id());
+    let large = json!({"text": "x".repeat(1 << 20)});
+    let body = modern(1, "tools/call", json!({"name": "s__given", "arguments": large})).to_string();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
+         MCP-Protocol-Version: 2026-07-28\r\nMCP-Method: tools/call\r\nMCP-Name: s__given\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    // None of them reads a byte.
+    let silent: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let mut stream = connection(&server);
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(body.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // Their calls are over, and hold no place.
+    let answered = (0..50).map(|_| server.call("s__echo", json!({"text": "well"})));
+    answered.for_each(|answer| assert_eq!(answer, Ok("well".into())));
+    let after = resident_kib(server.process.child.id());
+    assert!(after < before + 200 * 1024, "{before} KiB became {after} KiB");
+    drop(silent);
+}
+
+#[test]
+fn where_there_are_too_many_connections_who_asks_for_our_health_is_answered_and_others_come_back() {
+    let server = Server::with(&json!({"limits": {"maxConnections": 4}}));
+    let held: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = connection(&server);
+            // It has been accepted once it is answered.
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    let ask = |path: &str| {
+        let url = server.url.replace("/mcp", path);
+        Http::new(&url).send(reqwest::Method::GET, None)
+    };
+    for _ in 0..100 {
+        assert_eq!((ask("/healthz").status, ask("/readyz").status), (200, 200));
+        let refused = ask("/mcp");
+        assert_eq!((refused.status, refused.header("retry-after")), (503, "1"), "{refused:?}");
+    }
+    drop(held);
+    wait_for("a place", || (Http::new(&server.url).modern("tools/list", json!({})).status == 200).then_some(()));
 }
 
 #[test]

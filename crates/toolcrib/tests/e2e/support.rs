@@ -413,3 +413,10 @@ pub(crate) fn processes_of(mark: &str) -> Vec<u32> {
         |number: &u32| std::fs::read(format!("/proc/{number}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(mark));
     numbers.filter(is_one).collect()
 }
+
+/// The memory that a process has in use.
+pub(crate) fn resident_kib(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_ascii_whitespace().next().unwrap().parse().unwrap()
+}
