@@ -52,7 +52,7 @@ impl Event {
 }
 
 /// One thing that can be called.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Entry {
     /// A tool.
     Tool(ToolEntry),
@@ -65,22 +65,22 @@ pub enum Entry {
 }
 
 /// A tool in the catalogue, its schema compiled.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ToolEntry {
     spec: Spec,
-    arguments: Arguments,
+    arguments: Arc<Arguments>,
     run: Runnable,
 }
 
 /// A resource in the catalogue.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Resource {
     spec: ResourceSpec,
     run: Runnable,
 }
 
 /// A family of resources in the catalogue.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Template {
     spec: TemplateSpec,
     pattern: Pattern,
@@ -88,7 +88,7 @@ pub struct Template {
 }
 
 /// A prompt in the catalogue.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Prompt {
     spec: PromptSpec,
     run: Runnable,
@@ -139,6 +139,25 @@ impl Source {
         self
     }
 
+    /// The same source, of whose faults something else is done; of single tools where this says so.
+    pub(crate) fn treated(&self, of_source: Resilience, of_tool: impl Fn(&str) -> Option<Resilience>) -> Self {
+        let copies = |entries: &[Arc<Entry>]| entries.iter().map(|entry| Arc::new((**entry).clone())).collect();
+        Self {
+            name: Arc::clone(&self.name),
+            tools: copies(&self.tools),
+            resources: copies(&self.resources),
+            templates: copies(&self.templates),
+            prompts: copies(&self.prompts),
+            timeout: self.timeout,
+            prefix: self.prefix.clone(),
+            told: Vec::new(),
+            resilience: of_source,
+            is_connected_anew: false,
+            has_offered: self.has_offered,
+            tool_resilience: self.tools.iter().filter_map(|tool| Some((tool.key().to_owned(), of_tool(tool.key())?))).collect(),
+        }
+    }
+
     /// This is what the source offers: if it is nothing, there is nothing to wait for.
     #[must_use]
     pub fn offered(mut self) -> Self {
@@ -154,7 +173,12 @@ impl Source {
     }
 
     pub(crate) fn has_tool(&self, name: &str) -> bool {
-        self.tools.iter().any(|tool| tool.key() == name)
+        self.tool_names().any(|tool| tool == name)
+    }
+
+    /// The names of its tools.
+    pub fn tool_names(&self) -> impl Iterator<Item = &str> {
+        self.tools.iter().map(|tool| tool.key())
     }
 
     /// Sets what its names begin with, so that a call can be told whom it waits for before the names are known.
@@ -176,7 +200,7 @@ impl Source {
     /// # Errors
     /// [`SchemaFault`]: the tool is then left out, the others stay.
     pub fn tool(&mut self, spec: Spec, callable: Arc<dyn Callable>) -> Result<(), SchemaFault> {
-        let arguments = Arguments::compile(&spec.input_schema)?;
+        let arguments = Arc::new(Arguments::compile(&spec.input_schema)?);
         self.tools.push(Arc::new(Entry::Tool(ToolEntry { spec, arguments, run: Runnable::new(callable, None) })));
         Ok(())
     }

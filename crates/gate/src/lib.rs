@@ -318,6 +318,18 @@ impl Gate {
         clashes
     }
 
+    /// From now on something else is done about the faults of a source, and of single tools of it. Breakers, places and budgets begin anew;
+    /// calls that have begun go on as they began.
+    pub fn treat(&self, name: &str, of_source: Resilience, of_tool: impl Fn(&str) -> Option<Resilience>) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(index) = sources.published.iter().position(|source| &*source.name == name) else { return };
+        let source = sources.published[index].treated(of_source, of_tool);
+        let state = resilience::SourceState::new(&source.name, &source.resilience, &self.config);
+        sources.states.insert(Arc::clone(&source.name), Arc::clone(&state));
+        sources.published[index] = Arc::new(source.steadied(&state));
+        self.assemble(&sources, Vec::new());
+    }
+
     /// Takes a source out of the catalogue, and announces what is gone. Calls that have begun go on.
     pub fn withdraw(&self, name: &str) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);

@@ -103,15 +103,13 @@ impl Fleet {
     /// is then as the config says.
     pub(super) fn become_like(&self, definitions: Vec<Definition>, steadied: Steadied) -> (Changes, Vec<Fault>) {
         let (mut changes, mut faults, mut kept) = (Changes::default(), Vec::new(), Vec::new());
-        let before = std::mem::replace(&mut *self.publisher.steadied(), steadied.clone());
-        let is_treated_alike =
-            |server: &Definition| before.all == steadied.all && before.servers.get(&server.name) == steadied.servers.get(&server.name);
         let mut old = std::mem::take(&mut *self.members());
+        self.publisher.treat_anew(steadied, old.iter().map(|member| member.upstream.definition()));
         for definition in definitions {
             let found = old.iter().position(|member| member.upstream.definition().name == definition.name).map(|index| old.remove(index));
             let name = definition.name.to_string();
             match found {
-                Some(member) if member.upstream.definition().says_the_same(&definition) && is_treated_alike(&definition) => {
+                Some(member) if member.upstream.definition().says_the_same(&definition) => {
                     member.upstream.try_now();
                     kept.push(member);
                 }

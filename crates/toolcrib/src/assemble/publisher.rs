@@ -12,6 +12,9 @@ use toolcrib_contract::{Callable, Change, Spec};
 use toolcrib_gate::{Caching, Clash, Gate, Resilience, Source};
 use toolcrib_upstream::{Definition, Listener, Offer, Sharing};
 
+/// The source of our own tools.
+const OWN: &str = "toolcrib";
+
 /// Turns what servers offer into sources of the catalogue.
 pub(super) struct Publisher {
     pub(super) gate: Arc<Gate>,
@@ -27,6 +30,20 @@ pub(super) struct Publisher {
 pub(super) struct Steadied {
     pub(super) all: Steadiness,
     pub(super) servers: BTreeMap<Arc<str>, (Overrides, bool)>,
+}
+
+impl Steadied {
+    fn of_server(&self, name: &Arc<str>) -> Resilience {
+        let (own, is_trusted) = self.servers.get(name).cloned().unwrap_or_default();
+        self.all.of_source(&own, is_trusted)
+    }
+
+    /// Of a tool, where it is treated otherwise than the rest. Our own are shared by nobody in particular.
+    fn of_tool(&self, name: &str, of_source: &Resilience, sharing: Option<Sharing>) -> Option<Resilience> {
+        let own = self.all.of_tool(name, of_source)?;
+        let caching = own.caching.and_then(|caching| sharing.map_or(Some(caching), |sharing| allowed(caching, sharing)));
+        Some(Resilience { caching, ..own })
+    }
 }
 
 impl Publisher {
@@ -47,7 +64,7 @@ impl Publisher {
 
     /// Publishes that a server has no tools just now.
     pub(super) fn expect_tools(&self, server: &Definition) {
-        self.gate.publish(self.source_of(server, &[]));
+        self.gate.publish(self.steady(server, source_of(server)));
     }
 
     /// Another server takes the name of this one: what that one offers stays until the other has something to offer, but for its login.
@@ -70,16 +87,28 @@ impl Publisher {
         self.publishing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn source_of(&self, server: &Definition, tools: &[(Spec, Arc<dyn Callable>)]) -> Source {
-        let steadied = self.steadied();
-        let (own, is_trusted) = steadied.servers.get(&server.name).cloned().unwrap_or_default();
-        let of_server = steadied.all.of_source(&own, is_trusted);
-        let of_tool = |(spec, _): &(Spec, Arc<dyn Callable>)| {
-            let own = steadied.all.of_tool(&spec.name, &of_server)?;
-            Some((spec.name.clone(), Resilience { caching: own.caching.and_then(|caching| allowed(caching, server.sharing)), ..own }))
+    /// From now on does about the faults of these servers, and of our own tools, what the config says now.
+    pub(super) fn treat_anew<'a>(&self, steadied: Steadied, servers: impl Iterator<Item = &'a Definition>) {
+        let _publishing = self.publishing();
+        let before = std::mem::replace(&mut *self.steadied(), steadied.clone());
+        let treat = |name: &str, of_source: &Resilience, sharing: Option<Sharing>| {
+            self.gate.treat(name, of_source.clone(), |tool| steadied.of_tool(tool, of_source, sharing));
         };
-        let of_tools = tools.iter().filter_map(of_tool).collect();
-        let source = Source::new(&server.name).prefix(server.names_begin_with().as_deref()).timeout(server.call_timeout);
+        if before.all != steadied.all {
+            treat(OWN, &steadied.all.of_source(&Overrides::default(), true), None);
+        }
+        let is_same = |name| before.all == steadied.all && before.servers.get(name) == steadied.servers.get(name);
+        for server in servers.filter(|server| !is_same(&server.name)) {
+            treat(&server.name, &steadied.of_server(&server.name), Some(server.sharing));
+        }
+    }
+
+    /// With what is done about faults of the server and its tools, as the config has it at this moment.
+    fn steady(&self, server: &Definition, source: Source) -> Source {
+        let steadied = self.steadied();
+        let of_server = steadied.of_server(&server.name);
+        let of_tool = |name: &str| Some((name.to_owned(), steadied.of_tool(name, &of_server, Some(server.sharing))?));
+        let of_tools = source.tool_names().filter_map(of_tool).collect();
         source.resilience(of_server, of_tools)
     }
 
@@ -106,17 +135,19 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    fn publish(&self, source: Source) {
-        let _publishing = self.publisher.publishing();
+    /// Publishes what is made of it while nobody else publishes.
+    fn publish(&self, source: impl FnOnce(&Publisher) -> Source) {
+        let publisher = &*self.publisher;
+        let _publishing = publisher.publishing();
         if self.is_heard.load(Ordering::Acquire) {
-            self.publisher.report(self.publisher.gate.publish(source));
+            publisher.report(publisher.gate.publish(source(publisher)));
         }
     }
 }
 
 impl Listener for Heard {
     fn offered(&self, server: &Definition, offer: Offer) {
-        let mut source = self.publisher.source_of(server, &offer.tools).told(offer.told).connected_anew(offer.is_connected_anew).offered();
+        let mut source = source_of(server).told(offer.told).connected_anew(offer.is_connected_anew).offered();
         for (spec, callable) in offer.tools {
             let tool = spec.name.clone();
             if let Err(fault) = source.tool(spec, callable) {
@@ -126,7 +157,7 @@ impl Listener for Heard {
         offer.resources.into_iter().for_each(|(spec, callable)| source.resource(spec, callable));
         offer.templates.into_iter().for_each(|(spec, callable, completer)| source.template(spec, callable, Some(completer)));
         offer.prompts.into_iter().for_each(|(spec, callable, completer)| source.prompt(spec, callable, Some(completer)));
-        self.publish(source);
+        self.publish(|publisher| publisher.steady(server, source));
     }
 
     fn changed(&self, change: Change) {
@@ -134,7 +165,7 @@ impl Listener for Heard {
     }
 
     fn forgotten(&self, server: &Definition) {
-        self.publish(self.publisher.source_of(server, &[]));
+        self.publish(|publisher| publisher.steady(server, source_of(server)));
     }
 
     fn signs_in_by(&self, server: &Definition, tool: Option<(Spec, Arc<dyn Callable>)>) {
@@ -144,7 +175,7 @@ impl Listener for Heard {
         {
             tracing::warn!(server = %server.name, "nobody can sign in by a tool: {fault}");
         }
-        self.publish(source);
+        self.publish(|_| source);
     }
 }
 
@@ -155,6 +186,11 @@ fn allowed(caching: Caching, sharing: Sharing) -> Option<Caching> {
         Sharing::PerCaller => Some(Caching { is_shared: false, ..caching }),
         Sharing::Shared | Sharing::WhileSilent => Some(caching),
     }
+}
+
+/// A server's source, with nothing in it yet.
+fn source_of(server: &Definition) -> Source {
+    Source::new(&server.name).prefix(server.names_begin_with().as_deref()).timeout(server.call_timeout)
 }
 
 fn login_name_of(server: &Definition) -> String {

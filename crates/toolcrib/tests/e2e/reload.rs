@@ -72,6 +72,28 @@ fn servers_come_and_go_and_those_that_stay_are_not_touched() {
 }
 
 #[test]
+fn what_is_done_about_faults_changes_without_any_server_noticing() {
+    let stays = scripted(&[]);
+    let server = Server::start(&json!({"s": stays}));
+    server.wait_for_tool("s__heard");
+    let before = pid(&server, "s__pid");
+    let heard = || server.call("s__heard", json!({})).unwrap();
+    assert_ne!(heard(), heard(), "nothing is remembered yet");
+    let sum = json!({"expression": "1 + 1"});
+    assert!(server.call("calculator", sum.clone()).is_ok());
+    let remember = json!({"ttl": 60});
+    let tools = json!({"s__heard": {"cache": remember}, "calculator": {"fallback": {"tool": "analyze_text"}, "maxConcurrent": 1}});
+    write(&server, &json!({"resilience": {"attempts": 2, "tools": tools}, "mcpServers": {"s": stays}}));
+    wait_for("answers to be remembered", || (heard() == heard()).then_some(()));
+    assert_eq!(pid(&server, "s__pid"), before);
+    assert!(server.call("calculator", sum).is_ok());
+    assert!(!server.process.said().contains("takes a restart"));
+    write(&server, &json!({"mcpServers": {"s": stays}}));
+    wait_for("nothing to be remembered", || (heard() != heard()).then_some(()));
+    assert_eq!(pid(&server, "s__pid"), before);
+}
+
+#[test]
 fn rules_change_for_those_who_are_there() {
     let config = |allowed: &str| json!({"mcpServers": {}, "access": {"rules": [{"roles": ["*"], "allow": [allowed]}]}});
     let mut server = Server::with(&config("calculator"));
