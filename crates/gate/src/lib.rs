@@ -330,6 +330,18 @@ impl Gate {
         self.assemble(&sources, Vec::new());
     }
 
+    /// Puts these sources into this order, behind all others: of two that claim a name, the first keeps it. Gives
+    /// the names that two claim, unless they were in this order already.
+    pub fn arrange(&self, names: &[Arc<str>]) -> Option<Vec<Clash>> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = |source: &Arc<Source>| names.iter().position(|name| *name == source.name).map_or(0, |index| index + 1);
+        if sources.published.is_sorted_by_key(place) {
+            return None;
+        }
+        sources.published.sort_by_key(place);
+        Some(self.assemble(&sources, Vec::new()))
+    }
+
     /// Takes a source out of the catalogue, and announces what is gone. Calls that have begun go on.
     pub fn withdraw(&self, name: &str) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);

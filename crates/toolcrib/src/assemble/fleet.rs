@@ -145,6 +145,7 @@ impl Fleet {
             self.publisher.forget(member.upstream.definition(), &member.is_heard);
             self.spawn(retire(Arc::clone(&self.sign_ins), member));
         }
+        self.publisher.arrange(kept.iter().map(|member| member.upstream.definition()));
         *self.members() = kept;
         (changes, faults)
     }

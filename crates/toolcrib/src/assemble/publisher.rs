@@ -83,6 +83,15 @@ impl Publisher {
         self.gate.withdraw(&login_name_of(server));
     }
 
+    /// Puts the servers into the order of the config: of two that claim a name, the first keeps it.
+    pub(super) fn arrange<'a>(&self, servers: impl Iterator<Item = &'a Definition>) {
+        let _publishing = self.publishing();
+        let names: Vec<Arc<str>> = servers.flat_map(|server| [login_name_of(server).into(), Arc::clone(&server.name)]).collect();
+        if let Some(clashes) = self.gate.arrange(&names) {
+            self.report(clashes);
+        }
+    }
+
     fn publishing(&self) -> MutexGuard<'_, ()> {
         self.publishing.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -94,6 +94,22 @@ fn what_is_done_about_faults_changes_without_any_server_noticing() {
 }
 
 #[test]
+fn of_two_servers_that_claim_a_name_the_first_of_the_config_keeps_it_whenever_it_came() {
+    let named = |name: &str| {
+        let mut child = scripted(&[]);
+        (child["name"], child["prefix"]) = (json!(name), json!("never"));
+        child
+    };
+    let server = Server::start(&json!([named("second")]));
+    server.wait_for_tool("pid");
+    let second = pid(&server, "pid");
+    write(&server, &json!({"mcpServers": [named("first"), named("second")]}));
+    wait_for("the first to have it", || (pid(&server, "pid") != second).then_some(()));
+    write(&server, &json!({"mcpServers": [named("second"), named("first")]}));
+    wait_for("the second to have it again", || (pid(&server, "pid") == second).then_some(()));
+}
+
+#[test]
 fn rules_change_for_those_who_are_there() {
     let config = |allowed: &str| json!({"mcpServers": {}, "access": {"rules": [{"roles": ["*"], "allow": [allowed]}]}});
     let mut server = Server::with(&config("calculator"));
