@@ -13,6 +13,7 @@
 //! | [`glob`] | [`Globs`]: names by pattern |
 //! | [`keys`] | [`KeyDirectory`], [`Secrets`], [`Vault`]: whom API keys belong to, what callers have, what we sign in with |
 //! | [`login`] | [`Callback`]: what browsers bring back from an authorization server |
+//! | [`listings`] | [`Listings`]: what servers had when they were last listed |
 //! | [`audit`] | the [`Record`] of a call, and who keeps it |
 
 pub mod audit;
@@ -22,7 +23,7 @@ pub mod error;
 pub mod glob;
 pub mod keys;
 pub mod listings;
-mod login;
+pub mod login;
 pub mod output;
 pub mod spec;
 pub mod tool;
