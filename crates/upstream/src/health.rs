@@ -1,5 +1,6 @@
 //! What is known of a server's life, for whoever looks after it.
 
+use crate::attempts::SUSTAINED;
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -8,7 +9,7 @@ use std::{
 /// How a server has fared since it is under supervision.
 #[derive(Debug, Clone)]
 pub struct Health {
-    /// Since when it is as it is.
+    /// Since when it is there, or away.
     pub since: SystemTime,
     /// How often it was started or reached, or that was tried.
     pub attempts: u64,
@@ -22,41 +23,58 @@ pub struct Health {
 
 /// The same, as it is being written.
 #[derive(Debug)]
-pub(crate) struct Chart(Mutex<Health>);
+pub(crate) struct Chart(Mutex<Written>);
+
+#[derive(Debug)]
+struct Written {
+    health: Health,
+    is_well: bool,
+}
 
 impl Chart {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Health { since: SystemTime::now(), attempts: 0, failures: 0, last_failure: None, next_attempt: None }))
+        let health = Health { since: SystemTime::now(), attempts: 0, failures: 0, last_failure: None, next_attempt: None };
+        Self(Mutex::new(Written { health, is_well: false }))
     }
 
     pub(crate) fn read(&self) -> Health {
-        self.lock().clone()
+        let written = self.lock();
+        let mut health = written.health.clone();
+        // What has lasted for a while is no failure in a row any more.
+        if written.is_well && health.since.elapsed().is_ok_and(|lasted| lasted > SUSTAINED) {
+            health.failures = 0;
+        }
+        health
     }
 
     pub(crate) fn attempts(&self) {
-        let mut health = self.lock();
-        (health.since, health.next_attempt) = (SystemTime::now(), None);
+        let health = &mut self.lock().health;
+        health.next_attempt = None;
         health.attempts += 1;
     }
 
     /// It is connected, or sleeps.
     pub(crate) fn is_well(&self) {
-        self.lock().since = SystemTime::now();
+        self.lock().becomes(true);
     }
 
     pub(crate) fn failed(&self, reason: &str, failures: u32, wait: Duration) {
-        let mut health = self.lock();
-        let now = SystemTime::now();
-        *health = Health {
-            since: now,
-            attempts: health.attempts,
-            failures,
-            last_failure: Some(reason.to_owned()),
-            next_attempt: Some(now + wait),
-        };
+        let mut written = self.lock();
+        written.becomes(false);
+        let health = &mut written.health;
+        (health.failures, health.last_failure) = (failures, Some(reason.to_owned()));
+        health.next_attempt = Some(SystemTime::now() + wait);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Health> {
+    fn lock(&self) -> MutexGuard<'_, Written> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Written {
+    fn becomes(&mut self, is_well: bool) {
+        if self.is_well != is_well {
+            (self.is_well, self.health.since) = (is_well, SystemTime::now());
+        }
     }
 }

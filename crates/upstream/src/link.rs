@@ -9,7 +9,7 @@ use crate::{
 };
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 use toolcrib_contract::{CallError, Client, Json, Outage};
@@ -32,6 +32,24 @@ pub(crate) struct Link {
     pub(crate) turn: Arc<Mutex<()>>,
     /// Starts the server if it sleeps.
     pub(crate) wake: Notify,
+    /// Calls that wait for the connection that all share.
+    pub(crate) waiting: AtomicUsize,
+}
+
+/// A call that waits for a connection.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A connection for the time of one call.
@@ -55,13 +73,17 @@ impl Link {
         match self.sharing {
             Sharing::PerSession | Sharing::PerCaller => self.take_private(conversation).await,
             Sharing::Shared => {
-                let line = self.ready(self.shared.clone()).await?;
+                let line = self.shared().await?;
                 let turn = if self.asks() { Some(Arc::clone(&self.turn).lock_owned().await) } else { None };
                 let under_way = line.traffic.enter(conversation);
                 Ok(Taken { line, under_way, _turn: turn })
             }
+            // Few of those who ask find it free: its start is nothing to wait for.
+            Sharing::WhileSilent if self.asks() && !matches!(*self.shared.borrow(), Status::Ready(_)) => {
+                self.take_private(conversation).await
+            }
             Sharing::WhileSilent => {
-                let line = self.ready(self.shared.clone()).await?;
+                let line = self.shared().await?;
                 let entered = if !self.asks() {
                     Some(line.traffic.enter(conversation))
                 } else if self.may_meet(owner) {
@@ -84,11 +106,33 @@ impl Link {
             Status::Ready(line) => line.traffic.idle_for().is_some(),
             _ => true,
         };
-        is_shared_idle && self.private.is_idle()
+        is_shared_idle && self.waiting.load(Ordering::Relaxed) == 0 && self.private.is_idle()
+    }
+
+    /// The connection that all share.
+    async fn shared(&self) -> Result<Arc<Line>, CallError> {
+        if let Status::Ready(line) = &*self.shared.borrow() {
+            return Ok(Arc::clone(line));
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        self.ready(self.shared.clone()).await
+    }
+
+    /// Lets the connection that all share know that it is needed, if it sleeps. Told while its status is held, so that it is not
+    /// told once it is being started.
+    fn wake_if_asleep(&self, status: &Status) {
+        if matches!(status, Status::Asleep) {
+            self.wake.notify_one();
+        }
     }
 
     async fn take_private(&self, conversation: &Arc<Conversation>) -> Result<Taken, CallError> {
         let owner = conversation.owner();
+        // What does not stay when all share it does not stay for one. What is listed is so by the connection that all share.
+        match &*self.shared.borrow() {
+            Status::Quarantined(why) => return Err(self.unavailable(&why.to_string(), Outage::Lasting)),
+            status => self.wake_if_asleep(status),
+        }
         let meeting = if self.may_meet(owner) { Meeting::Allowed } else { Meeting::Forbidden };
         let Reserved { under_way, status } = self.private.reserve(conversation, meeting, || match owner {
             Owner::Session(_) => declared(&conversation.context().back().client()),
@@ -124,17 +168,13 @@ impl Link {
     }
 
     async fn ready(&self, mut status: watch::Receiver<Status>) -> Result<Arc<Line>, CallError> {
-        if let Status::Ready(line) = &*status.borrow() {
-            return Ok(Arc::clone(line));
-        }
         loop {
-            match status.borrow_and_update().clone() {
-                Status::Ready(line) => return Ok(line),
-                Status::Down(reason) => return Err(self.unavailable(&reason, Outage::Down)),
-                Status::LoginNeeded(reason) => return Err(self.unavailable(&reason, Outage::Lasting)),
+            match &*status.borrow_and_update() {
+                Status::Ready(line) => return Ok(Arc::clone(line)),
+                Status::Down(reason) => return Err(self.unavailable(reason, Outage::Down)),
+                Status::LoginNeeded(reason) => return Err(self.unavailable(reason, Outage::Lasting)),
                 Status::Quarantined(why) => return Err(self.unavailable(&why.to_string(), Outage::Lasting)),
-                Status::Asleep => self.wake.notify_one(),
-                Status::Connecting => {}
+                status @ (Status::Asleep | Status::Connecting) => self.wake_if_asleep(status),
             }
             status.changed().await.map_err(|_| self.unavailable("it is being stopped", Outage::Down))?;
         }

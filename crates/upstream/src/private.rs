@@ -135,6 +135,11 @@ impl Private {
         while lives.join_next().await.is_some() {}
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Whether no call is under way on any of them.
     pub(crate) fn is_idle(&self) -> bool {
         self.lock().iter().all(|entry| entry.traffic.idle_for().is_some())

@@ -1,7 +1,7 @@
 //! The life of one other server: connect, list what it has, listen for changes, and connect again when it is gone.
 
 use crate::{
-    attempts::{Attempts, Next},
+    attempts::{Attempts, Lived, Next},
     authorization::Authorized,
     child::Child,
     definition::{Definition, Sharing, Transport},
@@ -21,7 +21,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -118,6 +118,7 @@ impl Upstream {
             guard,
             known_era: Arc::default(),
         };
+        let is_in_use = before.is_some_and(|before| !matches!(*before.status.borrow(), Status::Asleep));
         let link = Link {
             name: Arc::clone(&definition.name),
             sharing: definition.sharing,
@@ -128,6 +129,7 @@ impl Upstream {
             asks,
             turn: Arc::default(),
             wake: Notify::new(),
+            waiting: AtomicUsize::new(0),
         };
         let hearing = Hearing::new(watches, listener);
         let tending = private.tend(connector.clone(), starting, shutdown.clone());
@@ -141,6 +143,7 @@ impl Upstream {
             try_now: Arc::clone(&try_now),
             hearing,
             link: Arc::clone(&link),
+            is_in_use,
             is_listed: AtomicBool::new(false),
             is_login_offered: AtomicBool::new(false),
         };
@@ -240,6 +243,8 @@ struct Life {
     try_now: Arc<Notify>,
     hearing: Arc<Hearing>,
     link: Arc<Link>,
+    /// Whether the one whose place it takes was not asleep: then it has to show that it can be started.
+    is_in_use: bool,
     /// Whether anything of it is offered.
     is_listed: AtomicBool,
     /// Whether callers were last told that they sign in by a tool.
@@ -250,8 +255,8 @@ struct Life {
 enum End {
     /// Nobody needs it just now.
     Unused,
-    /// It does not work, or no longer does after it had been connected for so long; and why.
-    Broken { reason: String, connected_for: Option<Duration> },
+    /// It does not work, or no longer does, and why.
+    Broken { reason: String, lived: Option<Lived> },
 }
 
 /// What became of the failures until now.
@@ -262,6 +267,23 @@ struct Failing {
     away_since: Option<Instant>,
 }
 
+impl Failing {
+    fn new(is_child: bool) -> Self {
+        Self { attempts: Attempts::new(is_child), reported: String::new(), away_since: None }
+    }
+
+    /// It was there, and is not missed.
+    fn is_over(&mut self) {
+        self.attempts.begin_anew();
+        self.was_there();
+    }
+
+    /// From now on it is away again.
+    fn was_there(&mut self) {
+        (self.reported, self.away_since) = (String::new(), None);
+    }
+}
+
 impl Life {
     fn definition(&self) -> &Arc<Definition> {
         &self.connector.definition
@@ -269,8 +291,8 @@ impl Life {
 
     async fn live(self, mut shutdown: watch::Receiver<bool>) {
         let is_child = matches!(self.definition().transport, Transport::Child(_));
-        let mut failing = Failing { attempts: Attempts::new(is_child), reported: String::new(), away_since: None };
-        let mut is_wanted = !self.definition().is_lazy;
+        let mut failing = Failing::new(is_child);
+        let mut is_wanted = !self.definition().is_lazy || self.is_in_use;
         if !is_wanted && self.offer_remembered() {
             self.status.send_replace(Status::Asleep);
             is_wanted = self.is_woken(&mut shutdown).await;
@@ -282,15 +304,15 @@ impl Life {
             let goes_on = match self.once(is_wanted, &mut shutdown).await {
                 None => return,
                 Some(End::Unused) => {
-                    failing.attempts.begin_anew();
+                    failing.is_over();
+                    is_wanted = true;
                     self.is_woken(&mut shutdown).await
                 }
-                Some(End::Broken { reason, connected_for }) => self.is_due_again(&mut failing, reason, connected_for, &mut shutdown).await,
+                Some(End::Broken { reason, lived }) => self.is_due_again(&mut failing, reason, lived, &mut shutdown).await,
             };
             if !goes_on {
                 return;
             }
-            is_wanted = true;
         }
     }
 
@@ -300,9 +322,9 @@ impl Life {
         self.status.send_replace(Status::Connecting);
         self.link.forget_wakes();
         let mut child = None;
-        let mut ready_at = None;
+        let mut lived = None;
         let end = tokio::select! {
-            end = self.connected(is_wanted, &mut ready_at, &mut child) => end,
+            end = self.connected(is_wanted, &mut lived, &mut child) => end,
             () = raised(shutdown) => {
                 line::part(&self.status, child, self.after("it is being stopped")).await;
                 return None;
@@ -315,7 +337,7 @@ impl Life {
             }
             Some(reason) => {
                 line::part(&self.status, child, self.after(&reason)).await;
-                Some(End::Broken { reason, connected_for: ready_at.map(|at: Instant| at.elapsed()) })
+                Some(End::Broken { reason, lived })
             }
         }
     }
@@ -335,10 +357,10 @@ impl Life {
         &self,
         failing: &mut Failing,
         reason: String,
-        connected_for: Option<Duration>,
+        lived: Option<Lived>,
         shutdown: &mut watch::Receiver<bool>,
     ) -> bool {
-        let next = failing.attempts.after(connected_for.unwrap_or_default());
+        let next = failing.attempts.after(lived);
         let due = Instant::now() + next.wait;
         self.chart.failed(&reason, next.failures, next.wait);
         self.offer_login();
@@ -346,8 +368,8 @@ impl Life {
         if next.is_quarantined && !is_login_needed {
             self.status.send_replace(Status::Quarantined(Quarantine { failures: next.failures, reason: reason.clone(), until: due }));
         }
-        if connected_for.is_some() {
-            (failing.reported, failing.away_since) = (String::new(), None);
+        if lived.is_some() {
+            failing.was_there();
         } else if !is_login_needed {
             // A server may have changed its era, and one that cannot bear the question is not asked it twice.
             let mut era = self.connector.era();
@@ -437,7 +459,7 @@ impl Life {
     }
 
     /// Connects and stays connected. Completes with the reason when that does not succeed or is over, and without one when nobody needs it.
-    async fn connected(&self, is_wanted: bool, ready_at: &mut Option<Instant>, slot: &mut Option<Child>) -> Option<String> {
+    async fn connected(&self, is_wanted: bool, lived: &mut Option<Lived>, slot: &mut Option<Child>) -> Option<String> {
         let traffic = Traffic::new(Arc::clone(&self.link.asks));
         let ear: Arc<dyn Audience> = Arc::new(Ear { hearing: Arc::clone(&self.hearing), traffic: Arc::clone(&traffic) });
         let connection = match self.connector.connect(ear, slot).await {
@@ -454,17 +476,18 @@ impl Life {
                 Err(_) => return Some(format!("it did not list what it has within {} s", within.as_secs())),
             };
             self.status.send_replace(Status::Ready(Arc::clone(&line)));
-            *ready_at = Some(Instant::now());
+            let ready_at = Instant::now();
             self.chart.is_well();
             self.hearing.suspect_watched();
             let reason = tokio::select! {
-                () = self.until_unused(&line, is_wanted) => return None,
+                () = self.until_unused(&line, ready_at, is_wanted) => return None,
                 reason = pulse::lost(&line, within) => reason,
                 never = self.follow_logins() => never,
                 reason = line::ended(&line.connection, slot) => reason,
                 never = self.keep_listed(&line.connection, fresh_for) => never,
                 never = self.hearing.watches.keep(&line.connection, || self.hearing.suspect_watched()) => match never {},
             };
+            *lived = Some(Lived { time: ready_at.elapsed(), was_called: line.traffic.was_just_called() });
             Some(reason)
         };
         // Listening begins before listing, so that no change falls into the gap.
@@ -475,20 +498,26 @@ impl Life {
     }
 
     /// Completes once the server has not been called for as long as the config says, and nobody can be on the way to it any more.
-    async fn until_unused(&self, line: &Arc<Line>, is_wanted: bool) {
-        let only_listed = (!is_wanted).then_some(LISTED_ONLY);
-        let Some(patience) = only_listed.or(self.definition().idle_stop) else { return std::future::pending().await };
-        let is_idle_for = |time: Duration| line.traffic.idle_for().is_some_and(|idle| idle >= time);
-        while !is_idle_for(patience) || self.hearing.watches.is_wanted() {
+    async fn until_unused(&self, line: &Arc<Line>, ready_at: Instant, is_wanted: bool) {
+        let is_idle_for = |time: Duration| ready_at.elapsed() >= time && line.traffic.idle_for().is_some_and(|idle| idle >= time);
+        // Connections of single clients are listed by this one.
+        let is_needed = || self.hearing.watches.is_wanted() || !self.link.private.is_empty();
+        loop {
+            let only_listed = (!is_wanted && line.traffic.has_served_nobody()).then_some(LISTED_ONLY);
+            let Some(patience) = only_listed.or(self.definition().idle_stop) else { return std::future::pending().await };
+            if is_idle_for(patience) && !is_needed() {
+                self.status.send_replace(Status::Asleep);
+                // A call may have taken the connection just before that; and whoever comes now need not wait for another start.
+                tokio::select! {
+                    () = self.link.wake.notified() => {}
+                    () = tokio::time::sleep(QUIET) => if is_idle_for(QUIET) {
+                        return line.close();
+                    }
+                }
+                self.status.send_replace(Status::Ready(Arc::clone(line)));
+            }
             tokio::time::sleep(QUIET.min(patience)).await;
         }
-        self.status.send_replace(Status::Asleep);
-        // A call may have taken the connection just before that.
-        tokio::time::sleep(QUIET).await;
-        while !is_idle_for(QUIET) {
-            tokio::time::sleep(QUIET).await;
-        }
-        line.close();
     }
 
     /// Lists anew whenever the server says that something changed, or that what it listed holds no longer. If that fails, what was known

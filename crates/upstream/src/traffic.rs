@@ -30,6 +30,9 @@ use toolcrib_wire::{
 /// The most questions of one call that wait to be passed on.
 const MAX_QUESTIONS: usize = 16;
 
+/// For how long it may have been a call by which a connection ended.
+const JUST_NOW: Duration = Duration::from_secs(2);
+
 /// After what time a log message is no longer taken to be about a call that was given up.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
@@ -129,6 +132,17 @@ impl Traffic {
     /// Whether nobody else was ever served.
     pub(crate) fn is_only_for(&self, owner: &Owner) -> bool {
         self.lock().served.is_only(owner)
+    }
+
+    /// Whether there never was a call.
+    pub(crate) fn has_served_nobody(&self) -> bool {
+        self.lock().served == Served::Nobody
+    }
+
+    /// Whether a call is under way, or was until just now.
+    pub(crate) fn was_just_called(&self) -> bool {
+        let state = self.lock();
+        state.served != Served::Nobody && (!state.calls.is_empty() || state.last_used.elapsed() < JUST_NOW)
     }
 
     /// How long there has been no call.

@@ -287,6 +287,8 @@ struct Away<'a>(&'a Watches);
 impl Drop for Away<'_> {
     fn drop(&mut self) {
         self.0.settled.send_replace(None);
+        // Whoever takes our place may have missed what we were told.
+        self.0.changed.notify_one();
     }
 }
 

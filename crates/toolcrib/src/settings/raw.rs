@@ -299,7 +299,7 @@ impl Reader<'_> {
     fn server(&mut self, node: &Node<'_>, name: Option<Spanned<String>>, file: &Path) -> Server {
         let mut server = Server {
             place: node.place(),
-            base: file.parent().map(Path::to_owned).unwrap_or_default(),
+            base: std::path::absolute(file).ok().and_then(|file| file.parent().map(Path::to_owned)).unwrap_or_default(),
             name,
             kind: None,
             command: None,

@@ -61,6 +61,34 @@ fn a_child_that_nobody_calls_is_ended_and_the_next_call_starts_it() {
 }
 
 #[test]
+fn a_child_that_starts_slowly_does_not_fall_asleep_before_it_is_called() {
+    let script = scripted(&[])["args"][0].as_str().unwrap().to_owned();
+    let child = json!({"command": "sh", "args": ["-c", format!("sleep 3 && exec python3 {script}")], "idleStop": 1});
+    let server = Server::start(&json!({"s": child}));
+    server.wait_for_tool("s__pid");
+    let pid = server.call("s__pid", json!({})).unwrap();
+    wait_for("its process to end", || (!is_running(&pid)).then_some(()));
+    let before = status(&server.url)["attempts"].as_u64().unwrap();
+    assert!(server.call("s__pid", json!({})).is_ok());
+    assert_eq!(status(&server.url)["attempts"].as_u64().unwrap(), before + 1);
+}
+
+#[test]
+fn where_each_client_has_its_own_what_is_listed_is_looked_at_when_somebody_calls() {
+    let mark = format!("--own-{}", std::process::id());
+    let mut child = scripted(&[&mark]);
+    child.as_object_mut().unwrap().extend(json!({"idleStop": 2, "sharing": "perCaller"}).as_object().unwrap().clone());
+    let server = Server::start(&json!({"s": child}));
+    server.wait_for_tool("s__pid");
+    wait_until(&server.url, "asleep");
+    wait_for("its process to end", || processes_of(&mark).is_empty().then_some(()));
+    let before = status(&server.url)["attempts"].as_u64().unwrap();
+    assert!(server.call("s__pid", json!({})).is_ok());
+    wait_for("its lists to be read", || (status(&server.url)["attempts"].as_u64().unwrap() > before).then_some(()));
+    wait_until(&server.url, "asleep");
+}
+
+#[test]
 fn a_lazy_child_is_started_by_the_first_call_only() {
     let folder = Folder::new();
     let mark = format!("--lazy-{}", std::process::id());
@@ -181,6 +209,27 @@ fn a_sandbox_keeps_a_child_from_what_it_was_not_given() {
     }
     assert_eq!(reach("open__reach", format!("connect {port}")), "reached");
     assert_eq!(reach("open__reach", format!("read {}", file("hidden/file"))), "Permission denied");
+}
+
+#[test]
+fn a_sandbox_does_not_follow_what_a_child_puts_in_place_of_what_it_was_given() {
+    let folder = Folder::new();
+    for name in ["work", "work/given", "hidden"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    let mut child = scripted(&[]);
+    child["sandbox"] = json!({"read": [child["args"][0], folder.path().join("work/given")], "write": [folder.path().join("work")]});
+    let server = Server::start(&json!({"s": child}));
+    server.wait_for_tool("s__pid");
+    let pid = server.call("s__pid", json!({})).unwrap();
+    std::fs::remove_dir(folder.path().join("work/given")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("hidden"), folder.path().join("work/given")).unwrap();
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let told = wait_for("it not to be started", || {
+        let status = status(&server.url);
+        status["lastFailure"].as_str().filter(|failure| failure.contains("cannot be opened as the config found it")).map(ToOwned::to_owned)
+    });
+    assert!(told.contains("work/given"), "{told}");
 }
 
 #[test]

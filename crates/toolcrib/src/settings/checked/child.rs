@@ -71,12 +71,17 @@ pub(super) fn child(server: &Server, command: &Spanned<String>, lookup: Lookup<'
         }
         env.push((key.into(), value.value.into()));
     }
-    let directory = server.directory.as_ref().map(|directory| server.base.join(&directory.value));
-    if let (Some(path), Some(written)) = (&directory, &server.directory)
-        && !path.is_dir()
-    {
-        faults.add(written.fault(format!("there is no directory {}", path.display())));
-    }
+    let directory = match &server.directory {
+        Some(written) => {
+            let path = server.base.join(&written.value);
+            if !path.is_dir() {
+                faults.add(written.fault(format!("there is no directory {}", path.display())));
+            }
+            Some(path)
+        }
+        // Said in so many words: what a server is depends on where it is started.
+        None => std::env::current_dir().ok(),
+    };
     // A program given by a relative path is looked for beside the config, not wherever we happen to be started.
     let is_relative = command.value.contains('/') && !command.value.starts_with('/');
     let program = if is_relative { server.base.join(&command.value).into_os_string() } else { OsString::from(&command.value) };
@@ -109,10 +114,11 @@ fn sandbox(written: &raw::Sandbox, base: &Path, faults: &mut Faults) -> Sandbox 
         let mut found = Vec::with_capacity(paths.len());
         for written in paths {
             let path = base.join(&written.value);
-            if !path.exists() {
-                faults.add(written.fault(format!("there is no {}", path.display())));
+            // Followed once and for all: what is put there later is not what was meant.
+            match path.canonicalize() {
+                Ok(path) => found.push(path),
+                Err(error) => faults.add(written.fault(format!("{}: {error}", path.display()))),
             }
-            found.push(path);
         }
         found
     };

@@ -53,6 +53,12 @@ impl Steadiness {
         own.over(&all)
     }
 
+    /// Whether another says the same of single tools.
+    #[must_use]
+    pub fn says_the_same_of_tools(&self, other: &Self) -> bool {
+        self.tools == other.tools
+    }
+
     /// For a tool of that source, if something is said of it: by the first pattern that its name fits.
     #[must_use]
     pub fn of_tool(&self, name: &str, source: &Resilience) -> Option<Resilience> {
