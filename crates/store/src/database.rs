@@ -82,10 +82,11 @@ const MIGRATIONS: [&str; 4] = [
 ",
     "
     CREATE TABLE listing (
-        server TEXT PRIMARY KEY,
+        server TEXT NOT NULL,
         defined_as TEXT NOT NULL,
         lists TEXT NOT NULL,
-        updated_ms INTEGER NOT NULL
+        updated_ms INTEGER NOT NULL,
+        PRIMARY KEY (server, defined_as)
     ) STRICT;
 ",
 ];

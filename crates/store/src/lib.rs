@@ -142,7 +142,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn listings(&self) -> Result<Arc<ServerLists>, StoreError> {
-        Ok(ServerLists::open(self.database()?))
+        ServerLists::open(self.database()?)
     }
 
     /// The records that the filter lets pass, the oldest first.

@@ -6,15 +6,25 @@ use crate::{
     times::millis,
 };
 use rusqlite::{OptionalExtension, params};
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use toolcrib_contract::{Json, Listings};
+
+/// For how long lists are kept that nobody has renewed.
+const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The lists of servers.
 pub struct ServerLists(Shared);
 
 impl ServerLists {
-    pub(crate) fn open(database: Database) -> Arc<Self> {
-        Arc::new(Self(Shared::new(database)))
+    pub(crate) fn open(database: Database) -> Result<Arc<Self>, StoreError> {
+        let oldest = millis(SystemTime::now()).saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX));
+        let lists = Self(Shared::new(database));
+        lists.0.with(|database| database.connection.execute("DELETE FROM listing WHERE updated_ms < ?1", [oldest]))?;
+        Ok(Arc::new(lists))
     }
 
     fn select(&self, server: &str, defined_as: &str) -> Result<Option<String>, StoreError> {
@@ -64,8 +74,15 @@ mod tests {
         assert_eq!(lists.last("other", "as before"), None);
         let next = Json::parse(r#"{"tools":[]}"#).unwrap();
         lists.keep("wiki", "otherwise", &next);
-        assert_eq!(lists.last("wiki", "otherwise"), Some(next));
+        assert_eq!(lists.last("wiki", "otherwise"), Some(next.clone()));
+        assert_eq!(lists.last("wiki", "as before"), Some(json), "another project's server of that name");
+        // What nobody has renewed for a long time goes.
+        let old =
+            lists.0.with(|database| database.connection.execute("UPDATE listing SET updated_ms = 1 WHERE defined_as = 'as before'", []));
+        assert_eq!(old.unwrap(), 1);
+        let lists = crate::Store::open(&folder).unwrap().listings().unwrap();
         assert_eq!(lists.last("wiki", "as before"), None);
+        assert_eq!(lists.last("wiki", "otherwise"), Some(next));
         std::fs::remove_dir_all(folder).unwrap();
     }
 }
