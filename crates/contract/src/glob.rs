@@ -28,6 +28,18 @@ impl Globs {
         self.0.iter().any(|pattern| pattern.matches(name))
     }
 
+    /// Whether one of the patterns is this very name.
+    ///
+    /// ```
+    /// use toolcrib_contract::Globs;
+    ///
+    /// assert!(Globs::new(["a*", "ab"]).name("ab") && !Globs::new(["a*", "*"]).name("ab"));
+    /// ```
+    #[must_use]
+    pub fn name(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(name) && pattern.to_string() == name)
+    }
+
     /// The patterns that match none of these names: most likely misspelt.
     pub fn without_match<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = String> + 'a {
         self.0.iter().filter(|pattern| !names.iter().any(|name| pattern.matches(name))).map(ToString::to_string)

@@ -14,6 +14,9 @@ const MAX_JUDGED_BYTES: usize = 64 * 1024;
 /// The role that everybody has, the anonymous caller included.
 pub const EVERYONE: &str = "*";
 
+/// What the URIs of resources begin with that are for those who look after the server.
+const FOR_OPERATORS: &str = "status://server/";
+
 /// Things by the patterns of their names. What no pattern names is not meant.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Names {
@@ -26,6 +29,11 @@ pub struct Names {
 }
 
 impl Names {
+    /// Whether they give what is called so. What tells of everything at once, whoever may have what of it, is given only by its name.
+    fn give(&self, kind: Kind, name: &str) -> bool {
+        if kind == Kind::Resource && name.starts_with(FOR_OPERATORS) { self.resources.name(name) } else { self.include(kind, name) }
+    }
+
     pub(crate) fn include(&self, kind: Kind, name: &str) -> bool {
         match kind {
             Kind::Tool => self.tools.include(name),
@@ -106,7 +114,7 @@ impl Rule {
             return Says::Nothing;
         }
         let denies = self.deny.include(kind, facts.name);
-        if !denies && !self.allow.include(kind, facts.name) {
+        if !denies && !self.allow.give(kind, facts.name) {
             return Says::Nothing;
         }
         let Some(when) = &self.when else { return if denies { Says::Denies } else { Says::Allows } };

@@ -67,6 +67,20 @@ fn each_caller_sees_and_calls_what_the_rules_say() {
 }
 
 #[test]
+fn how_all_servers_are_is_told_only_to_those_to_whom_a_rule_gives_it_by_name() {
+    const URI: &str = "status://server/upstreams";
+    let mut config = team();
+    config["access"]["rules"].as_array_mut().unwrap().push(json!({"roles": ["operator"], "allow": {"resources": [URI]}}));
+    let server = Server::with(&config);
+    let read = |role: &str| bearer(&server.url, &token_of(role)).modern("resources/read", json!({"uri": URI})).json();
+    let listed = |role: &str| bearer(&server.url, &token_of(role)).modern("resources/list", json!({})).body.contains(URI);
+    assert!(read("operator")["result"]["contents"][0]["text"].is_string() && listed("operator"));
+    // A pattern gives what stands for itself, not what tells of everything.
+    assert_eq!(read("admin")["error"]["code"], -32602, "{}", read("admin"));
+    assert!(!listed("admin"));
+}
+
+#[test]
 fn every_route_and_method_refuses_without_a_token() {
     let server = Server::with(&closed());
     let base = server.url.strip_suffix("/mcp").unwrap();
