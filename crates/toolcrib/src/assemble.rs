@@ -67,6 +67,7 @@ pub(crate) struct Assembled {
     /// Whether callers' tokens are kept for servers that they are passed on to, and callers' secrets are at hand.
     keeps_tokens: bool,
     has_secrets: bool,
+    has_listings: bool,
     /// Where records are kept that last, if they are.
     pub(crate) recorded_in: Option<PathBuf>,
     audit: Option<Arc<Audit>>,
@@ -103,6 +104,7 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
     let logins = (stay == Stay::Long).then(|| Arc::clone(&sign_ins.logins));
     let keeps_tokens = settings.servers.iter().any(Definition::takes_token);
     let has_secrets = shelves.secrets.is_some();
+    let has_listings = shelves.listings.is_some();
     let ready = watch::Sender::new(false);
     let builder = security.build(builder).ready(ready.subscribe()).callback(logins.map(|logins| logins as Arc<dyn Callback>));
     let crib = ready_tools(builder, settings.ready, &settings.steadiness)?.build();
@@ -126,6 +128,7 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
         ruled_by: Mutex::new(settings.sections),
         keeps_tokens,
         has_secrets,
+        has_listings,
         recorded_in,
         audit,
         _fresh: fresh,
@@ -153,6 +156,9 @@ impl Assembled {
         }
         if servers.iter().any(|server| !server.bindings.is_empty()) && !self.has_secrets {
             needs_restart.push("${secret:…}");
+        }
+        if servers.iter().any(|server| server.is_lazy) && !self.has_listings {
+            needs_restart.push("start: lazy (until then it is started once to be listed)");
         }
         let mut ruled_by = self.ruled_by.lock().unwrap_or_else(PoisonError::into_inner);
         if ruled_by.differing(&sections).contains("access") {

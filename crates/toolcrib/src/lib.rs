@@ -78,6 +78,7 @@ mod jwks;
 mod landing;
 mod notify;
 mod observe;
+mod open_files;
 mod reload;
 pub mod settings;
 mod shutdown;

@@ -53,6 +53,14 @@ pub async fn serve(listener: TcpListener, door: Arc<Door>, bounds: Bounds, shutd
     serve_routes(listener, routes, bounds, shutdown).await
 }
 
+/// What a connection holds for as long as it lasts.
+enum Held {
+    /// A place among those who are served.
+    Place(OwnedSemaphorePermit),
+    /// One among those beyond the bound.
+    Spare(OwnedSemaphorePermit),
+}
+
 /// What is answered.
 pub(super) struct Routes {
     pub(super) all: Router,
@@ -76,20 +84,30 @@ pub(super) async fn serve_routes(
     let stopped = shutdown.clone();
     loop {
         let accepted = async {
-            let spare = Arc::clone(&crowd).acquire_owned().await.map_err(io::Error::other)?;
+            let held = tokio::select! {
+                biased;
+                place = Arc::clone(&places).acquire_owned() => Held::Place(place.map_err(io::Error::other)?),
+                spare = Arc::clone(&crowd).acquire_owned() => Held::Spare(spare.map_err(io::Error::other)?),
+            };
             let (stream, peer) = listener.accept().await?;
-            let place = Arc::clone(&places).try_acquire_owned();
-            let is_crowded = place.is_err();
-            io::Result::Ok((stream, peer, place.unwrap_or(spare), is_crowded))
+            let held = match held {
+                // One may have become free meanwhile.
+                Held::Spare(spare) => Arc::clone(&places).try_acquire_owned().map_or(Held::Spare(spare), Held::Place),
+                place @ Held::Place(_) => place,
+            };
+            io::Result::Ok((stream, peer, held))
         };
         tokio::select! {
             accepted = accepted => match accepted {
-                Ok((stream, peer, place, is_crowded)) => {
+                Ok((stream, peer, held)) => {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "cannot set TCP_NODELAY");
                     }
-                    let (http, router) = if is_crowded { (&brief, &routes.crowded) } else { (&http, &routes.all) };
-                    connections.spawn(connection(http.clone(), TokioIo::new(stream), peer, router.clone(), stopped.clone(), place));
+                    let (http, router, permit) = match held {
+                        Held::Place(place) => (&http, &routes.all, place),
+                        Held::Spare(spare) => (&brief, &routes.crowded, spare),
+                    };
+                    connections.spawn(connection(http.clone(), TokioIo::new(stream), peer, router.clone(), stopped.clone(), permit));
                 }
                 // Out of file descriptors, or a client gone before it was accepted: others may still come.
                 Err(error) => {

@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use toolcrib_contract::{Json, Listings, Secrets};
-use toolcrib_upstream::{Definition, Guard, Listener, Upstream};
+use toolcrib_upstream::{Definition, Guard, Listener, Status, Upstream};
 use toolcrib_wire::client::ClientInfo;
 
 /// How long calls may go on at a server that is let go.
@@ -103,7 +103,8 @@ impl Fleet {
     /// is then as the config says.
     pub(super) fn become_like(&self, definitions: Vec<Definition>, steadied: Steadied) -> (Changes, Vec<Fault>) {
         let (mut changes, mut faults, mut kept) = (Changes::default(), Vec::new(), Vec::new());
-        let mut old = std::mem::take(&mut *self.members());
+        // Whoever asks meanwhile is told of those that there were.
+        let mut old = self.members().clone();
         self.publisher.treat_anew(steadied, old.iter().map(|member| member.upstream.definition()));
         for definition in definitions {
             let found = old.iter().position(|member| member.upstream.definition().name == definition.name).map(|index| old.remove(index));
@@ -167,8 +168,10 @@ impl Fleet {
     /// Lets a server go once the next of its name is there, or has had its time. Then its name stands for a server that is down.
     async fn take_over(publisher: Arc<Publisher>, sign_ins: Arc<Mutex<SignIns>>, before: Member, next: Member) {
         let within = next.upstream.definition().start_timeout;
-        if tokio::time::timeout(within, next.upstream.ready()).await.is_err() && next.is_heard.load(Ordering::Acquire) {
-            publisher.expect_tools(next.upstream.definition());
+        if tokio::time::timeout(within, next.upstream.ready()).await.is_err() {
+            publisher.give_up_waiting(next.upstream.definition(), || {
+                next.is_heard.load(Ordering::Acquire) && !matches!(next.upstream.status(), Status::Ready(_))
+            });
         }
         retire(sign_ins, before).await;
     }

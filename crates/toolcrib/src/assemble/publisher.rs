@@ -67,6 +67,14 @@ impl Publisher {
         self.gate.publish(self.steady(server, source_of(server)));
     }
 
+    /// The same, for one that took another's place and has not connected in time, if that is still so.
+    pub(super) fn give_up_waiting(&self, server: &Definition, is_so: impl FnOnce() -> bool) {
+        let _publishing = self.publishing();
+        if is_so() {
+            self.expect_tools(server);
+        }
+    }
+
     /// Another server takes the name of this one: what that one offers stays until the other has something to offer, but for its login.
     pub(super) fn succeed(&self, server: &Definition, is_heard: &AtomicBool) {
         let _publishing = self.publishing();
@@ -103,12 +111,16 @@ impl Publisher {
         let treat = |name: &str, of_source: &Resilience, sharing: Option<Sharing>| {
             self.gate.treat(name, of_source.clone(), |tool| steadied.of_tool(tool, of_source, sharing));
         };
-        if before.all != steadied.all {
-            treat(OWN, &steadied.all.of_source(&Overrides::default(), true), None);
+        let of_own = |steadied: &Steadied| steadied.all.of_source(&Overrides::default(), true);
+        let are_tools_same = before.all.says_the_same_of_tools(&steadied.all);
+        if !are_tools_same || of_own(&before) != of_own(&steadied) {
+            treat(OWN, &of_own(&steadied), None);
         }
-        let is_same = |name| before.all == steadied.all && before.servers.get(name) == steadied.servers.get(name);
-        for server in servers.filter(|server| !is_same(&server.name)) {
-            treat(&server.name, &steadied.of_server(&server.name), Some(server.sharing));
+        for server in servers {
+            let of_server = steadied.of_server(&server.name);
+            if !are_tools_same || before.of_server(&server.name) != of_server {
+                treat(&server.name, &of_server, Some(server.sharing));
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Done, Failure, client::who_are_you, config_file, credential_of_envir
 use crate::{
     ServeError,
     assemble::{Assembled, Stay, assemble},
-    notify,
+    notify, open_files,
     reload::Reload,
     shutdown::Signals,
 };
@@ -36,7 +36,8 @@ impl Serve {
         let credential = if self.stdio { credential_of_environment() } else { Credential::None };
         // The file that is meant now is the one that is read anew, whatever lies here then.
         let file = config_file(self.config.as_ref());
-        let settings = settings(file.as_ref())?;
+        let mut settings = settings(file.as_ref())?;
+        settings.doors.max_connections = open_files::make_room_for(settings.doors.max_connections);
         let files = settings.files.clone();
         let assembled = assemble(settings, credential, Stay::Long).map_err(Failure::failed)?;
         let read = || match &file {

@@ -404,7 +404,7 @@ impl Inner {
             return Err(RequestError::Busy(format!("it has too much to do ({status})"), after).into());
         }
         if let Some(elsewhere) = response.headers().get(header::LOCATION).filter(|_| status.is_redirection()) {
-            let elsewhere = String::from_utf8_lossy(elsewhere.as_bytes()).into_owned();
+            let elsewhere = without_query(&String::from_utf8_lossy(elsewhere.as_bytes()));
             return Err(RequestError::Protocol(format!("it redirects to {elsewhere}, which is another place or another request, and is not followed ({status}); if that is where the server is now, give that URL")).into());
         }
         if !status.is_success() {
@@ -719,6 +719,12 @@ pub(super) fn http_client(endpoint: &Endpoint) -> reqwest::Result<Client> {
         .connect_timeout(endpoint.connect_timeout)
         .user_agent(concat!("toolcrib/", env!("CARGO_PKG_VERSION")))
         .build()
+}
+
+/// Where a redirect leads, as it may be told: what is asked for there may be a secret, and is not.
+fn without_query(location: &str) -> String {
+    const MAX_CHARS: usize = 200;
+    location.split(['?', '#']).next().unwrap_or_default().chars().take(MAX_CHARS).collect()
 }
 
 /// Follows what says where to send the same request within the same origin. Headers may be secrets and are for nobody else, and what was
