@@ -37,7 +37,7 @@ impl Globs {
     /// ```
     #[must_use]
     pub fn name(&self, name: &str) -> bool {
-        self.0.iter().any(|pattern| pattern.matches(name) && pattern.to_string() == name)
+        self.0.iter().any(|pattern| pattern.matches(name) && !pattern.to_string().contains(['*', '?']))
     }
 
     /// The patterns that match none of these names: most likely misspelt.
