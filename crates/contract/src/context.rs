@@ -1,6 +1,11 @@
 //! What a tool may know and say while it runs.
 
-use crate::{call::CallerId, error::CallError, tool::BoxFuture};
+use crate::{
+    call::{Call, CallerId},
+    error::CallError,
+    output::Output,
+    tool::BoxFuture,
+};
 use serde::Serialize;
 use std::{
     any::Any,
@@ -18,6 +23,13 @@ pub struct CallContext {
     token: Option<Arc<str>>,
     deadline: Instant,
     back: Arc<dyn BackChannel>,
+    onward: Option<Arc<dyn Onward>>,
+}
+
+/// The way on to other tools, for one that is made of them. The gate implements it.
+pub trait Onward: Send + Sync + fmt::Debug {
+    /// Makes a call on behalf of the same caller, by the same road: it is judged, bounded and recorded like any other.
+    fn call(&self, call: Call) -> BoxFuture<'_, Result<Output, CallError>>;
 }
 
 /// The way back to the client in mid-call. Doors implement it; what a client cannot hear is dropped there. By default it hears
@@ -242,13 +254,31 @@ impl CallContext {
     /// A context for one call; the gate makes it.
     #[must_use]
     pub fn new(caller: CallerId, deadline: Instant, back: Arc<dyn BackChannel>) -> Self {
-        Self { caller, token: None, deadline, back }
+        Self { caller, token: None, deadline, back, onward: None }
     }
 
     /// The same, with the token that the caller has shown.
     #[must_use]
     pub fn with_token(self, token: Arc<str>) -> Self {
         Self { token: Some(token), ..self }
+    }
+
+    /// The same, for a tool that may call others.
+    #[must_use]
+    pub fn with_onward(self, onward: Arc<dyn Onward>) -> Self {
+        Self { onward: Some(onward), ..self }
+    }
+
+    /// Calls another tool for the same caller. It takes the same road as a call from outside: what the caller may not have is
+    /// not found, and a record is kept of it.
+    ///
+    /// # Errors
+    /// [`CallError`]: those of the other call.
+    pub async fn call_tool(&self, name: &str, arguments: Json) -> Result<Output, CallError> {
+        match &self.onward {
+            Some(onward) => onward.call(Call::tool(name, arguments)).await,
+            None => Err(CallError::failed("no other tools can be called from here")),
+        }
     }
 
     /// The token that the caller has shown, for what said that it passes it on.

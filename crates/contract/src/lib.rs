@@ -30,7 +30,7 @@ pub mod tool;
 
 pub use audit::{AuditLog, Kept, Origin, Outcome, Record, Unrecorded};
 pub use call::{Call, CallerId, Kind};
-pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, LogLevel, Progress, Question, Session};
+pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, LogLevel, Onward, Progress, Question, Session};
 pub use error::{CallError, Outage, causes};
 pub use glob::Globs;
 pub use keys::{KeyDirectory, Secrets, Stored, Vault, Version};
@@ -38,5 +38,5 @@ pub use listings::Listings;
 pub use login::{Callback, Confirmation, LoggedIn};
 pub use output::{Content, Output, ToolOutput};
 pub use spec::{Annotations, Category, PromptArgument, PromptSpec, Reach, ResourceSpec, Spec, TemplateSpec};
-pub use tool::{BoxFuture, Callable, Input, Tool, Watch, callable, typed};
+pub use tool::{BoxFuture, Callable, Input, Others, Tool, Watch, callable, typed};
 pub use toolcrib_json::{Json, JsonError, Members};

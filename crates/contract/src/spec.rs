@@ -56,7 +56,7 @@ pub enum Reach {
 }
 
 /// What is known of a tool.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
     /// The name that clients call.
     pub name: String,
@@ -172,7 +172,7 @@ impl Spec {
 }
 
 /// What is known of a resource.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ResourceSpec {
     /// Its URI, which clients read it by.
     pub uri: String,
@@ -187,7 +187,7 @@ pub struct ResourceSpec {
 }
 
 /// What is known of a family of resources.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TemplateSpec {
     /// The URI with variables, `{id}` (RFC 6570, simple expansion).
     pub uri_template: String,
@@ -202,7 +202,7 @@ pub struct TemplateSpec {
 }
 
 /// What is known of a prompt.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PromptSpec {
     /// The name that clients get it by.
     pub name: String,
@@ -217,7 +217,7 @@ pub struct PromptSpec {
 }
 
 /// One argument of a prompt, always a string.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, PartialEq)]
 pub struct PromptArgument {
     /// Its name.
     pub name: String,

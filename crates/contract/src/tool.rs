@@ -68,6 +68,9 @@ pub trait Tool: Send + Sync + 'static {
     /// The future is dropped when the client cancels, leaves, or the deadline passes.
     fn run(&self, args: Self::Args, cx: &CallContext) -> impl Future<Output = Result<Self::Output, CallError>> + Send;
 
+    /// Whether it calls other tools, by [`CallContext::call_tool`].
+    const CALLS_OTHERS: bool = false;
+
     /// Changes how the output is presented: what is written is the structure, with the same as JSON text for a model that is
     /// given text only. A failure in which the structure says what is wrong is marked here, too.
     fn present(&self, _output: &Self::Output, _written: &mut ToolOutput) {}
@@ -98,11 +101,28 @@ pub trait Callable: Send + Sync {
         false
     }
 
+    /// Which other tools a call may make calls of. What does not say so is given no way to them.
+    fn others(&self) -> Others<'_> {
+        Others::Nobody
+    }
+
     /// Sees to it that changes of the resource with this URI are announced, as long as the watch is held. `None` where
     /// they are announced anyhow.
     fn watch(&self, _uri: &str) -> Option<BoxFuture<'_, Result<Watch, CallError>>> {
         None
     }
+}
+
+/// Which tools another one calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Others<'a> {
+    /// None.
+    #[default]
+    Nobody,
+    /// Whichever it finds out to need.
+    Anybody,
+    /// These, and nothing else: what they say of their effects says what this one's are.
+    These(&'a [String]),
 }
 
 /// Somebody wants to hear of changes of a resource. Dropping it ends that.
@@ -175,6 +195,10 @@ impl<T: Tool> Callable for Typed<T> {
             Ok(Output::Tool(written))
         })
     }
+
+    fn others(&self) -> Others<'_> {
+        if T::CALLS_OTHERS { Others::Anybody } else { Others::Nobody }
+    }
 }
 
 /// Makes a [`Callable`] of an async function, for what needs no types of its own.
@@ -205,5 +229,9 @@ where
 {
     fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
         Box::pin((self.run)(input, cx))
+    }
+
+    fn others(&self) -> Others<'_> {
+        Others::Anybody
     }
 }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 use template::Pattern;
-use toolcrib_contract::{Callable, Change, Json, Kind, PromptSpec, ResourceSpec, Spec, TemplateSpec};
+use toolcrib_contract::{Annotations, Callable, Change, Json, Kind, Others, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 
 /// What one source offers: our own tools, or one other server.
 #[derive(Debug, Default)]
@@ -318,6 +318,14 @@ impl Entry {
         }
     }
 
+    /// What a tool says of its effects: its own words, or those that another server wrote.
+    fn annotations(&self) -> Annotations {
+        match self {
+            Self::Tool(tool) => tool.spec.annotations,
+            _ => Annotations::default(),
+        }
+    }
+
     pub(crate) fn callable(&self) -> &Arc<dyn Callable> {
         &self.run().callable
     }
@@ -382,12 +390,13 @@ impl Catalogue {
             }
             merged
         };
-        let tools = merge(Kind::Tool, |source| &source.tools);
+        let mut tools = merge(Kind::Tool, |source| &source.tools);
         let resources = merge(Kind::Resource, |source| &source.resources);
         let templates = merge(Kind::TemplateCompletion, |source| &source.templates);
         let prompts = merge(Kind::Prompt, |source| &source.prompts);
         let silent = sources.iter().filter(|source| source.is_empty() && !source.has_offered);
         let silent = silent.filter_map(|source| Some((source.prefix.clone()?, Arc::clone(&source.name)))).collect();
+        tell_effects_of_parts(&mut tools);
         (Self { generation, tools, resources, templates, prompts, silent }, clashes)
     }
 
@@ -473,6 +482,49 @@ fn is_match(entry: &Entry, uri: &str) -> bool {
     matches!(entry, Entry::Template(template) if template.pattern.matches(uri))
 }
 
+/// What is made of other tools has their effects: it only looks if all of them do, and may destroy if one of them may. What nobody knows
+/// is not said; of what is made of such tools in turn, only what holds for those that are no such tools.
+fn tell_effects_of_parts(tools: &mut Entries) {
+    let told: Vec<(String, Annotations)> =
+        tools.iter().filter_map(|(name, entry)| Some((name.clone(), of_parts(tools, entry, 0)?))).collect();
+    for (name, annotations) in told {
+        if let Some(entry) = tools.get_mut(&name)
+            && let Entry::Tool(tool) = &**entry
+            && tool.spec.annotations != annotations
+        {
+            let spec = Spec { annotations, ..tool.spec.clone() };
+            *entry = Arc::new(Entry::Tool(ToolEntry { spec, ..tool.clone() }));
+        }
+    }
+}
+
+/// The effects of a tool that is made of others; none for one that is not.
+fn of_parts(tools: &Entries, entry: &Entry, depth: usize) -> Option<Annotations> {
+    const DEEPEST: usize = 8;
+    let Others::These(names) = entry.callable().others() else { return None };
+    let unknown = Annotations::default();
+    let of = |name: &String| match tools.get(name).map(|part| (part, depth < DEEPEST)) {
+        Some((part, true)) => of_parts(tools, part, depth + 1).unwrap_or_else(|| part.annotations()),
+        _ => unknown,
+    };
+    let parts: Vec<Annotations> = names.iter().map(of).collect();
+    // All must hold; one that does not decides, one that is not known leaves it open.
+    let all = |hint: fn(&Annotations) -> Option<bool>| {
+        let hints = || parts.iter().map(hint);
+        if hints().any(|hint| hint == Some(false)) { Some(false) } else { hints().all(|hint| hint == Some(true)).then_some(true) }
+    };
+    let any = |hint: fn(&Annotations) -> Option<bool>| {
+        let hints = || parts.iter().map(hint);
+        if hints().any(|hint| hint == Some(true)) { Some(true) } else { hints().all(|hint| hint == Some(false)).then_some(false) }
+    };
+    Some(Annotations {
+        is_read_only: all(|part| part.is_read_only),
+        is_destructive: any(|part| part.is_destructive),
+        is_idempotent: all(|part| part.is_idempotent),
+        is_open_world: any(|part| part.is_open_world),
+    })
+}
+
 /// The names that are new, gone, or look different.
 fn differences(now: &Entries, before: &Entries) -> Vec<String> {
     let is_same = |name: &String, entry| before.get(name).is_some_and(|earlier| is_alike(entry, earlier));
@@ -483,5 +535,12 @@ fn differences(now: &Entries, before: &Entries) -> Vec<String> {
 /// Whether two entries look the same to a client. A server that restarts publishes the same definitions again: that is no
 /// change to tell anybody.
 fn is_alike(a: &Arc<Entry>, b: &Arc<Entry>) -> bool {
-    Arc::ptr_eq(a, b) || (a.foreign().is_some() && a.foreign() == b.foreign())
+    let is_same = match (&**a, &**b) {
+        (Entry::Tool(a), Entry::Tool(b)) => a.spec == b.spec,
+        (Entry::Resource(a), Entry::Resource(b)) => a.spec == b.spec,
+        (Entry::Template(a), Entry::Template(b)) => a.spec == b.spec,
+        (Entry::Prompt(a), Entry::Prompt(b)) => a.spec == b.spec,
+        _ => false,
+    };
+    Arc::ptr_eq(a, b) || if a.foreign().is_some() { a.foreign() == b.foreign() } else { is_same }
 }

@@ -1,13 +1,13 @@
 //! [`Checked`] → `Output`: runs what was called.
 
-use crate::{resilience::Bounds, validate::Checked};
+use crate::{onward, resilience::Bounds, validate::Checked};
 use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::Poll,
 };
-use toolcrib_contract::{BackChannel, CallContext, CallError, Input, Output};
+use toolcrib_contract::{BackChannel, CallContext, CallError, Input, Others, Output};
 
 /// Runs the call. A tool that panics is one failed call, nothing more.
 pub(crate) async fn run(checked: &Checked, bounds: &Arc<Bounds>) -> Result<Output, CallError> {
@@ -16,6 +16,9 @@ pub(crate) async fn run(checked: &Checked, bounds: &Arc<Bounds>) -> Result<Outpu
     let mut cx = CallContext::new(permitted.caller.id().clone(), bounds.deadline().into_std(), back);
     if let Some(token) = permitted.caller.token().filter(|_| permitted.entry.callable().takes_token()) {
         cx = cx.with_token(Arc::clone(token));
+    }
+    if !matches!(permitted.entry.callable().others(), Others::Nobody) {
+        cx = cx.with_onward(onward::from(checked, bounds));
     }
     let input = Input::from(permitted.call.clone());
     // What the tool leaves behind when it breaks is its own; nothing of ours is shared with it but what it was given.

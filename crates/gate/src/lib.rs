@@ -11,6 +11,7 @@ mod validate;
 mod resilience;
 
 mod execute;
+mod onward;
 
 mod compose;
 
@@ -36,7 +37,7 @@ use authorize::Asker;
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
 use tokio::sync::broadcast;
@@ -105,6 +106,8 @@ pub struct Gate {
     changes: broadcast::Sender<Event>,
     audit: Arc<dyn AuditLog>,
     answers: resilience::Answers,
+    /// For calls that make others; there is none before the gate is shared.
+    itself: Weak<Self>,
 }
 
 /// What the catalogue is put together from, in the order in which sources were first published.
@@ -129,7 +132,14 @@ impl Gate {
             changes,
             audit,
             answers: resilience::Answers::default(),
+            itself: Weak::new(),
         }
+    }
+
+    /// The gate, to be shared by all doors. From now on tools may call others, if they say so.
+    #[must_use]
+    pub fn shared(self) -> Arc<Self> {
+        Arc::new_cyclic(|itself| Self { itself: Weak::clone(itself), ..self })
     }
 
     /// Asks callers to prove who they are. From then on nothing is allowed that no rule allows.
@@ -209,16 +219,21 @@ impl Gate {
     /// # Cancellation
     /// Dropping the future abandons the call; it is recorded as such.
     pub async fn call(&self, arrived: Arrived) -> Result<Reply, CallError> {
+        self.call_from(arrived, 0).await
+    }
+
+    /// The same, for a call that so many others have led to.
+    pub(crate) async fn call_from(&self, arrived: Arrived, depth: u8) -> Result<Reply, CallError> {
         let record = telemetry::open(&self.audit, &arrived)?;
-        let result = self.walk(arrived).await;
+        let result = self.walk(arrived, depth).await;
         record.close(result).await
     }
 
-    async fn walk(&self, arrived: Arrived) -> Result<Reply, CallError> {
-        self.pass(arrived, true).await
+    async fn walk(&self, arrived: Arrived, depth: u8) -> Result<Reply, CallError> {
+        self.pass(arrived, depth, true).await
     }
 
-    async fn pass(&self, arrived: Arrived, may_fall_back: bool) -> Result<Reply, CallError> {
+    async fn pass(&self, arrived: Arrived, depth: u8, may_fall_back: bool) -> Result<Reply, CallError> {
         if !self.still_holds(&arrived.caller) {
             return Err(CallError::Unauthenticated);
         }
@@ -228,20 +243,21 @@ impl Gate {
         authorize::agree(access.as_ref(), &checked)?;
         drop(access);
         self.limits.load().admit(&checked)?;
-        let bounds = resilience::Bounds::for_call(&checked, &self.config);
+        let further = onward::Further { gate: Weak::clone(&self.itself), profile, depth };
+        let bounds = resilience::Bounds::for_call(&checked, &self.config, further);
         let output = match bounds.hold(resilience::run(&checked, &bounds, &self.answers)).await {
-            Err(error) => self.fall_back(&checked, profile, may_fall_back, error).await?,
+            Err(error) => self.fall_back(&checked, bounds.further(), may_fall_back, error).await?,
             Ok(output) => output,
         };
         compose::reply(output, self.config.max_output_bytes)
     }
 
     /// Calls another tool, if there is one for this case; what failed stays what is told if that fails, too.
-    async fn fall_back(&self, checked: &Checked, profile: Option<Arc<Names>>, may: bool, error: CallError) -> Result<Output, CallError> {
+    async fn fall_back(&self, checked: &Checked, further: &onward::Further, may: bool, error: CallError) -> Result<Output, CallError> {
         let is_alike = |fallback: &&Fallback| self.catalogue.load().answers_alike(&checked.permitted.entry, &fallback.tool);
         let Some(fallback) = checked.steady().fallback_for(&error).filter(|_| may).filter(is_alike) else { return Err(error) };
-        let instead = resilience::instead(checked, profile, fallback)?;
-        match Box::pin(self.pass(instead, false)).await {
+        let instead = resilience::instead(checked, further.profile.clone(), fallback)?;
+        match Box::pin(self.pass(instead, further.depth, false)).await {
             Ok(reply) => Ok(resilience::from_fallback(reply.output, &checked.permitted.call.name, fallback, &error)),
             Err(other) => Err(resilience::neither(error, fallback, &other)),
         }

@@ -9,7 +9,7 @@ pub use site::{Asked, Served, Site};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use toolcrib_contract::{
-    AuditLog, BackChannel, Call, CallContext, CallError, Callable, Change, Input, Json, Kept, Origin, Output, Record, Spec, Tool,
+    AuditLog, BackChannel, Call, CallContext, CallError, Callable, Change, Content, Input, Json, Kept, Origin, Output, Record, Spec, Tool,
     ToolOutput, callable, typed,
 };
 use toolcrib_gate::{Arrived, Config, Credential, Gate, Reply, Resilience, Source};
@@ -112,7 +112,7 @@ impl TestGate {
     #[must_use]
     pub fn open(self) -> OpenGate {
         let audit = Arc::new(Remembered::default());
-        let gate = Arc::new(Gate::new(self.config, Arc::clone(&audit) as Arc<dyn AuditLog>));
+        let gate = Gate::new(self.config, Arc::clone(&audit) as Arc<dyn AuditLog>).shared();
         let clashes = gate.publish(self.source);
         assert!(clashes.is_empty(), "{clashes:?}");
         OpenGate { gate, audit }
@@ -177,6 +177,23 @@ impl OpenGate {
         let structured = output.structured.expect("the tool has structure").to_value().expect("an output is JSON");
         assert_eq!(output.is_error, structured.get("error").is_some(), "{structured}");
         structured
+    }
+
+    /// Calls a tool, and gives the first text of its output; of a failure, what it says.
+    ///
+    /// # Errors
+    /// The error of the call in words.
+    ///
+    /// # Panics
+    /// If the output has no text.
+    pub async fn text(&self, tool: &str, arguments: &serde_json::Value) -> Result<String, String> {
+        let reply = self.call(tool, &arguments.to_string()).await.map_err(|error| error.to_string())?;
+        let Output::Tool(output) = reply.output else { panic!("{tool} is no tool") };
+        match output.content.into_iter().next() {
+            Some(Content::Text { text }) if output.is_error => Err(text),
+            Some(Content::Text { text }) => Ok(text),
+            other => panic!("{tool} gives {other:?} before any text"),
+        }
     }
 
     fn judge(&self, tool: &str, reply: &Reply) {

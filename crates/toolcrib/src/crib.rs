@@ -347,7 +347,7 @@ impl Builder {
         if let Some((access, limits)) = self.access {
             gate = gate.ruled_by(access, limits);
         }
-        let gate = Arc::new(gate);
+        let gate = gate.shared();
         let clashes = gate.publish(self.own);
         for clash in clashes {
             tracing::warn!("{clash}");

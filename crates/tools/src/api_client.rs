@@ -2,17 +2,13 @@
 //! model never sees them.
 
 mod answer;
-mod connection;
 mod request;
-mod select;
-
-pub use connection::ConnectionSettings;
 
 use crate::{
+    api::{Connection, ConnectionSettings, Failure, Select},
     kept::{self, Kept},
     outside::{untrusted, with_heartbeat},
 };
-use connection::Connection;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -163,18 +159,6 @@ struct Binary {
     sha256: String,
 }
 
-/// Why a request is not sent, or its answer not given.
-struct Failure {
-    class: &'static str,
-    reason: String,
-}
-
-impl Failure {
-    fn new(class: &'static str, reason: impl Into<String>) -> Self {
-        Self { class, reason: reason.into() }
-    }
-}
-
 impl ApiClient {
     /// The tool. A connection may reach its own host whatever the rules say, since the config names it.
     pub(crate) fn new(
@@ -194,7 +178,7 @@ impl ApiClient {
     }
 
     async fn exchange(&self, args: &Args, cx: &CallContext) -> Result<Answer, Failure> {
-        let select = args.select.as_deref().map(select::Select::parse).transpose()?;
+        let select = args.select.as_deref().map(Select::parse).transpose()?;
         let method = args.method.method();
         if !self.methods.contains(&method) {
             let allowed: Vec<&str> = self.methods.iter().map(Method::as_str).collect();

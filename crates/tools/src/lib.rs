@@ -10,19 +10,21 @@
 //! | `database_query`, `describe_database` | the databases of the config |
 
 mod analyze_text;
+mod api;
 mod api_client;
 mod big_stack;
 mod calculator;
 mod charset;
 mod database;
 mod database_query;
+pub mod declared;
 mod describe_database;
 mod kept;
 mod outside;
 mod weather_api;
 mod web_scraper;
 
-pub use api_client::ConnectionSettings;
+pub use api::ConnectionSettings;
 pub use database::{ConnectionStrings, DatabaseSettings, Finding, Location, LocationError, SAMPLE, Server, Tls};
 pub use weather_api::WeatherSettings;
 

@@ -1,12 +1,7 @@
 //! A server as a child process: in a process group of its own, its last words kept, and ended with everything that it
 //! started.
 
-use crate::{
-    definition::Command,
-    guard::{Guard, Guarded},
-    limits::Limits,
-};
-use rustix::process::{Pid, Signal, kill_process_group};
+use crate::definition::Command;
 use std::{
     collections::VecDeque,
     io,
@@ -18,6 +13,7 @@ use tokio::{
     process::{ChildStderr, ChildStdin, ChildStdout},
     task::JoinHandle,
 };
+use toolcrib_child::{Group, Guard, Signal};
 use toolcrib_wire::lines::{Line, LineReader};
 
 /// How long a child may take to leave once its input is closed, and again once it is told to terminate.
@@ -30,12 +26,11 @@ const MAX_LINE_BYTES: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Child {
     process: tokio::process::Child,
-    group: Option<Pid>,
-    _guarded: Option<Guarded>,
+    group: Option<Group>,
     last_words: LastWords,
     listening: JoinHandle<()>,
     /// Ends it when it uses too much.
-    watching: Option<JoinHandle<()>>,
+    watching: JoinHandle<()>,
 }
 
 /// The latest lines of a child's standard error.
@@ -52,29 +47,20 @@ impl Child {
     pub(crate) fn start(name: &str, command: &Command, guard: &Guard) -> io::Result<(Self, Pipes)> {
         let mut start = tokio::process::Command::new(&command.program);
         start.args(&command.args).env_clear().envs(command.env.iter().map(|(key, value)| (key, value)));
-        start.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        start.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(directory) = &command.directory {
             start.current_dir(directory);
         }
-        let mut process = match &command.sandbox {
-            Some(sandbox) => sandbox.spawn(&mut start)?,
-            None => start.spawn()?,
-        };
-        let id = process.id().and_then(|id| i32::try_from(id).ok());
-        let guarded = id.map(|id| guard.watch(id));
+        let (mut process, group) = Group::start(&mut start, command.limits, command.sandbox.as_ref(), guard)?;
         let lost = || io::Error::other("a pipe to the child is missing");
         let pipes = Pipes { input: process.stdin.take().ok_or_else(lost)?, output: process.stdout.take().ok_or_else(lost)? };
         let last_words = LastWords::default();
         let stderr = process.stderr.take().ok_or_else(lost)?;
         let listening = tokio::spawn(last_words.clone().listen(name.to_owned(), stderr));
-        let group = id.and_then(Pid::from_raw);
-        let mut child = Self { process, group, _guarded: guarded, last_words, listening, watching: None };
-        if let Some(group) = group {
-            // A process has hardly begun when this is asked for; what it starts later inherits it.
-            command.limits.impose(group)?;
-            child.watching = Some(tokio::spawn(child.last_words.clone().end_when_outgrown(command.limits, group)));
-        }
-        Ok((child, pipes))
+        let (outgrown, words) = (group.end_when_outgrown(), last_words.clone());
+        // Why it was ended stands with what it said last.
+        let watching = tokio::spawn(async move { words.keep(outgrown.await) });
+        Ok((Self { process, group: Some(group), last_words, listening, watching }, pipes))
     }
 
     /// Waits until the child ends by itself.
@@ -89,39 +75,30 @@ impl Child {
     /// Ends the child and everything that it started. Its input is to be closed before.
     pub(crate) async fn stop(mut self) {
         if tokio::time::timeout(GRACE, self.process.wait()).await.is_err() {
-            self.signal(Signal::TERM);
+            self.group.iter().for_each(|group| group.signal(Signal::TERM));
             let _ = tokio::time::timeout(GRACE, self.process.wait()).await;
         }
         // Whatever the leader did, nobody of its group stays.
-        self.signal(Signal::KILL);
+        self.group.take().into_iter().for_each(Group::end);
         if let Err(error) = self.process.wait().await {
             tracing::warn!(%error, "a child cannot be waited for");
         }
-        self.group = None;
         self.stop_looking();
     }
 
     fn stop_looking(&self) {
         self.listening.abort();
-        self.watching.iter().for_each(JoinHandle::abort);
+        self.watching.abort();
     }
 
     pub(crate) fn with_last_words(&self, how: &str) -> String {
         let words = self.last_words.joined();
         if words.is_empty() { how.to_owned() } else { format!("{how}; it last said: {words}") }
     }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // A group that is gone needs no signal.
-            let _ = kill_process_group(group, signal);
-        }
-    }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
         self.stop_looking();
     }
 }
@@ -145,14 +122,6 @@ impl LastWords {
             kept.pop_front();
         }
         kept.push_back(line);
-    }
-
-    /// Ends the group once it uses more than it may. Why stands with what it said last.
-    async fn end_when_outgrown(self, limits: Limits, group: Pid) {
-        let why = limits.outgrown(group.as_raw_nonzero().get()).await;
-        self.keep(why);
-        // A group that is gone needs no signal.
-        let _ = kill_process_group(group, Signal::KILL);
     }
 
     fn joined(&self) -> String {

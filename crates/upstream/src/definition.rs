@@ -1,7 +1,8 @@
 //! Where another server is, how to start or reach it, and what of it is offered.
 
-use crate::{authorization::SignIn, binding::Binding, limits::Limits, login, naming, sandbox::Sandbox};
+use crate::{authorization::SignIn, binding::Binding, login, naming};
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
+use toolcrib_child::{Limits, Sandbox};
 use toolcrib_contract::{Globs, Json, Listings, Secrets};
 use toolcrib_wire::{Era, client::http::Endpoint};
 

@@ -5,7 +5,6 @@ use crate::{
     binding::{self, Bound, Known},
     child::Child,
     definition::{Definition, Protocol, Sharing, Transport},
-    guard::Guard,
     traffic::Traffic,
 };
 use ::http::header::AUTHORIZATION;
@@ -15,6 +14,7 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::watch, time::Instant};
+use toolcrib_child::Guard;
 use toolcrib_contract::{CallerId, Json};
 use toolcrib_wire::{
     Era,

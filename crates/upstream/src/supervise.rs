@@ -5,7 +5,6 @@ use crate::{
     authorization::Authorized,
     child::Child,
     definition::{Definition, Sharing, Transport},
-    guard::Guard,
     health::{Chart, Health},
     hearing::{Deaf, Ear, Hearing},
     line::{self, Connector, Line, Quarantine, Status},
@@ -29,6 +28,7 @@ use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
+use toolcrib_child::Guard;
 use toolcrib_contract::{Callable, CallerId, Change, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 use toolcrib_wire::{
     Era,

@@ -1,7 +1,7 @@
 //! The bounds of one call: how long it takes, and the places that it runs in.
 
 use super::Steady;
-use crate::{Config, validate::Checked};
+use crate::{Config, onward::Further, validate::Checked};
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -36,10 +36,11 @@ pub(crate) struct Bounds {
     steady: Arc<Steady>,
     has_place: AtomicBool,
     has_asked: AtomicBool,
+    further: Further,
 }
 
 impl Bounds {
-    pub(crate) fn for_call(checked: &Checked, config: &Config) -> Arc<Self> {
+    pub(crate) fn for_call(checked: &Checked, config: &Config, further: Further) -> Arc<Self> {
         let entry = &checked.permitted.entry;
         let allowed = entry.timeout().unwrap_or(config.timeout);
         Arc::new(Self {
@@ -53,7 +54,13 @@ impl Bounds {
             steady: Arc::clone(entry.steady()),
             has_place: AtomicBool::new(false),
             has_asked: AtomicBool::new(false),
+            further,
         })
+    }
+
+    /// What it takes to make other calls from this one.
+    pub(crate) fn further(&self) -> &Further {
+        &self.further
     }
 
     pub(crate) fn deadline(&self) -> Instant {

@@ -1,7 +1,8 @@
 //! What an answer is, and how much of it is given.
 
-use super::{Answer, Binary, Failure, MAX_TEXT, Verb, select::Select};
+use super::{Answer, Binary, MAX_TEXT, Verb};
 use crate::{
+    api::{Failure, Select, scrub},
     charset::{decode, media_type},
     kept::Kept,
 };
@@ -26,7 +27,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn read(&self, method: Verb, fetched: Fetched, select: Option<Select>) -> Result<Answer, Failure> {
         let Fetched { url, status, headers, body, redirects, elapsed } = fetched;
-        let body = self.without_secrets(body);
+        let body = scrub(&self.secrets, body);
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let answer = Answer {
             method: method.method().to_string(),
@@ -67,16 +68,6 @@ impl Reader {
             all.push_str(&value);
         }
         shown
-    }
-
-    /// A server that sends back what it was sent would show our secrets to whoever asked.
-    fn without_secrets(&self, body: Body) -> Body {
-        let Some(text) = std::str::from_utf8(&body.bytes).ok().filter(|text| self.secrets.iter().any(|secret| text.contains(secret)))
-        else {
-            return body;
-        };
-        let scrubbed = self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
-        Body { bytes: scrubbed.into(), ..body }
     }
 
     fn json(&self, answer: Answer, json: &Json, select: Option<Select>) -> Result<Answer, Failure> {

@@ -1,6 +1,7 @@
 //! What is sent: URL, headers and body out of the arguments.
 
-use super::{Args, Failure, MAX_TIMEOUT_SECS, connection::Connection};
+use super::{Args, MAX_TIMEOUT_SECS};
+use crate::api::{Connection, Failure};
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 use toolcrib_contract::Json;

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use toolcrib_contract::Globs;
-use toolcrib_egress::{Egress, HeaderMap, Method, Setup, Url};
+use toolcrib_egress::{Body, Egress, HeaderMap, Method, Setup, Url};
 
 /// A connection that the config names.
 #[derive(Clone)]
@@ -29,39 +29,39 @@ impl std::fmt::Debug for ConnectionSettings {
 
 /// A connection with its own way out.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     settings: ConnectionSettings,
     egress: Egress,
 }
 
 impl Connection {
     /// Opens a way out that reaches what others reach, and the connection's own host, which the config names.
-    pub(super) fn open(settings: ConnectionSettings, egress: &Egress) -> Result<Self, Setup> {
+    pub(crate) fn open(settings: ConnectionSettings, egress: &Egress) -> Result<Self, Setup> {
         let egress = egress.also_reaching(&[&settings.base_url], |_| {})?;
         Ok(Self { settings, egress })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.settings.name
     }
 
-    pub(super) fn described(&self) -> String {
+    pub(crate) fn described(&self) -> String {
         match &self.settings.description {
             Some(description) => format!("{:?} ({description})", self.settings.name),
             None => format!("{:?}", self.settings.name),
         }
     }
 
-    pub(super) fn egress(&self) -> &Egress {
+    pub(crate) fn egress(&self) -> &Egress {
         &self.egress
     }
 
-    pub(super) fn headers(&self) -> &HeaderMap {
+    pub(crate) fn headers(&self) -> &HeaderMap {
         &self.settings.headers
     }
 
     /// The URL of a path below the base URL, if this may be done there.
-    pub(super) fn url(&self, path: &str, method: &Method) -> Result<Url, Failure> {
+    pub(crate) fn url(&self, path: &str, method: &Method) -> Result<Url, Failure> {
         let ConnectionSettings { name, base_url, methods, paths, .. } = &self.settings;
         if !methods.is_empty() && !methods.contains(method) {
             let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
@@ -91,7 +91,7 @@ impl Connection {
     }
 
     /// Refuses headers by which some servers take another path or method than the request's.
-    pub(super) fn judge_headers(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    pub(crate) fn judge_headers(&self, headers: &HeaderMap) -> Result<(), Failure> {
         const STEERING: &[&str] =
             &["x-original-url", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override", "forwarded"];
         let is_steering = |name: &str| STEERING.contains(&name) || name.starts_with("x-forwarded-");
@@ -102,7 +102,7 @@ impl Connection {
     }
 
     /// What an answer must not show: the secrets, and the tokens within them.
-    pub(super) fn secrets(&self) -> Vec<String> {
+    pub(crate) fn secrets(&self) -> Vec<String> {
         let values = self.settings.headers.values().filter_map(|value| value.to_str().ok());
         let with_tokens = values.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, token)| token)]).flatten();
         // Shorter ones are words that an answer may well hold.
@@ -110,9 +110,18 @@ impl Connection {
     }
 }
 
+/// The body without these secrets: a server that sends back what it was sent would show them to whoever asked.
+pub(crate) fn scrub(secrets: &[String], body: Body) -> Body {
+    let Some(text) = std::str::from_utf8(&body.bytes).ok().filter(|text| secrets.iter().any(|secret| text.contains(secret))) else {
+        return body;
+    };
+    let scrubbed = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
+    Body { bytes: scrubbed.into(), ..body }
+}
+
 /// Whether a path stays below where it starts, however often a server decodes it: no segment is dots, or holds a slash,
 /// before or after its parameters are taken off.
-fn stays(path: &str) -> bool {
+pub(crate) fn stays(path: &str) -> bool {
     path.split('/').all(|segment| {
         let mut segment = segment.to_owned();
         for _ in 0..5 {

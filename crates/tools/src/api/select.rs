@@ -17,14 +17,14 @@ const LONG_NUMBER: usize = 16;
 const KEPT_ESCAPED: &str = "\"\\u0000#";
 
 /// A path that was understood.
-pub(super) struct Select {
+pub(crate) struct Select {
     path: JsonPath,
     is_singular: bool,
     has_filter: bool,
 }
 
 impl Select {
-    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         // `.items[0]`, as jq writes it, is meant as `$.items[0]`.
         let separator = if text.starts_with(['.', '[']) { "" } else { "." };
         let text = if text.starts_with('$') { text.to_owned() } else { format!("${separator}{text}") };
@@ -36,7 +36,7 @@ impl Select {
     }
 
     /// What the path selects: one part, or the list of all parts. Numbers keep their text, unless the path compares them.
-    pub(super) fn apply(&self, json: &Json) -> Result<Option<Json>, Failure> {
+    pub(crate) fn apply(&self, json: &Json) -> Result<Option<Json>, Failure> {
         if json.size_bytes() > MAX_JSON_BYTES {
             return Err(bad(format!("the answer has {} bytes, more than the {MAX_JSON_BYTES} that are searched", json.size_bytes())));
         }

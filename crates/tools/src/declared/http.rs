@@ -1,0 +1,383 @@
+//! A request to an API, declared: where it goes, what goes along, and what of the answer is wanted.
+//!
+//! The host stands in the config and cannot be changed by a value; a value fills one piece of the path, however it is written.
+//! Headers without places are secrets: they go to that host only, and are taken out of what it answers.
+
+use super::{
+    given::Given,
+    template::{Place, Shape, Template},
+};
+use crate::{
+    api::{Connection, ConnectionSettings, Select, scrub},
+    charset::{decode, media_type},
+    kept::Kept,
+    outside::{retry_after, with_heartbeat},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Input, Json, Outage, Output};
+use toolcrib_egress::{Egress, EgressError, Fetched, HeaderMap, HeaderName, HeaderValue, Method, Request, Setup, StatusCode, Url, header};
+
+/// What stays as it is in a piece of a path (RFC 3986, section 2.3: unreserved characters).
+const PIECE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The most pages of one answer, unless the config says.
+pub const DEFAULT_PAGES: usize = 10;
+/// How much of an answer that tells of an error is told on.
+const MAX_ERROR_CHARS: usize = 500;
+
+/// A request as the config declares it.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// The method.
+    pub method: Method,
+    /// The host, as the beginning of all URLs: scheme, name and port.
+    pub origin: Url,
+    /// The path, with a slash at its beginning.
+    pub path: Template,
+    /// Parameters of the URL. A list gives one for each of its values, what is missing none.
+    pub query: Vec<(String, Template)>,
+    /// Headers that are the same for every call: secrets among them.
+    pub secrets: HeaderMap,
+    /// Headers with values in them.
+    pub headers: Vec<(HeaderName, Template)>,
+    /// The body.
+    pub body: Option<Body>,
+    /// Which part of a JSON answer is wanted: a JSONPath (RFC 9535).
+    pub select: Option<String>,
+    /// What a status means, in words, where the answer itself does not say.
+    pub errors: BTreeMap<u16, String>,
+    /// How more than one page is asked for.
+    pub pages: Option<Pages>,
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// JSON.
+    Json(Shape),
+    /// The fields of a form.
+    Form(Vec<(String, Template)>),
+    /// A text.
+    Text(Template),
+}
+
+/// How pages follow each other.
+#[derive(Debug, Clone)]
+pub struct Pages {
+    /// Where the next page is told.
+    pub next: Next,
+    /// Where the items of a page are: a JSONPath. All of it, without one.
+    pub items: Option<String>,
+    /// The most pages that are asked for in one call.
+    pub max: usize,
+}
+
+/// Where the next page is told.
+#[derive(Debug, Clone)]
+pub enum Next {
+    /// In the header `Link`, as `rel="next"` (RFC 8288).
+    Link,
+    /// In the answer, by this JSONPath: what the parameter of this name is to be.
+    Cursor {
+        /// Where it is.
+        path: String,
+        /// The parameter of the URL.
+        parameter: String,
+    },
+}
+
+/// The tool.
+pub(super) struct Http {
+    settings: HttpSettings,
+    connection: Connection,
+    select: Option<Select>,
+    items: Option<Select>,
+    cursor: Option<Select>,
+    kept: Kept,
+}
+
+impl HttpSettings {
+    /// The places for values.
+    #[must_use]
+    pub fn places(&self) -> Vec<&Place> {
+        let texts = self.query.iter().map(|(_, text)| text).chain(self.headers.iter().map(|(_, text)| text)).chain([&self.path]);
+        let mut places: Vec<&Place> = texts.flat_map(Template::places).collect();
+        match &self.body {
+            Some(Body::Json(shape)) => places.extend(shape.places()),
+            Some(Body::Form(fields)) => places.extend(fields.iter().flat_map(|(_, text)| text.places())),
+            Some(Body::Text(text)) => places.extend(text.places()),
+            None => {}
+        }
+        places
+    }
+
+    /// What is wrong with the paths by which answers are read, each in a sentence.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let pages = self.pages.as_ref();
+        let cursor = pages.and_then(|pages| if let Next::Cursor { path, .. } = &pages.next { Some(path) } else { None });
+        let paths = [self.select.as_ref(), pages.and_then(|pages| pages.items.as_ref()), cursor];
+        paths.into_iter().flatten().filter_map(|path| Some(Select::parse(path).err()?.reason)).collect()
+    }
+
+    /// The request for these arguments, as it would be sent, but for the secrets.
+    ///
+    /// # Errors
+    /// [`CallError::InvalidArguments`] for values that cannot stand where they are to.
+    pub fn request(&self, arguments: &Value) -> Result<Request, CallError> {
+        let path = self.path.fill_with(arguments, |value| utf8_percent_encode(value, PIECE).to_string());
+        let path = path.ok_or_else(|| missing(&self.path, arguments))?;
+        let mut url = below(&self.origin, &path)?;
+        let pairs: Vec<(&str, String)> = self.query.iter().flat_map(|(name, text)| each(name, text, arguments)).collect();
+        if !pairs.is_empty() {
+            url.query_pairs_mut().extend_pairs(pairs);
+        }
+        let mut headers = HeaderMap::new();
+        for (name, text) in &self.headers {
+            let Some(value) = text.fill(arguments) else { continue };
+            let value = HeaderValue::from_str(&value)
+                .map_err(|_| CallError::InvalidArguments(format!("{name} cannot be {value:?}: no header may hold that")))?;
+            headers.insert(name.clone(), value);
+        }
+        headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("application/json, text/*;q=0.9, */*;q=0.8"));
+        let body = self.body.as_ref().and_then(|body| body.fill(arguments));
+        if let Some((_, media_type)) = &body {
+            headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(media_type));
+        }
+        Ok(Request {
+            method: self.method.clone(),
+            url: url.into(),
+            headers,
+            secrets: self.secrets.clone(),
+            body: body.map(|(bytes, _)| bytes.into()),
+            timeout: None,
+            follows_redirects: false,
+        })
+    }
+}
+
+impl Body {
+    fn fill(&self, arguments: &Value) -> Option<(Vec<u8>, &'static str)> {
+        match self {
+            Self::Json(shape) => Some((shape.fill(arguments)?.to_string().into_bytes(), "application/json")),
+            Self::Text(text) => Some((text.fill(arguments)?.into_bytes(), "text/plain; charset=utf-8")),
+            Self::Form(fields) => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                form.extend_pairs(fields.iter().flat_map(|(name, text)| each(name, text, arguments)));
+                Some((form.finish().into_bytes(), "application/x-www-form-urlencoded"))
+            }
+        }
+    }
+}
+
+fn each<'a>(name: &'a str, text: &Template, arguments: &Value) -> impl Iterator<Item = (&'a str, String)> {
+    text.fill_each(arguments).into_iter().map(move |value| (name, value))
+}
+
+fn missing(text: &Template, arguments: &Value) -> CallError {
+    let missing = text.places().find(|place| arguments.get(place.root()).is_none_or(Value::is_null));
+    CallError::InvalidArguments(missing.map_or_else(|| "a value is missing".to_owned(), |place| format!("{place} is needed")))
+}
+
+/// The URL of a path at this host, wherever servers take its dots and slashes to lead.
+fn below(origin: &Url, path: &str) -> Result<Url, CallError> {
+    let strays = || {
+        CallError::InvalidArguments("a value that stands in a path is one piece of it: it holds no slash, and is not . or ..".to_owned())
+    };
+    if !crate::api::stays(path) {
+        return Err(strays());
+    }
+    let joined = origin.join(path).map_err(|_| strays())?;
+    (joined.origin() == origin.origin()).then_some(joined).ok_or_else(strays)
+}
+
+impl Http {
+    pub(super) fn new(name: &str, settings: HttpSettings, egress: &Egress, kept: Kept) -> Result<Self, Setup> {
+        let connection = ConnectionSettings {
+            name: name.to_owned(),
+            base_url: settings.origin.clone(),
+            headers: settings.secrets.clone(),
+            methods: Vec::new(),
+            paths: None,
+            description: None,
+        };
+        let connection = Connection::open(connection, egress)?;
+        // Whether they can be read was found out with the config.
+        let read = |path: Option<&String>| path.and_then(|path| Select::parse(path).ok());
+        let select = read(settings.select.as_ref());
+        let items = read(settings.pages.as_ref().and_then(|pages| pages.items.as_ref()));
+        let cursor = settings.pages.as_ref().and_then(|pages| match &pages.next {
+            Next::Cursor { path, .. } => read(Some(path)),
+            Next::Link => None,
+        });
+        Ok(Self { settings, connection, select, items, cursor, kept })
+    }
+
+    fn host(&self) -> Arc<str> {
+        self.settings.origin.host_str().unwrap_or_default().into()
+    }
+
+    /// Sends the request, and gives what was answered if that is no error.
+    async fn fetch(&self, request: Request) -> Result<Fetched, CallError> {
+        let fetched = self.connection.egress().send(request).await.map_err(|error| self.unsent(error))?;
+        let fetched = Fetched { body: scrub(&self.connection.secrets(), fetched.body), ..fetched };
+        if fetched.status.is_success() { Ok(fetched) } else { Err(self.refused(&fetched)) }
+    }
+
+    fn unsent(&self, error: EgressError) -> CallError {
+        let reason = error.to_string();
+        match error {
+            EgressError::Dns { .. } | EgressError::Connect { .. } | EgressError::Tls { .. } => {
+                CallError::Unavailable { server: self.host(), reason, outage: Outage::Unreached }
+            }
+            EgressError::Timeout { .. } | EgressError::BadAnswer { .. } => CallError::OutcomeUnknown { server: self.host(), reason },
+            _ => CallError::failed(reason),
+        }
+    }
+
+    /// What an answer means that is none: that a server has too much to do, that it is broken, or that the request is wrong.
+    fn refused(&self, fetched: &Fetched) -> CallError {
+        let Fetched { status, headers, .. } = fetched;
+        let meaning = self.settings.errors.get(&status.as_u16());
+        let said = meaning.cloned().unwrap_or_else(|| said(fetched));
+        let reason = if said.is_empty() { format!("it answered {status}") } else { format!("it answered {status}: {said}") };
+        match *status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                CallError::Unavailable { server: self.host(), reason, outage: Outage::Busy(wait(headers)) }
+            }
+            status if status.is_server_error() => CallError::OutcomeUnknown { server: self.host(), reason },
+            _ => match meaning {
+                Some(meaning) => CallError::failed(meaning),
+                None => CallError::failed(format_args!("{}: {reason}", self.host())),
+            },
+        }
+    }
+
+    async fn answer(&self, arguments: &Value) -> Result<(Given, Option<String>), CallError> {
+        let request = self.settings.request(arguments)?;
+        let Some(pages) = &self.settings.pages else {
+            return Ok((self.read(&self.fetch(request).await?, self.select.as_ref())?, None));
+        };
+        let (mut items, mut request, mut made) = (Vec::new(), Some(request), 0);
+        while made < pages.max
+            && let Some(next) = request.take()
+        {
+            made += 1;
+            let asked = next.clone();
+            let fetched = self.fetch(next).await?;
+            let page = json(&fetched).ok_or_else(|| CallError::failed(format_args!("{} gave a page that is no JSON", self.host())))?;
+            let listed = match &self.items {
+                Some(path) => path.apply(&page).map_err(|failure| CallError::failed(failure.reason))?.unwrap_or_else(|| Json::array([])),
+                None => page.clone(),
+            };
+            items.extend(listed.elements().map_err(|error| CallError::failed(format_args!("the items of a page are no list: {error}")))?);
+            match self.next(pages, asked, &fetched, &page) {
+                Ok(next) => request = next,
+                Err(why) => return Ok((Given::Json(Json::array(items)), Some(format!("(there is more, but {why})")))),
+            }
+        }
+        let note = request.map(|_| format!("(there are more than the {made} pages that are given)"));
+        Ok((Given::Json(Json::array(items)), note))
+    }
+
+    /// The request for the page after this one, if there is one and it is at the same host.
+    fn next(&self, pages: &Pages, asked: Request, fetched: &Fetched, page: &Json) -> Result<Option<Request>, String> {
+        let url = match &pages.next {
+            Next::Link => match next_link(&fetched.headers) {
+                Some(link) => Some(fetched.url.join(&link).map_err(|error| format!("the next page cannot be found: {error}"))?),
+                None => None,
+            },
+            Next::Cursor { parameter, .. } => {
+                let cursor = self.cursor.as_ref().and_then(|path| path.apply(page).ok().flatten());
+                let cursor =
+                    cursor.and_then(|cursor| cursor.to_value().ok()).filter(|cursor| !matches!(cursor, Value::Null | Value::Bool(false)));
+                cursor.map(|cursor| with_parameter(&fetched.url, parameter, &cursor))
+            }
+        };
+        let elsewhere = |url: &Url| url.origin() != self.settings.origin.origin();
+        match url {
+            Some(url) if elsewhere(&url) => Err("the next page is said to be at another host, which is not asked".to_owned()),
+            Some(url) => Ok(Some(Request { url: url.into(), ..asked })),
+            None => Ok(None),
+        }
+    }
+
+    fn read(&self, fetched: &Fetched, select: Option<&Select>) -> Result<Given, CallError> {
+        let bytes = &fetched.body.bytes;
+        if bytes.is_empty() {
+            return Ok(Given::Nothing);
+        }
+        match (json(fetched), select) {
+            (Some(json), Some(select)) => {
+                let selected = select.apply(&json).map_err(|failure| CallError::failed(failure.reason))?;
+                let nothing = || CallError::failed("the answer does not have what the tool looks for in it");
+                selected.map(Given::Json).ok_or_else(nothing)
+            }
+            (Some(json), None) => Ok(Given::Json(json)),
+            (None, Some(_)) => Err(CallError::failed(format_args!("{} answered with something that is no JSON", self.host()))),
+            (None, None) => match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(Given::Text(text.to_owned())),
+                Err(_) => Ok(Given::Text(decode(bytes, Some(&content_type(&fetched.headers)), false).text)),
+            },
+        }
+    }
+}
+
+fn json(fetched: &Fetched) -> Option<Json> {
+    let is_json = media_type(&content_type(&fetched.headers)).ends_with("json") || fetched.body.bytes.trim_ascii_start().starts_with(b"{");
+    if is_json { Json::parse(fetched.body.bytes.clone()).ok() } else { None }
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// What the answer says of the error, shortened.
+fn said(fetched: &Fetched) -> String {
+    let text = String::from_utf8_lossy(&fetched.body.bytes);
+    let mut said: String = text.trim().chars().take(MAX_ERROR_CHARS).collect();
+    if let Some(location) = fetched.headers.get(header::LOCATION).filter(|_| fetched.status.is_redirection()) {
+        said = format!("it redirects to {}, which is not followed", String::from_utf8_lossy(location.as_bytes()));
+    }
+    said
+}
+
+/// The seconds after which a server wants to be asked again. A date is for people.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    retry_after(headers)?.strip_prefix("in ")?.strip_suffix(" s")?.parse().ok().map(Duration::from_secs)
+}
+
+/// The target of the link whose relation is `next` (RFC 8288, section 3).
+fn next_link(headers: &HeaderMap) -> Option<String> {
+    let links = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
+    links.flat_map(|value| value.split(",")).find_map(|link| {
+        let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+        let is_next = parameters.split(';').map(str::trim).any(|parameter| {
+            let relation = parameter.strip_prefix("rel=").map(|relation| relation.trim_matches('"'));
+            relation.is_some_and(|relation| relation.split_ascii_whitespace().any(|relation| relation.eq_ignore_ascii_case("next")))
+        });
+        is_next.then(|| target.to_owned())
+    })
+}
+
+fn with_parameter(url: &Url, name: &str, value: &Value) -> Url {
+    let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(key, _)| key != name).collect();
+    let mut next = url.clone();
+    next.query_pairs_mut().clear().extend_pairs(others).append_pair(name, &value);
+    next
+}
+
+impl Callable for Http {
+    fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
+        Box::pin(async move {
+            let arguments = input.arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
+            let (given, note) = with_heartbeat(&cx, "waiting for the answer", self.answer(&arguments)).await??;
+            Ok(Output::Tool(given.output(&self.kept, cx.caller(), note.as_deref())))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
