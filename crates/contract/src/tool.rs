@@ -96,6 +96,11 @@ pub trait Callable: Send + Sync {
         Ok(None)
     }
 
+    /// What a call with these arguments would do, in lines for people and without secrets. Nothing is done.
+    fn foretell(&self, _arguments: &Json) -> Option<Result<Vec<String>, CallError>> {
+        None
+    }
+
     /// Whether a call is to be given the token that its caller has shown, to pass it on. What does not say so never sees one.
     fn takes_token(&self) -> bool {
         false

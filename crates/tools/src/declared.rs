@@ -1,14 +1,100 @@
 //! Tools that the config declares: no code, but the same road.
+//!
+//! | module | a tool that |
+//! |---|---|
+//! | [`http`] | asks an API |
+//! | [`command`] | runs a program |
+//! | [`sql`] | reads from a database of the config |
+//! | [`pipeline`] | calls other tools, one after the other |
+//! | [`template`] | (texts with places for values, for all of them) |
+//! | [`rehearsal`] | (the same with an answer that is given, for the tests of the config) |
 
 mod command;
+mod defaults;
 mod given;
 mod http;
 mod pipeline;
+mod rehearsal;
 mod sql;
 mod template;
 
 pub use command::{CommandSettings, DEFAULT_MAX_OUTPUT_BYTES, Written};
 pub use http::{Body, DEFAULT_PAGES, HttpSettings, Next, Pages};
 pub use pipeline::{ARGS, PipelineSettings, Step};
+pub use rehearsal::{Canned, rehearsal};
 pub use sql::{SqlSettings, Statement};
 pub use template::{Place, Shape, Template};
+
+use crate::{database::Databases, kept::Kept};
+use std::sync::{Arc, OnceLock};
+use toolcrib_child::Guard;
+use toolcrib_contract::{Annotations, Callable, Spec};
+use toolcrib_egress::{Egress, Method, Setup};
+
+/// A tool that the config declares.
+#[derive(Debug, Clone)]
+pub struct Declared {
+    /// What is known of it.
+    pub spec: Spec,
+    /// What it does.
+    pub does: Does,
+}
+
+/// What a declared tool does.
+#[derive(Debug, Clone)]
+pub enum Does {
+    /// Asks an API.
+    Http(HttpSettings),
+    /// Runs a program.
+    Command(CommandSettings),
+    /// Reads from a database.
+    Sql(SqlSettings),
+    /// Calls other tools.
+    Pipeline(PipelineSettings),
+}
+
+impl Does {
+    /// What it says of its effects, unless the config says otherwise.
+    #[must_use]
+    pub fn annotations(&self) -> Annotations {
+        match self {
+            Self::Http(http) if matches!(http.method, Method::GET | Method::HEAD) => Annotations::LOOKS_OUTSIDE,
+            Self::Http(http) => Annotations {
+                is_read_only: Some(false),
+                is_destructive: Some(http.method == Method::DELETE),
+                is_idempotent: Some(matches!(http.method, Method::PUT | Method::DELETE)),
+                is_open_world: Some(true),
+            },
+            Self::Sql(_) => Annotations { is_open_world: Some(false), ..Annotations::LOOKS_OUTSIDE },
+            // What a program does nobody can tell but who declares it; what a pipeline does, its parts tell.
+            Self::Command(_) | Self::Pipeline(_) => Annotations::default(),
+        }
+    }
+}
+
+/// What declared tools share.
+pub(crate) struct Shared {
+    pub(crate) egress: Egress,
+    pub(crate) databases: Arc<Databases>,
+    pub(crate) kept: Kept,
+    guard: Arc<OnceLock<Guard>>,
+}
+
+impl Shared {
+    pub(crate) fn new(egress: Egress, databases: Arc<Databases>, kept: Kept) -> Self {
+        Self { egress, databases, kept, guard: Arc::default() }
+    }
+
+    /// The tool that was declared.
+    pub(crate) fn make(&self, Declared { spec, does }: Declared) -> Result<(Spec, Arc<dyn Callable>), Setup> {
+        let kept = self.kept.clone();
+        let defaults = defaults::of(&spec);
+        let callable: Arc<dyn Callable> = match does {
+            Does::Http(settings) => Arc::new(http::Http::new(&spec.name, settings, &self.egress, kept)?),
+            Does::Command(settings) => Arc::new(command::Command::new(settings, Arc::clone(&self.guard), kept)),
+            Does::Sql(settings) => Arc::new(sql::Sql::new(settings, Arc::clone(&self.databases), kept)),
+            Does::Pipeline(settings) => Arc::new(pipeline::Pipeline::new(settings, kept)),
+        };
+        Ok((spec, defaults::with(defaults, callable)))
+    }
+}

@@ -28,6 +28,7 @@ pub use api::ConnectionSettings;
 pub use database::{ConnectionStrings, DatabaseSettings, Finding, Location, LocationError, SAMPLE, Server, Tls};
 pub use weather_api::WeatherSettings;
 
+use declared::Declared;
 use kept::Kept;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use toolcrib_contract::{Callable, Spec, TemplateSpec, typed};
@@ -58,6 +59,8 @@ pub struct Settings {
     pub weather: WeatherSettings,
     /// How single tools are offered, by their names.
     pub offers: BTreeMap<String, Offer>,
+    /// Tools that the config declares.
+    pub declared: Vec<Declared>,
 }
 
 impl Default for Settings {
@@ -72,6 +75,7 @@ impl Default for Settings {
             keeps_to_robots: true,
             weather: WeatherSettings::default(),
             offers: BTreeMap::new(),
+            declared: Vec::new(),
         }
     }
 }
@@ -93,6 +97,8 @@ pub struct Offer {
 pub struct Ready {
     /// The tools.
     pub tools: Vec<(Spec, Arc<dyn Callable>)>,
+    /// Those that the config declares.
+    pub declared: Vec<(Spec, Arc<dyn Callable>)>,
     /// Families of resources that their results are read from.
     pub templates: Vec<(TemplateSpec, Arc<dyn Callable>)>,
 }
@@ -102,10 +108,22 @@ pub struct Ready {
 /// # Errors
 /// [`Setup`] where there is no way out with these settings.
 pub fn ready(settings: Settings) -> Result<Ready, Setup> {
-    let Settings { egress, connections, api_methods, databases, connection_strings, sample_folder, keeps_to_robots, weather, offers } =
-        settings;
+    let Settings {
+        egress,
+        connections,
+        api_methods,
+        databases,
+        connection_strings,
+        sample_folder,
+        keeps_to_robots,
+        weather,
+        offers,
+        declared,
+    } = settings;
     let (egress, kept) = (Egress::new(egress)?, Kept::new());
     let databases = Arc::new(database::Databases::new(databases, sample_folder, connection_strings, egress.clone()));
+    let shared = declared::Shared::new(egress.clone(), Arc::clone(&databases), kept.clone());
+    let declared = declared.into_iter().map(|tool| shared.make(tool)).collect::<Result<Vec<_>, Setup>>()?;
     let tools = vec![
         typed(analyze_text::AnalyzeText),
         typed(api_client::ApiClient::new(egress.clone(), connections, api_methods, kept.clone())?),
@@ -118,9 +136,9 @@ pub fn ready(settings: Settings) -> Result<Ready, Setup> {
     let tools: Vec<(Spec, Arc<dyn Callable>)> =
         tools.into_iter().filter_map(|(spec, callable)| Some((offered(spec, &offers)?, callable))).collect();
     // Only what reaches outside has results to be kept.
-    let may_keep = tools.iter().any(|(spec, _)| !spec.reaches.is_empty());
+    let may_keep = tools.iter().any(|(spec, _)| !spec.reaches.is_empty()) || !declared.is_empty();
     let templates = may_keep.then(|| (Kept::template(), Arc::new(kept) as Arc<dyn Callable>)).into_iter().collect();
-    Ok(Ready { tools, templates })
+    Ok(Ready { tools, declared, templates })
 }
 
 /// Asks every database of the settings whether it is well.

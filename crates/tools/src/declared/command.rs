@@ -4,6 +4,7 @@
 //! beginning of an argument with a dash, the call is refused, unless the config has written `--` before it.
 
 use super::{
+    Canned,
     given::Given,
     template::{Place, Shape, Template},
 };
@@ -166,6 +167,15 @@ impl Command {
         self.judge(ended)
     }
 
+    /// What would come of a program that writes this and ends so.
+    pub(super) fn rehearse(&self, arguments: &Value, canned: &Canned) -> Result<Given, CallError> {
+        use std::os::unix::process::ExitStatusExt;
+        self.settings.arguments(arguments)?;
+        // As wait(2) tells it: the code is the second byte.
+        let status = ExitStatus::from_raw((canned.exit.unwrap_or(0) & 0xff) << 8);
+        self.judge(Ended { status, output: canned.bytes(), complaints: canned.stderr.clone() })
+    }
+
     async fn end(&self, mut child: tokio::process::Child, input: Option<Vec<u8>>) -> Result<Ended, CallError> {
         let lost = || CallError::failed("a pipe to the program is missing");
         let (mut stdin, stdout, stderr) =
@@ -252,6 +262,15 @@ impl Callable for Command {
             let given = with_heartbeat(&cx, "the program is running", self.run(&arguments)).await??;
             Ok(Output::Tool(given.output(&self.kept, cx.caller(), None)))
         })
+    }
+
+    fn foretell(&self, arguments: &Json) -> Option<Result<Vec<String>, CallError>> {
+        let arguments = arguments.to_value().ok()?;
+        Some(self.settings.arguments(&arguments).map(|args| {
+            let mut lines = vec![format!("runs {:?} with {args:?}", self.name())];
+            lines.extend(self.settings.input(&arguments).map(|input| format!("reads {}", String::from_utf8_lossy(&input))));
+            lines
+        }))
     }
 }
 

@@ -4,6 +4,7 @@
 //! Headers without places are secrets: they go to that host only, and are taken out of what it answers.
 
 use super::{
+    Canned,
     given::Given,
     template::{Place, Shape, Template},
 };
@@ -303,6 +304,33 @@ impl Http {
         }
     }
 
+    /// What would come of this answer.
+    pub(super) fn rehearse(&self, arguments: &Value, canned: &Canned) -> Result<Given, CallError> {
+        let request = self.settings.request(arguments)?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &canned.headers {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+                headers.insert(name, value);
+            }
+        }
+        if canned.json.is_some() {
+            headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        }
+        let fetched = Fetched {
+            url: Url::parse(&request.url).map_err(CallError::failed)?,
+            status: StatusCode::from_u16(canned.status.unwrap_or(200)).map_err(CallError::failed)?,
+            headers,
+            body: toolcrib_egress::Body { bytes: canned.bytes().into(), is_cut: false },
+            redirects: 0,
+            elapsed: Duration::ZERO,
+        };
+        if !fetched.status.is_success() {
+            return Err(self.refused(&fetched));
+        }
+        // One page is as good as several.
+        self.read(&fetched, if self.settings.pages.is_some() { self.items.as_ref() } else { self.select.as_ref() })
+    }
+
     fn read(&self, fetched: &Fetched, select: Option<&Select>) -> Result<Given, CallError> {
         let bytes = &fetched.body.bytes;
         if bytes.is_empty() {
@@ -376,6 +404,18 @@ impl Callable for Http {
             let (given, note) = with_heartbeat(&cx, "waiting for the answer", self.answer(&arguments)).await??;
             Ok(Output::Tool(given.output(&self.kept, cx.caller(), note.as_deref())))
         })
+    }
+
+    fn foretell(&self, arguments: &Json) -> Option<Result<Vec<String>, CallError>> {
+        let arguments = arguments.to_value().ok()?;
+        Some(self.settings.request(&arguments).map(|request| {
+            let mut lines = vec![format!("{} {}", request.method, request.url)];
+            let shown = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+            lines.extend(request.headers.iter().map(|(name, value)| format!("{name}: {}", shown(value))));
+            lines.extend(request.secrets.keys().map(|name| format!("{name}: ***")));
+            lines.extend(request.body.map(|body| String::from_utf8_lossy(&body).into_owned()));
+            lines
+        }))
     }
 }
 

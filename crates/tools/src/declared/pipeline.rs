@@ -35,6 +35,20 @@ pub struct Step {
     pub when: Option<Place>,
 }
 
+/// Who makes the calls.
+pub(super) trait Steps: Send + Sync {
+    fn call<'a>(&'a self, step: &'a Step, arguments: Json, cx: &'a CallContext) -> BoxFuture<'a, Result<Output, CallError>>;
+}
+
+/// The gate does.
+struct ByTheGate;
+
+impl Steps for ByTheGate {
+    fn call<'a>(&'a self, step: &'a Step, arguments: Json, cx: &'a CallContext) -> BoxFuture<'a, Result<Output, CallError>> {
+        Box::pin(cx.call_tool(&step.tool, arguments))
+    }
+}
+
 /// The tool.
 pub(super) struct Pipeline {
     settings: PipelineSettings,
@@ -78,7 +92,7 @@ impl Pipeline {
         Self { settings, tools, kept }
     }
 
-    async fn run(&self, arguments: Value, cx: &CallContext) -> Result<Given, CallError> {
+    pub(super) async fn run(&self, arguments: Value, cx: &CallContext, steps: &impl Steps) -> Result<Given, CallError> {
         let mut scope = Value::Object(Map::from_iter([(ARGS.to_owned(), arguments)]));
         let mut last = Value::Null;
         let count = self.settings.steps.len();
@@ -88,7 +102,7 @@ impl Pipeline {
             }
             cx.progress(index as f64, Some(count as f64), Some(&format!("{}: {}", step.name, step.tool)));
             let arguments = step.arguments.fill(&scope).unwrap_or_else(|| Value::Object(Map::new()));
-            let output = cx.call_tool(&step.tool, Json::from(&arguments)).await.map_err(|error| in_step(step, error))?;
+            let output = steps.call(step, Json::from(&arguments), cx).await.map_err(|error| in_step(step, error))?;
             last = value_of(output)
                 .map_err(|said| CallError::failed(format_args!("the step {:?} ({}) failed: {said}", step.name, step.tool)))?;
             scope[&step.name] = last.clone();
@@ -157,9 +171,17 @@ impl Callable for Pipeline {
     fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
         Box::pin(async move {
             let arguments = input.arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
-            let given = self.run(arguments, &cx).await?;
+            let given = self.run(arguments, &cx, &ByTheGate).await?;
             Ok(Output::Tool(given.output(&self.kept, cx.caller(), None)))
         })
+    }
+
+    fn foretell(&self, _arguments: &Json) -> Option<Result<Vec<String>, CallError>> {
+        let step = |step: &Step| match &step.when {
+            Some(when) => format!("{}: calls {}, if {when} is there", step.name, step.tool),
+            None => format!("{}: calls {}", step.name, step.tool),
+        };
+        Some(Ok(self.settings.steps.iter().map(step).collect()))
     }
 
     fn others(&self) -> Others<'_> {

@@ -169,6 +169,13 @@ impl Callable for Sql {
             Ok(Output::Tool(given.output(&self.kept, cx.caller(), note.as_deref())))
         })
     }
+
+    fn foretell(&self, arguments: &Json) -> Option<Result<Vec<String>, CallError>> {
+        let arguments = arguments.to_value().ok()?;
+        let (sql, values) = self.settings.statement.bind("postgresql", &arguments);
+        let values = values.iter().enumerate().map(|(index, value)| format!("${} = {value}", index + 1));
+        Some(Ok(std::iter::once(sql).chain(values).collect()))
+    }
 }
 
 #[cfg(test)]
