@@ -106,7 +106,14 @@ impl Gate {
             return explanation;
         }
         let timeout = entry.timeout().unwrap_or(self.config.timeout);
-        explanation.add("execute", vec![format!("would run for at most {} s", timeout.as_secs_f64())], None);
+        let mut reasons = vec![format!("would run for at most {} s", timeout.as_secs_f64())];
+        let mut fails = None;
+        match entry.callable().foretell(&arguments).filter(|_| has_arguments) {
+            Some(Ok(lines)) => reasons.extend(lines),
+            Some(Err(error)) => fails = Some(error),
+            None => {}
+        }
+        explanation.add("execute", reasons, fails.as_ref());
         explanation
     }
 }

@@ -27,7 +27,7 @@ use toolcrib_contract::Callback;
 use toolcrib_egress::Setup;
 use toolcrib_gate::{Access, Credential, Limit, SchemaFault};
 use toolcrib_store::{Audit, Store, StoreError};
-use toolcrib_tools::Ready;
+use toolcrib_tools::{Ready, declared::Does};
 use toolcrib_upstream::Definition;
 
 /// How the server is to be used, for the model that reads it.
@@ -107,12 +107,14 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
     let has_listings = shelves.listings.is_some();
     let ready = watch::Sender::new(false);
     let builder = security.build(builder).ready(ready.subscribe()).callback(logins.map(|logins| logins as Arc<dyn Callback>));
+    let declared = settings.ready.declared.iter();
+    let declared = declared.map(|tool| (tool.spec.name.clone(), matches!(tool.does, Does::Pipeline(_)))).collect();
     let crib = ready_tools(builder, settings.ready, &settings.steadiness)?.build();
     let own_tools = crib.gate().catalogue().tools().map(|tool| tool.spec().name.clone()).collect();
     security::recount(crib.gate(), store.as_ref())?;
     let steadied = Steadied { all: settings.steadiness, servers: settings.servers_steadied };
     let landings = Arc::clone(&sign_ins.landings);
-    let fleet = Fleet::new(Publisher::new(Arc::clone(crib.gate()), steadied), sign_ins, shelves, stay);
+    let fleet = Fleet::new(Publisher::new(Arc::clone(crib.gate()), steadied, declared), sign_ins, shelves, stay);
     fleet.offer_status();
     settings.servers.into_iter().try_for_each(|definition| fleet.start(definition))?;
     fleet.tell_when_settled(ready);
@@ -207,12 +209,15 @@ impl Assembled {
 }
 
 fn ready_tools(mut builder: Builder, settings: toolcrib_tools::Settings, steadiness: &Steadiness) -> Result<Builder, Fault> {
-    let Ready { tools, templates } = toolcrib_tools::ready(settings)?;
+    let Ready { tools, declared, templates } = toolcrib_tools::ready(settings)?;
     let of_all = steadiness.of_source(&Overrides::default(), true);
     let of_tools = tools.iter().filter_map(|(spec, _)| Some((spec.name.clone(), steadiness.of_tool(&spec.name, &of_all)?))).collect();
     builder = builder.resilience(of_all, of_tools);
     for (spec, callable) in tools {
         builder = builder.callable(spec, callable)?;
+    }
+    for (spec, callable) in declared {
+        builder = builder.source(publisher::declared_source(spec, callable, steadiness)?);
     }
     Ok(templates.into_iter().fold(builder, |builder, (spec, callable)| builder.template(spec, callable, None)))
 }

@@ -178,7 +178,7 @@ pub fn main() -> ExitCode {
             Command::List(list) => list.run().await,
             Command::Call(call) => call.run().await,
             Command::Read(read) => read.run().await,
-            Command::Check(check) => check.run(),
+            Command::Check(check) => check.run().await,
             Command::Doctor(doctor) => doctor.run().await,
             Command::Explain(explain) => explain.run().await,
             Command::Audit(audit) => audit.run().await,

@@ -44,6 +44,7 @@ pub struct Builder {
     profiles: Profiles,
     audit: Arc<dyn AuditLog>,
     own: Source,
+    others: Vec<Source>,
 }
 
 /// Why a server does not serve.
@@ -97,6 +98,7 @@ impl Crib {
             profiles: Profiles::new(),
             audit: Arc::new(Recent::new(RECORDS_KEPT)),
             // What our own tools say of themselves is no hint but known.
+            others: Vec::new(),
             own: Source::new("toolcrib").resilience(Resilience { trusts_hints: true, ..Resilience::default() }, BTreeMap::new()),
         }
     }
@@ -312,6 +314,13 @@ impl Builder {
         Ok(self)
     }
 
+    /// Adds a source: tools, resources and prompts that have places and breakers of their own.
+    #[must_use]
+    pub fn source(mut self, source: Source) -> Self {
+        self.others.push(source);
+        self
+    }
+
     /// Sets what is done about faults of our own tools: of all, and of single ones by their names.
     #[must_use]
     pub fn resilience(mut self, of_all: Resilience, of_tools: BTreeMap<String, Resilience>) -> Self {
@@ -348,8 +357,7 @@ impl Builder {
             gate = gate.ruled_by(access, limits);
         }
         let gate = gate.shared();
-        let clashes = gate.publish(self.own);
-        for clash in clashes {
+        for clash in std::iter::once(self.own).chain(self.others).flat_map(|source| gate.publish(source)) {
             tracing::warn!("{clash}");
         }
         let Self { identity, limits, site, local, profiles, .. } = self;

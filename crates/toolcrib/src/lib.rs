@@ -92,7 +92,7 @@ pub use toolcrib_contract::{AuditLog, CallerId, Globs, Kept, KeyDirectory, Origi
 pub use toolcrib_edge::http::{Hosts, ProtectedResource};
 pub use toolcrib_gate::{
     Access, Algorithm, Authentication, Condition, Config as GateConfig, Credential, Demands, Issuer, KeyFault, KeySet, KeySource, Keys,
-    Limit, Names, PublicKey, Resilience, Rule, SchemaFault, Unauthenticated, WeakSecret,
+    Limit, Names, PublicKey, Resilience, Rule, SchemaFault, Source, Unauthenticated, WeakSecret,
 };
 pub use toolcrib_store::{Audit, Policy as AuditPolicy, Store, StoreError};
 pub use toolcrib_wire::{Era, server::Limits as DoorLimits};

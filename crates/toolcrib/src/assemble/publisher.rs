@@ -8,9 +8,30 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use toolcrib_contract::{Callable, Change, Spec};
-use toolcrib_gate::{Caching, Clash, Gate, Resilience, Source};
+use toolcrib_contract::{Callable, Change, Others, Spec};
+use toolcrib_gate::{Caching, Clash, Gate, Resilience, SchemaFault, Source};
 use toolcrib_upstream::{Definition, Listener, Offer, Sharing};
+
+/// What is done about faults of a declared tool, and of what may wait in it: a pipeline only waits for others, which have places of
+/// their own.
+fn of_declared(steadiness: &Steadiness, waits_for_others: bool) -> Resilience {
+    const WAITING: usize = 1024;
+    let of_tool = steadiness.of_source(&Overrides::default(), true);
+    if waits_for_others { Resilience { max_concurrent: Some(WAITING), ..of_tool } } else { of_tool }
+}
+
+/// A declared tool as a source of its own: one that hangs, or whose server does, takes nothing from the others.
+pub(super) fn declared_source(spec: Spec, callable: Arc<dyn Callable>, steadiness: &Steadiness) -> Result<Source, SchemaFault> {
+    let of_tool = of_declared(steadiness, !matches!(callable.others(), Others::Nobody));
+    let own = steadiness.of_tool(&spec.name, &of_tool).map(|own| (spec.name.clone(), own));
+    let mut source = Source::new(&declared_name(&spec.name)).resilience(of_tool, own.into_iter().collect());
+    source.tool(spec, callable)?;
+    Ok(source)
+}
+
+fn declared_name(tool: &str) -> String {
+    format!("{tool} (declared)")
+}
 
 /// The source of our own tools.
 const OWN: &str = "toolcrib";
@@ -21,6 +42,8 @@ pub(super) struct Publisher {
     steadied: Mutex<Steadied>,
     /// Held while something is published, so that nobody publishes who is not heard any more.
     publishing: Mutex<()>,
+    /// The declared tools, and whether they wait for others.
+    declared: Vec<(String, bool)>,
     /// What was last said about names that two sources claim.
     reported: Mutex<Vec<Clash>>,
 }
@@ -47,8 +70,8 @@ impl Steadied {
 }
 
 impl Publisher {
-    pub(super) fn new(gate: Arc<Gate>, steadied: Steadied) -> Arc<Self> {
-        Arc::new(Self { gate, steadied: Mutex::new(steadied), publishing: Mutex::default(), reported: Mutex::default() })
+    pub(super) fn new(gate: Arc<Gate>, steadied: Steadied, declared: Vec<(String, bool)>) -> Arc<Self> {
+        Arc::new(Self { gate, steadied: Mutex::new(steadied), declared, publishing: Mutex::default(), reported: Mutex::default() })
     }
 
     pub(super) fn steadied(&self) -> MutexGuard<'_, Steadied> {
@@ -115,6 +138,9 @@ impl Publisher {
         let are_tools_same = before.all.says_the_same_of_tools(&steadied.all);
         if !are_tools_same || of_own(&before) != of_own(&steadied) {
             treat(OWN, &of_own(&steadied), None);
+            for (tool, waits_for_others) in &self.declared {
+                treat(&declared_name(tool), &of_declared(&steadied.all, *waits_for_others), None);
+            }
         }
         for server in servers {
             let of_server = steadied.of_server(&server.name);

@@ -1,6 +1,7 @@
 //! `toolcrib check`.
 
 mod access;
+mod trials;
 
 use super::{Done, Failure, environment, print};
 use crate::{
@@ -23,19 +24,19 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(self) -> Done {
+    pub(super) async fn run(self) -> Done {
         let settings = match settings::read(&self.file, &environment) {
             Ok(settings) => settings,
             Err(SettingsError::Faulty(faults)) => return self.report(faults.iter()),
             Err(error @ SettingsError::Unreadable { .. }) => return Err(Failure::usage(error)),
         };
-        match access::faults(&settings) {
-            faults if faults.is_empty() => {
-                self.approve(&settings);
-                Ok(())
-            }
-            faults => self.report(faults.iter()),
+        let mut faults = access::faults(&settings);
+        faults.extend(trials::faults(&settings).await);
+        if !faults.is_empty() {
+            return self.report(faults.iter());
         }
+        self.approve(&settings);
+        Ok(())
     }
 
     fn approve(&self, settings: &Settings) {
@@ -43,14 +44,19 @@ impl Check {
         let servers: Vec<&str> = settings.servers.iter().map(|server| &*server.name).collect();
         let connections: Vec<&str> = settings.ready.connections.iter().map(|connection| &*connection.name).collect();
         let databases: Vec<&str> = settings.ready.databases.iter().map(|database| &*database.name).collect();
+        let declared: Vec<&str> = settings.ready.declared.iter().map(|tool| tool.spec.name.as_str()).collect();
+        let trials = settings.trials.len();
         if self.json {
             print(
-                json!({"ok": true, "servers": servers, "connections": connections, "databases": databases, "accessTests": tests, "faults": []}),
+                json!({"ok": true, "servers": servers, "tools": declared, "toolTests": trials, "connections": connections, "databases": databases, "accessTests": tests, "faults": []}),
             );
             return;
         }
         let [servers, connections, databases] = [servers, connections, databases].map(|names| listed(&names));
         print(format_args!("{} is sound; servers: {servers}; connections: {connections}; databases: {databases}", self.file.display()));
+        if !declared.is_empty() {
+            print(format_args!("tools of your own: {}; {trials} of {trials} tests came out as expected", declared.join(", ")));
+        }
         if tests > 0 {
             print(format_args!("access: {tests} of {tests} tests came out as expected"));
         }

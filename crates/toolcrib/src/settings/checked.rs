@@ -1,6 +1,7 @@
 //! What the settings mean: values that could not stand here if they were wrong.
 
 mod child;
+pub(crate) mod declared;
 mod oauth;
 mod ready;
 pub(crate) mod resilience;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub profiles: Profiles,
     /// The ready tools.
     pub ready: toolcrib_tools::Settings,
+    /// What declared tools are tried out with.
+    pub trials: Vec<declared::Trial>,
     /// Who may do what, and what is kept of it.
     pub security: Security,
     /// The files that all this stands in.
@@ -129,7 +132,11 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
     if written.enabled.is_some_and(|enabled| !enabled.value) {
         servers.clear();
     }
-    let ready = ready::check(&written.ready, base, lookup, faults);
+    let mut ready = ready::check(&written.ready, base, lookup, faults);
+    let sample = ready.sample_folder.as_ref().map(|_| toolcrib_tools::SAMPLE);
+    let databases: Vec<&str> = ready.databases.iter().map(|database| database.name.as_str()).chain(sample).collect();
+    let (declared, trials) = declared::check(&written.ready.declared, &databases, lookup, faults);
+    ready.declared = declared;
     let security = security::check(&written.security, base, ready::data_folder(&written.ready, base, lookup), faults);
     let steadiness = resilience::check(&written.resilience, faults);
     let of_server = |server: &Server, faults: &mut Faults| {
@@ -147,6 +154,7 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
         security,
         files: Vec::new(),
         sections: written.sections,
+        trials,
         steadiness,
         servers_steadied,
     }

@@ -1,5 +1,6 @@
 //! What was written: the file's own shape, read value by value. What it means is decided in [`super::checked`].
 
+pub(super) mod declared;
 pub(super) mod ready;
 pub(super) mod resilience;
 pub(super) mod security;
@@ -214,7 +215,7 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
             "claude" => reader.claude(&node, &mut written),
             "limits" => written.limits = reader.limits(&node),
             "profiles" => written.profiles = reader.profiles(&node),
-            "tools" => written.ready.tools = reader.ready_tools(&node),
+            "tools" => (written.ready.tools, written.ready.declared) = reader.own_tools(&node),
             "egress" => written.ready.egress = reader.egress(&node),
             "connections" => written.ready.connections = reader.connections(&node),
             "databases" => written.ready.databases = Some(reader.databases(&node)),

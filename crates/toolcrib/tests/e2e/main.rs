@@ -10,6 +10,7 @@ mod auth;
 mod children;
 mod cli;
 mod conformance;
+mod declared;
 mod lifecycle;
 mod login;
 mod lossless;

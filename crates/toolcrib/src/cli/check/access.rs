@@ -10,7 +10,12 @@ pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
     let Some(access) = &settings.security.access else { return Vec::new() };
     // What the ready tools take is known without asking anybody.
     let tools: Vec<(String, Value)> = match toolcrib_tools::ready(settings.ready.clone()) {
-        Ok(ready) => ready.tools.into_iter().filter_map(|(spec, _)| Some((spec.name, spec.input_schema.to_value().ok()?))).collect(),
+        Ok(ready) => ready
+            .tools
+            .into_iter()
+            .chain(ready.declared)
+            .filter_map(|(spec, _)| Some((spec.name, spec.input_schema.to_value().ok()?)))
+            .collect(),
         Err(setup) => return vec![fault("egress", setup.to_string())],
     };
     // Where every server has a prefix, a name without one is that of a ready tool.

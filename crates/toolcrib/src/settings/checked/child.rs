@@ -58,7 +58,7 @@ pub(super) fn child(server: &Server, command: &Spanned<String>, lookup: Lookup<'
         faults.add(command.fault("the command must not be empty"));
         return None;
     }
-    let mut env: Vec<(OsString, OsString)> = INHERITED.iter().filter_map(|key| Some(((*key).into(), lookup(key)?.into()))).collect();
+    let mut env = inherited(lookup);
     for (key, place) in &server.env {
         if key.is_empty() || key.contains(['=', '\0']) {
             faults.add(place.fault("the name of a variable must not be empty or hold \"=\""));
@@ -71,27 +71,37 @@ pub(super) fn child(server: &Server, command: &Spanned<String>, lookup: Lookup<'
         }
         env.push((key.into(), value.value.into()));
     }
-    let directory = match &server.directory {
-        Some(written) => {
-            let path = server.base.join(&written.value);
-            if !path.is_dir() {
-                faults.add(written.fault(format!("there is no directory {}", path.display())));
-            }
-            Some(path)
-        }
-        // Said in so many words: what a server is depends on where it is started.
-        None => std::env::current_dir().ok(),
-    };
-    // A program given by a relative path is looked for beside the config, not wherever we happen to be started.
-    let is_relative = command.value.contains('/') && !command.value.starts_with('/');
-    let program = if is_relative { server.base.join(&command.value).into_os_string() } else { OsString::from(&command.value) };
+    let directory = directory(server.directory.as_ref(), &server.base, faults);
+    let program = program(command, &server.base);
     let args = server.args.iter().map(|arg| OsString::from(&arg.value)).collect();
     let limits = server.limits.as_ref().map(|written| child_limits(written, faults)).unwrap_or_default();
     let sandbox = server.sandbox.as_ref().map(|written| sandbox(written, &server.base, faults));
     Some(Transport::Child(Command { program, args, env, directory, limits, sandbox }))
 }
 
-fn child_limits(written: &raw::ChildLimits, faults: &mut Faults) -> Limits {
+/// What it has of our environment.
+pub(super) fn inherited(lookup: Lookup<'_>) -> Vec<(OsString, OsString)> {
+    INHERITED.iter().filter_map(|key| Some(((*key).into(), lookup(key)?.into()))).collect()
+}
+
+/// Where it is started.
+pub(super) fn directory(written: Option<&Spanned<String>>, base: &Path, faults: &mut Faults) -> Option<PathBuf> {
+    // Said in so many words: what a server is depends on where it is started.
+    let Some(written) = written else { return std::env::current_dir().ok() };
+    let path = base.join(&written.value);
+    if !path.is_dir() {
+        faults.add(written.fault(format!("there is no directory {}", path.display())));
+    }
+    Some(path)
+}
+
+/// A program given by a relative path is looked for beside the config, not wherever we happen to be started.
+pub(super) fn program(written: &Spanned<String>, base: &Path) -> OsString {
+    let is_relative = written.value.contains('/') && !written.value.starts_with('/');
+    if is_relative { base.join(&written.value).into_os_string() } else { OsString::from(&written.value) }
+}
+
+pub(super) fn child_limits(written: &raw::ChildLimits, faults: &mut Faults) -> Limits {
     let mut positive = |written: Option<&Spanned<u64>>| {
         let written = written?;
         if written.value == 0 {
@@ -109,7 +119,7 @@ fn child_limits(written: &raw::ChildLimits, faults: &mut Faults) -> Limits {
     }
 }
 
-fn sandbox(written: &raw::Sandbox, base: &Path, faults: &mut Faults) -> Sandbox {
+pub(super) fn sandbox(written: &raw::Sandbox, base: &Path, faults: &mut Faults) -> Sandbox {
     let mut there = |paths: &[Spanned<String>]| -> Vec<PathBuf> {
         let mut found = Vec::with_capacity(paths.len());
         for written in paths {

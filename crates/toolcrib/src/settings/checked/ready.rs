@@ -18,7 +18,7 @@ use toolcrib_tools::{ConnectionSettings, ConnectionStrings, DatabaseSettings, Lo
 /// What `egress.proxy` says where the environment is to be asked.
 const ENVIRONMENT: &str = "environment";
 /// The methods that `api_client` knows.
-const METHODS: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+pub(super) const METHODS: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// The largest pool that makes sense.
 const MAX_POOL: usize = 100;
 
@@ -191,7 +191,11 @@ fn beside(location: Location, base: &Path) -> Location {
 fn tool(written: &ready::Tool, base: &Path, settings: &mut Settings, faults: &mut Faults) {
     let name = &written.name;
     if !toolcrib_tools::NAMES.contains(&name.value.as_str()) {
-        faults.add(name.fault(format!("there is no ready tool {:?}; known are {}", name.value, toolcrib_tools::NAMES.join(", "))));
+        faults.add(name.fault(format!(
+            "there is no ready tool {:?}; known are {}; one of your own says what it does: http, command, sql or pipeline",
+            name.value,
+            toolcrib_tools::NAMES.join(", ")
+        )));
         return;
     }
     if let Some(rename) = &written.rename {
@@ -264,7 +268,7 @@ fn url(written: &Spanned<String>, faults: &mut Faults) -> Option<Url> {
 }
 
 /// A URL that others can be put together from: nothing comes after its path.
-fn plain_url(written: &Spanned<String>, faults: &mut Faults) -> Option<Url> {
+pub(super) fn plain_url(written: &Spanned<String>, faults: &mut Faults) -> Option<Url> {
     let url = url(written, faults)?;
     if url.query().is_some() || url.fragment().is_some() {
         faults.add(written.fault("a base URL ends with its path; put keys into headers"));
@@ -273,7 +277,7 @@ fn plain_url(written: &Spanned<String>, faults: &mut Faults) -> Option<Url> {
     Some(url)
 }
 
-fn refuse_odd_name(name: &Spanned<String>, faults: &mut Faults) {
+pub(super) fn refuse_odd_name(name: &Spanned<String>, faults: &mut Faults) {
     if name.value.is_empty() || name.value.len() > 40 || !name.value.chars().all(is_plain) {
         faults.add(name.fault("a name has up to 40 letters, digits, \"-\" and \"_\""));
     }
@@ -287,6 +291,11 @@ fn refuse_equal_names(written: &Ready, settings: &Settings, faults: &mut Faults)
         let others = toolcrib_tools::NAMES.iter().filter(|name| **name != tool.name.value);
         if others.map(&name_now).any(|name| name == rename.value) {
             faults.add(rename.fault(format!("another ready tool is called {:?}", rename.value)));
+        }
+    }
+    for tool in &written.declared {
+        if toolcrib_tools::NAMES.iter().map(&name_now).any(|name| name == tool.name.value) {
+            faults.add(tool.name.fault(format!("a ready tool is called {:?}", tool.name.value)));
         }
     }
 }

@@ -1,12 +1,16 @@
 //! What was written about ready tools: the blocks `tools`, `egress`, `connections` and `databases`.
 
-use super::Reader;
+use super::{
+    Reader,
+    declared::{Declared, is_declared},
+};
 use crate::settings::document::{Node, Spanned};
 
 /// Everything about ready tools.
 #[derive(Debug, Default)]
 pub(in crate::settings) struct Ready {
     pub(in crate::settings) tools: Vec<Tool>,
+    pub(in crate::settings) declared: Vec<Declared>,
     pub(in crate::settings) egress: Egress,
     pub(in crate::settings) connections: Vec<Connection>,
     pub(in crate::settings) databases: Option<Vec<Database>>,
@@ -86,9 +90,17 @@ fn keys_of(tool: &str) -> Vec<&'static str> {
 }
 
 impl Reader<'_> {
-    pub(super) fn ready_tools(&mut self, node: &Node<'_>) -> Vec<Tool> {
-        let entries = node.entries(self.faults);
-        entries.into_iter().map(|(name, node)| self.ready_tool(name, &node)).collect()
+    /// Tools: what is said of those that are ready, and those that are declared.
+    pub(super) fn own_tools(&mut self, node: &Node<'_>) -> (Vec<Tool>, Vec<Declared>) {
+        let (mut ready, mut declared) = (Vec::new(), Vec::new());
+        for (name, node) in node.entries(self.faults) {
+            if is_declared(self, &name, &node) {
+                declared.push(self.declared(name, &node));
+            } else {
+                ready.push(self.ready_tool(name, &node));
+            }
+        }
+        (ready, declared)
     }
 
     fn ready_tool(&mut self, name: String, node: &Node<'_>) -> Tool {
