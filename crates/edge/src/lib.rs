@@ -12,6 +12,7 @@ pub mod answer;
 pub mod http;
 pub mod mcp;
 mod rest;
+pub mod statistics;
 pub mod stdio;
 
 use tokio::sync::watch;

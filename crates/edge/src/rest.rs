@@ -8,11 +8,15 @@ mod openapi;
 use crate::{
     http::{Endpoints, authenticate, demand_scope, origin},
     mcp::{MAX_NAME_BYTES, tool_definition},
+    statistics,
 };
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Request, State, rejection::PathRejection},
+    extract::{
+        Path, Query, Request, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -20,7 +24,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::Semaphore;
-use toolcrib_contract::{BackChannel, Call, CallError, Change, Content, Json, Origin, Output};
+use toolcrib_contract::{BackChannel, Call, CallError, Change, Content, Json, Origin, Output, Spec};
 use toolcrib_gate::{Arrived, Caller, Gate, Reply, Visible};
 use toolcrib_wire::{Era, server::Limits};
 
@@ -65,6 +69,7 @@ pub(crate) fn routes() -> Router<Arc<Endpoints>> {
         .route("/api/v1/mcp/tool", post(call_named))
         .route("/api/v1/tools", get(list))
         .route("/api/v1/tools/{name}", post(call))
+        .route("/api/v1/stats", get(usage))
         .route("/openapi.json", get(describe))
 }
 
@@ -105,13 +110,37 @@ async fn call(State(endpoints): State<Arc<Endpoints>>, name: Result<Path<String>
     }
 }
 
-async fn list(State(endpoints): State<Arc<Endpoints>>, request: Request) -> Response {
+/// Which tools are listed: all that the caller may have, or those of a category, or with a tag.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    category: Option<String>,
+    tag: Option<String>,
+}
+
+impl Wanted {
+    fn includes(&self, spec: &Spec) -> bool {
+        self.category.as_ref().is_none_or(|category| statistics::word(spec.category) == *category)
+            && self.tag.as_ref().is_none_or(|tag| spec.tags.contains(tag))
+    }
+}
+
+async fn list(State(endpoints): State<Arc<Endpoints>>, wanted: Result<Query<Wanted>, QueryRejection>, request: Request) -> Response {
+    let Ok(Query(wanted)) = wanted else { return Refusal::bad("tools are listed by category and tag").into_response() };
     match enter(&endpoints, request).await {
         Ok((visitor, ..)) => {
             let visible = visitor.visible(&endpoints.gate);
-            let tools = Json::array(visible.tools().map(|spec| tool_definition(spec, Era::Modern)));
+            let wanted = visible.tools().filter(|spec| wanted.includes(spec));
+            let tools = Json::array(wanted.map(|spec| tool_definition(spec, Era::Modern)));
             json(StatusCode::OK, Json::object().with("tools", &tools).finish())
         }
+        Err(response) => response,
+    }
+}
+
+async fn usage(State(endpoints): State<Arc<Endpoints>>, request: Request) -> Response {
+    match enter(&endpoints, request).await {
+        Ok((visitor, ..)) => json(StatusCode::OK, statistics::document(visitor.visible(&endpoints.gate).used_tools())),
         Err(response) => response,
     }
 }

@@ -19,6 +19,7 @@ pub use rules::{Access, Decision, EVERYONE, Names, Rule};
 use crate::{
     Arrived, Caller, Event,
     catalogue::{Catalogue, Entry, ToolEntry},
+    statistics::Usage,
     validate::Checked,
 };
 use std::sync::Arc;
@@ -56,6 +57,12 @@ impl Visible {
     /// The tools, by name.
     pub fn tools(&self) -> impl Iterator<Item = &Spec> {
         self.catalogue.tools().map(ToolEntry::spec).filter(|spec| self.includes(Kind::Tool, &spec.name))
+    }
+
+    /// The tools, by name, with how they have been used.
+    pub fn used_tools(&self) -> impl Iterator<Item = (&Spec, Usage)> {
+        let tools = self.catalogue.tools().filter(|tool| self.includes(Kind::Tool, &tool.spec().name));
+        tools.map(|tool| (tool.spec(), tool.usage()))
     }
 
     /// Every tool that there is, whoever may have it: for what is worked out once for all callers.

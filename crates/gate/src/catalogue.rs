@@ -4,6 +4,7 @@ mod template;
 
 use crate::{
     resilience::{Resilience, SourceState, Steady},
+    statistics::{Tallies, Tally, Usage},
     validate::{Arguments, SchemaFault},
 };
 use std::{
@@ -101,6 +102,8 @@ struct Runnable {
     /// What completes its arguments, if anything does.
     completer: Option<Arc<dyn Callable>>,
     steady: Arc<Steady>,
+    /// How a tool is used.
+    tally: Option<Arc<Tally>>,
     timeout: Option<Duration>,
 }
 
@@ -225,7 +228,7 @@ impl Source {
         [&self.tools, &self.resources, &self.templates, &self.prompts].into_iter().all(Vec::is_empty)
     }
 
-    pub(crate) fn steadied(mut self, state: &Arc<SourceState>) -> Self {
+    pub(crate) fn steadied(mut self, state: &Arc<SourceState>, tallies: &Tallies) -> Self {
         let of_source = Steady::of_source(state, &self.resilience);
         let lists = [&mut self.tools, &mut self.resources, &mut self.templates, &mut self.prompts];
         for entry in lists.into_iter().flatten() {
@@ -234,8 +237,9 @@ impl Source {
                 Entry::Tool(tool) => Steady::of_tool(state, &tool.spec, &self.resilience, self.tool_resilience.get(&tool.spec.name)),
                 _ => Arc::clone(&of_source),
             };
+            let tally = if let Entry::Tool(tool) = &*entry { Some(tallies.of(&tool.spec.name)) } else { None };
             let run = entry.run_mut();
-            run.steady = steady;
+            (run.steady, run.tally) = (steady, tally);
             run.timeout = self.timeout;
         }
         self
@@ -259,7 +263,7 @@ impl Source {
 
 impl Runnable {
     fn new(callable: Arc<dyn Callable>, completer: Option<Arc<dyn Callable>>) -> Self {
-        Self { callable, completer, steady: Steady::nothing(), timeout: None }
+        Self { callable, completer, steady: Steady::nothing(), tally: None, timeout: None }
     }
 }
 
@@ -274,6 +278,12 @@ impl ToolEntry {
     #[must_use]
     pub fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    /// How it has been used.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.run.tally.as_ref().map(|tally| tally.read()).unwrap_or_default()
     }
 
     pub(crate) fn arguments(&self) -> &Arguments {
@@ -328,6 +338,10 @@ impl Entry {
 
     pub(crate) fn callable(&self) -> &Arc<dyn Callable> {
         &self.run().callable
+    }
+
+    pub(crate) fn tally(&self) -> Option<&Tally> {
+        self.run().tally.as_deref()
     }
 
     pub(crate) fn steady(&self) -> &Arc<Steady> {

@@ -17,6 +17,8 @@ mod compose;
 
 mod telemetry;
 
+mod statistics;
+
 pub mod catalogue;
 mod explain;
 
@@ -29,6 +31,7 @@ pub use catalogue::{Catalogue, Clash, Entry, Event, Prompt, Resource, Source, Te
 pub use compose::Reply;
 pub use explain::{Explanation, Step};
 pub use resilience::{Caching, Fallback, Resilience, Trip};
+pub use statistics::Usage;
 pub use validate::{Checked, SchemaFault};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -106,6 +109,7 @@ pub struct Gate {
     changes: broadcast::Sender<Event>,
     audit: Arc<dyn AuditLog>,
     answers: resilience::Answers,
+    tallies: statistics::Tallies,
     /// For calls that make others; there is none before the gate is shared.
     itself: Weak<Self>,
 }
@@ -132,6 +136,7 @@ impl Gate {
             changes,
             audit,
             answers: resilience::Answers::default(),
+            tallies: statistics::Tallies::default(),
             itself: Weak::new(),
         }
     }
@@ -239,11 +244,24 @@ impl Gate {
         }
         let (access, profile) = (self.access.load(), arrived.profile.clone());
         let permitted = authorize::permit(access.as_ref(), self.catalogue.load_full(), arrived)?;
+        let entry = Arc::clone(&permitted.entry);
+        let counted = statistics::Counted::begin(&entry);
+        let result = self.go(permitted, access, onward::Further { gate: Weak::clone(&self.itself), profile, depth }, may_fall_back).await;
+        counted.end(&result);
+        result
+    }
+
+    async fn go(
+        &self,
+        permitted: Permitted,
+        access: arc_swap::Guard<Option<Arc<Access>>>,
+        further: onward::Further,
+        may_fall_back: bool,
+    ) -> Result<Reply, CallError> {
         let checked = validate::check(permitted, self.config.max_argument_bytes)?;
         authorize::agree(access.as_ref(), &checked)?;
         drop(access);
         self.limits.load().admit(&checked)?;
-        let further = onward::Further { gate: Weak::clone(&self.itself), profile, depth };
         let bounds = resilience::Bounds::for_call(&checked, &self.config, further);
         let output = match bounds.hold(resilience::run(&checked, &bounds, &self.answers)).await {
             Err(error) => self.fall_back(&checked, bounds.further(), may_fall_back, error).await?,
@@ -323,7 +341,7 @@ impl Gate {
             state.is_there();
         }
         state.retain_tools(|name| source.has_tool(name));
-        let source = Arc::new(source.steadied(&state));
+        let source = Arc::new(source.steadied(&state, &self.tallies));
         let told = source.told_changes();
         match sources.published.iter_mut().find(|published| published.name == source.name) {
             Some(published) => *published = source,
@@ -342,7 +360,7 @@ impl Gate {
         let source = sources.published[index].treated(of_source, of_tool);
         let state = resilience::SourceState::new(&source.name, &source.resilience, &self.config);
         sources.states.insert(Arc::clone(&source.name), Arc::clone(&state));
-        sources.published[index] = Arc::new(source.steadied(&state));
+        sources.published[index] = Arc::new(source.steadied(&state, &self.tallies));
         self.assemble(&sources, Vec::new());
     }
 
@@ -377,6 +395,7 @@ impl Gate {
         let before = self.catalogue.load_full();
         let (catalogue, clashes) = Catalogue::assemble(&sources.published, before.generation() + 1);
         let mut events = catalogue.changes_since(&before);
+        self.tallies.retain(|name| catalogue.tool(name).is_some());
         self.catalogue.store(Arc::new(catalogue));
         for told in told {
             if !events.iter().any(|event| event.change == told.change) {

@@ -96,7 +96,8 @@ pub(crate) fn assemble(settings: Settings, shown: Credential, stay: Stay) -> Res
         .instructions(INSTRUCTIONS)
         .gate_config(settings.gate)
         .door_limits(settings.doors)
-        .profiles(settings.profiles);
+        .profiles(settings.profiles)
+        .statistics();
     let public_url = settings.security.public_url.clone();
     let recorded_in = settings.security.audit.folder.clone().filter(|_| security.audit.is_some());
     let (audit, store) = (security.audit.clone(), security.store.clone());

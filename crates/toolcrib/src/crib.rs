@@ -1,5 +1,6 @@
 //! A server put together: tools, resources and prompts behind one gate, and its doors.
 
+use crate::statistics;
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -45,6 +46,7 @@ pub struct Builder {
     audit: Arc<dyn AuditLog>,
     own: Source,
     others: Vec<Source>,
+    tells_statistics: bool,
 }
 
 /// Why a server does not serve.
@@ -99,6 +101,7 @@ impl Crib {
             audit: Arc::new(Recent::new(RECORDS_KEPT)),
             // What our own tools say of themselves is no hint but known.
             others: Vec::new(),
+            tells_statistics: false,
             own: Source::new("toolcrib").resilience(Resilience { trusts_hints: true, ..Resilience::default() }, BTreeMap::new()),
         }
     }
@@ -314,6 +317,14 @@ impl Builder {
         Ok(self)
     }
 
+    /// Offers how the tools are used, as the resource `metrics://server/stats`. Where there are rules of access, only one that names it
+    /// gives it.
+    #[must_use]
+    pub fn statistics(mut self) -> Self {
+        self.tells_statistics = true;
+        self
+    }
+
     /// Adds a source: tools, resources and prompts that have places and breakers of their own.
     #[must_use]
     pub fn source(mut self, source: Source) -> Self {
@@ -357,7 +368,8 @@ impl Builder {
             gate = gate.ruled_by(access, limits);
         }
         let gate = gate.shared();
-        for clash in std::iter::once(self.own).chain(self.others).flat_map(|source| gate.publish(source)) {
+        let statistics = self.tells_statistics.then(|| statistics::source(&gate));
+        for clash in std::iter::once(self.own).chain(self.others).chain(statistics).flat_map(|source| gate.publish(source)) {
             tracing::warn!("{clash}");
         }
         let Self { identity, limits, site, local, profiles, .. } = self;

@@ -82,6 +82,7 @@ mod open_files;
 mod reload;
 pub mod settings;
 mod shutdown;
+mod statistics;
 
 pub use crib::{Builder, Crib, ServeError};
 pub use toolcrib_contract::{

@@ -15,7 +15,7 @@ const MAX_JUDGED_BYTES: usize = 64 * 1024;
 pub const EVERYONE: &str = "*";
 
 /// What the URIs of resources begin with that are for those who look after the server.
-const FOR_OPERATORS: &str = "status://server/";
+const FOR_OPERATORS: &[&str] = &["status://server/", "metrics://server/"];
 
 /// Things by the patterns of their names. What no pattern names is not meant.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,7 +31,11 @@ pub struct Names {
 impl Names {
     /// Whether they give what is called so. What tells of everything at once, whoever may have what of it, is given only by its name.
     fn give(&self, kind: Kind, name: &str) -> bool {
-        if kind == Kind::Resource && name.starts_with(FOR_OPERATORS) { self.resources.name(name) } else { self.include(kind, name) }
+        if kind == Kind::Resource && FOR_OPERATORS.iter().any(|scheme| name.starts_with(scheme)) {
+            self.resources.name(name)
+        } else {
+            self.include(kind, name)
+        }
     }
 
     pub(crate) fn include(&self, kind: Kind, name: &str) -> bool {

@@ -5,8 +5,9 @@ use super::{
     client::{Client, Wait},
     print,
 };
-use crate::assemble::status;
+use crate::{assemble::status, statistics};
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 use toolcrib_contract::Json;
 use toolcrib_upstream::naming::ORIGINAL;
 use toolcrib_wire::method;
@@ -19,6 +20,15 @@ pub(super) struct List {
     what: What,
     #[command(flatten)]
     target: Target,
+    /// Only tools of this category: data_retrieval, data_processing, external_integration, utility.
+    #[arg(long, value_name = "CATEGORY")]
+    category: Option<String>,
+    /// Only tools with this tag.
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// Tell how tools have been used by clients of a running server.
+    #[arg(long, requires = "url", conflicts_with_all = ["category", "tag"])]
+    stats: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -41,7 +51,12 @@ impl List {
 
     async fn list(&self, client: &Client) -> Done {
         match self.what {
-            What::Tools => self.show("tools", client.list(method::LIST_TOOLS, "tools").await?, "name"),
+            What::Tools if self.stats => self.usage(&resource(client, statistics::URI).await?),
+            What::Tools => {
+                let mut tools = client.list(method::LIST_TOOLS, "tools").await?;
+                tools.retain(|tool| self.includes(tool));
+                self.show("tools", tools, "name");
+            }
             What::Prompts => self.show("prompts", client.list(method::LIST_PROMPTS, "prompts").await?, "name"),
             What::Resources => {
                 let resources = client.list(method::LIST_RESOURCES, "resources").await?;
@@ -61,6 +76,43 @@ impl List {
             What::Servers => self.servers(&servers_of(client).await?),
         }
         Ok(())
+    }
+
+    /// Whether a tool is of the category and has the tag that are asked for, as its metadata tells.
+    fn includes(&self, tool: &Json) -> bool {
+        let meta = tool.members().ok().and_then(|tool| tool.get("_meta")?.members().ok());
+        let category = meta.as_ref().and_then(|meta| meta.string("dev.toolcrib/category"));
+        let tags = meta.as_ref().and_then(|meta| meta.get("dev.toolcrib/tags")?.read::<Vec<String>>().ok()).unwrap_or_default();
+        self.category.as_ref().is_none_or(|wanted| category.as_ref() == Some(wanted))
+            && self.tag.as_ref().is_none_or(|wanted| tags.contains(wanted))
+    }
+
+    fn usage(&self, statistics: &Json) {
+        if self.json {
+            return print(statistics);
+        }
+        let told = statistics.to_value().unwrap_or_default();
+        let number = |value: &Value, unit: &str| value.as_f64().map_or_else(|| "-".to_owned(), |number| format!("{number}{unit}"));
+        let rate = |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
+        print(format_args!("{:<40} {:>8} {:>8} {:>8} {:>10} {:>10}  last used", "tool", "calls", "errors", "well", "p50", "p95"));
+        for tool in told["tools"].as_array().into_iter().flatten() {
+            let latency = &tool["latency_ms"];
+            print(format_args!(
+                "{:<40} {:>8} {:>8} {:>8} {:>10} {:>10}  {}",
+                tool["name"].as_str().unwrap_or_default(),
+                tool["calls"].to_string(),
+                tool["errors"].to_string(),
+                rate(&tool["success_rate"]),
+                number(&latency["p50"], " ms"),
+                number(&latency["p95"], " ms"),
+                tool["last_used"].as_str().unwrap_or("never")
+            ));
+        }
+        let most = told["most_used"].as_str().unwrap_or("none");
+        print(format_args!(
+            "{} tools, {} calls, {} errors; most used: {most}",
+            told["total_tools"], told["total_calls"], told["total_errors"]
+        ));
     }
 
     fn show(&self, list: &str, items: Vec<Json>, key: &str) {
@@ -88,9 +140,14 @@ async fn servers_of(client: &Client) -> Result<Json, Failure> {
     if let Some(assembled) = client.assembled() {
         return Ok(status::of(&assembled.fleet.upstreams()));
     }
-    let result = client.request(method::READ_RESOURCE, Json::object().with_str("uri", status::URI).finish()).await?;
+    resource(client, status::URI).await
+}
+
+/// A resource that holds JSON.
+async fn resource(client: &Client, uri: &str) -> Result<Json, Failure> {
+    let result = client.request(method::READ_RESOURCE, Json::object().with_str("uri", uri).finish()).await?;
     let contents = result.get("contents").and_then(|contents| contents.elements().ok()?.first()?.members().ok()?.string("text"));
-    let text = contents.ok_or_else(|| Failure::failed("the answer does not say how its servers are"))?;
+    let text = contents.ok_or_else(|| Failure::failed("the answer has no text"))?;
     Json::parse(text).map_err(Failure::failed)
 }
 

@@ -24,6 +24,7 @@ mod relay;
 mod reload;
 mod resilience;
 mod rest;
+mod statistics;
 mod stdio;
 mod support;
 mod upstreams;
