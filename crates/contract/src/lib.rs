@@ -38,5 +38,5 @@ pub use listings::Listings;
 pub use login::{Callback, Confirmation, LoggedIn};
 pub use output::{Content, Output, ToolOutput};
 pub use spec::{Annotations, Category, PromptArgument, PromptSpec, Reach, ResourceSpec, Spec, TemplateSpec};
-pub use tool::{BoxFuture, Callable, Input, Others, Tool, Watch, callable, typed};
+pub use tool::{BoxFuture, Callable, Input, Others, Tool, Watch, callable, composed, typed};
 pub use toolcrib_json::{Json, JsonError, Members};

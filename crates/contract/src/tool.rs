@@ -219,15 +219,24 @@ where
     F: Fn(Input, CallContext) -> R + Send + Sync + 'static,
     R: Future<Output = Result<Output, CallError>> + Send + 'static,
 {
-    Arc::new(Closure { run, result: PhantomData })
+    Arc::new(Closure::<_, _, false> { run, result: PhantomData })
 }
 
-struct Closure<F, R> {
+/// The same, for what calls other tools ([`CallContext::call_tool`]).
+pub fn composed<F, R>(run: F) -> Arc<dyn Callable>
+where
+    F: Fn(Input, CallContext) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Output, CallError>> + Send + 'static,
+{
+    Arc::new(Closure::<_, _, true> { run, result: PhantomData })
+}
+
+struct Closure<F, R, const CALLS_OTHERS: bool> {
     run: F,
     result: PhantomData<fn() -> R>,
 }
 
-impl<F, R> Callable for Closure<F, R>
+impl<F, R, const CALLS_OTHERS: bool> Callable for Closure<F, R, CALLS_OTHERS>
 where
     F: Fn(Input, CallContext) -> R + Send + Sync,
     R: Future<Output = Result<Output, CallError>> + Send + 'static,
@@ -237,6 +246,6 @@ where
     }
 
     fn others(&self) -> Others<'_> {
-        Others::Anybody
+        if CALLS_OTHERS { Others::Anybody } else { Others::Nobody }
     }
 }

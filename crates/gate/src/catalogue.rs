@@ -238,6 +238,8 @@ impl Source {
                 _ => Arc::clone(&of_source),
             };
             let tally = if let Entry::Tool(tool) = &*entry { Some(tallies.of(&tool.spec.name)) } else { None };
+            // What is remembered was for one caller to have, all of its parts.
+            let steady = if matches!(entry.callable().others(), Others::Nobody) { steady } else { steady.remembering_nothing() };
             let run = entry.run_mut();
             (run.steady, run.tally) = (steady, tally);
             run.timeout = self.timeout;
@@ -504,11 +506,23 @@ fn tell_effects_of_parts(tools: &mut Entries) {
     for (name, annotations) in told {
         if let Some(entry) = tools.get_mut(&name)
             && let Entry::Tool(tool) = &**entry
-            && tool.spec.annotations != annotations
+            && let said = tool.spec.annotations
+            && let annotations = over(said, annotations)
+            && said != annotations
         {
             let spec = Spec { annotations, ..tool.spec.clone() };
             *entry = Arc::new(Entry::Tool(ToolEntry { spec, ..tool.clone() }));
         }
+    }
+}
+
+/// What was said, and of the rest what was found out.
+fn over(said: Annotations, found: Annotations) -> Annotations {
+    Annotations {
+        is_read_only: said.is_read_only.or(found.is_read_only),
+        is_destructive: said.is_destructive.or(found.is_destructive),
+        is_idempotent: said.is_idempotent.or(found.is_idempotent),
+        is_open_world: said.is_open_world.or(found.is_open_world),
     }
 }
 
@@ -534,7 +548,8 @@ fn of_parts(tools: &Entries, entry: &Entry, depth: usize) -> Option<Annotations>
     Some(Annotations {
         is_read_only: all(|part| part.is_read_only),
         is_destructive: any(|part| part.is_destructive),
-        is_idempotent: all(|part| part.is_idempotent),
+        // To read and then to write what was read is no such thing, although each of the two may be.
+        is_idempotent: all(|part| part.is_idempotent).filter(|is| !is || parts.iter().all(|part| part.is_read_only == Some(true))),
         is_open_world: any(|part| part.is_open_world),
     })
 }

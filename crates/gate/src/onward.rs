@@ -30,6 +30,7 @@ struct Way {
     further: Further,
     caller: Caller,
     origin: Origin,
+    bounds: Arc<Bounds>,
     back: Arc<dyn BackChannel>,
 }
 
@@ -37,7 +38,7 @@ struct Way {
 pub(crate) fn from(checked: &Checked, bounds: &Arc<Bounds>) -> Arc<dyn Onward> {
     let (caller, origin) = (checked.permitted.caller.clone(), checked.permitted.origin.clone());
     let back = Arc::new(Passing { back: Arc::clone(bounds), began: Instant::now() });
-    Arc::new(Way { further: bounds.further().clone(), caller, origin, back })
+    Arc::new(Way { further: bounds.further().clone(), caller, origin, bounds: Arc::clone(bounds), back })
 }
 
 impl Onward for Way {
@@ -48,6 +49,8 @@ impl Onward for Way {
             if self.further.depth >= MAX_DEPTH {
                 return Err(CallError::failed(format_args!("{} is not called: {MAX_DEPTH} calls have led here already", call.name)));
             }
+            // While it waits for others it takes no place from them.
+            self.bounds.leave();
             let (caller, origin, back) = (self.caller.clone(), self.origin.clone(), Arc::clone(&self.back));
             let arrived = Arrived { caller, profile: self.further.profile.clone(), call, origin, back };
             match gate.call_from(arrived, self.further.depth + 1).await {

@@ -157,6 +157,13 @@ impl Steady {
         Arc::new(Self { settings, source: Some(Arc::clone(source)), tool: Some(tool), is_repeatable, id: next_id() })
     }
 
+    /// The same, for what is made anew for each call.
+    pub(crate) fn remembering_nothing(self: Arc<Self>) -> Arc<Self> {
+        let Self { settings, source, tool, is_repeatable, id } = &*self;
+        let settings = Resilience { caching: None, ..settings.clone() };
+        Arc::new(Self { settings, source: source.clone(), tool: tool.clone(), is_repeatable: *is_repeatable, id: *id })
+    }
+
     /// The places of the source, and of the tool if it has some of its own.
     fn places(&self) -> [Option<&Arc<Places>>; 2] {
         let of_tool = self.tool.as_ref().and_then(|tool| tool.places.as_ref());

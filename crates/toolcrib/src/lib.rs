@@ -87,7 +87,7 @@ mod statistics;
 pub use crib::{Builder, Crib, ServeError};
 pub use toolcrib_contract::{
     Annotations, Answers, CallContext, CallError, Callable, Category, Change, Content, Input, Json, LogLevel, Output, PromptArgument,
-    PromptSpec, Question, ResourceSpec, Spec, TemplateSpec, Tool, ToolOutput, callable, output,
+    PromptSpec, Question, ResourceSpec, Spec, TemplateSpec, Tool, ToolOutput, callable, composed, output,
 };
 pub use toolcrib_contract::{AuditLog, CallerId, Globs, Kept, KeyDirectory, Origin, Outcome, Record, Unrecorded, call::Kind};
 pub use toolcrib_edge::http::{Hosts, ProtectedResource};

@@ -5,7 +5,7 @@ mod connection;
 mod select;
 
 pub use connection::ConnectionSettings;
-pub(crate) use connection::{Connection, scrub, stays};
+pub(crate) use connection::{Connection, covered, hidden, scrub, stays};
 pub(crate) use select::Select;
 
 /// Why a request is not sent, or its answer not given.

@@ -2,12 +2,12 @@
 //!
 //! | module | a tool that |
 //! |---|---|
-//! | [`http`] | asks an API |
-//! | [`command`] | runs a program |
-//! | [`sql`] | reads from a database of the config |
-//! | [`pipeline`] | calls other tools, one after the other |
-//! | [`template`] | (texts with places for values, for all of them) |
-//! | [`rehearsal`] | (the same with an answer that is given, for the tests of the config) |
+//! | `http` | asks an API |
+//! | `command` | runs a program |
+//! | `sql` | reads from a database of the config |
+//! | `pipeline` | calls other tools, one after the other |
+//! | `template` | (texts with places for values, for all of them) |
+//! | `rehearsal` | (the same with an answer that is given, for the tests of the config) |
 
 mod command;
 mod defaults;
@@ -59,9 +59,10 @@ impl Does {
     pub fn annotations(&self) -> Annotations {
         match self {
             Self::Http(http) if matches!(http.method, Method::GET | Method::HEAD) => Annotations::LOOKS_OUTSIDE,
+            // What is sent by POST may be anything; PUT writes over what was there.
             Self::Http(http) => Annotations {
                 is_read_only: Some(false),
-                is_destructive: Some(http.method == Method::DELETE),
+                is_destructive: matches!(http.method, Method::PUT | Method::DELETE).then_some(true),
                 is_idempotent: Some(matches!(http.method, Method::PUT | Method::DELETE)),
                 is_open_world: Some(true),
             },

@@ -13,9 +13,6 @@
 //! | `hearing` | what a server says besides its answers |
 //! | `line` | one connection, from start to stop |
 //! | `child` | a server as a child process, with everything that it starts |
-//! | [`limits`] | what a child may use up |
-//! | [`sandbox`] | what a child may reach |
-//! | `guard` | sees to it that no child outlives us, even if we are killed |
 //! | `listing` | what a server has, as entries of the catalogue |
 //! | [`naming`] | what another server's names become here |
 //! | `curate` | what the config alters of a tool |

@@ -510,7 +510,7 @@ impl Life {
                 // A call may have taken the connection just before that; and whoever comes now need not wait for another start.
                 tokio::select! {
                     () = self.link.wake.notified() => {}
-                    () = tokio::time::sleep(QUIET) => if is_idle_for(QUIET) {
+                    () = tokio::time::sleep(QUIET) => if is_idle_for(QUIET) && !is_needed() {
                         return line.close();
                     }
                 }

@@ -106,7 +106,7 @@ impl Bounds {
         Ok(Place(self))
     }
 
-    fn leave(&self) {
+    pub(crate) fn leave(&self) {
         if self.has_place.swap(false, Ordering::Relaxed) {
             self.steady.places().into_iter().flatten().for_each(|places| places.leave());
         }

@@ -170,7 +170,7 @@ impl Fleet {
         let within = next.upstream.definition().start_timeout;
         if tokio::time::timeout(within, next.upstream.ready()).await.is_err() {
             publisher.give_up_waiting(next.upstream.definition(), || {
-                next.is_heard.load(Ordering::Acquire) && !matches!(next.upstream.status(), Status::Ready(_))
+                next.is_heard.load(Ordering::Acquire) && !matches!(next.upstream.status(), Status::Ready(_) | Status::Asleep)
             });
         }
         retire(sign_ins, before).await;

@@ -207,7 +207,7 @@ const SERVER: &[&str] = &[
 pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Faults) -> Written {
     let mut written = Written::default();
     let Some(document) = parse(text, file, faults) else { return written };
-    let mut reader = Reader { lookup, faults };
+    let mut reader = Reader { lookup, faults, values: Vec::new() };
     for (key, node) in Node::root(&document, file).entries(reader.faults) {
         written.sections.note(&key, &node);
         match key.as_str() {
@@ -237,6 +237,8 @@ type Expand<T> = fn(&str, &Path, Lookup<'_>) -> Result<T, String>;
 struct Reader<'a> {
     lookup: Lookup<'a>,
     faults: &'a mut Faults,
+    /// The values of variables and files that were put into texts.
+    values: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -491,9 +493,12 @@ impl Reader<'_> {
     }
 
     fn json(&mut self, node: &Node<'_>) -> Option<Json> {
-        let mut unset = Vec::new();
+        let (mut unset, mut values) = (Vec::new(), Vec::new());
         let mut expand = |text: Spanned<String>| match variables::expand(&text.value, text.folder(), self.lookup) {
-            Ok(value) => Some(value),
+            Ok(value) => {
+                values.extend(variables::values(&text.value, text.folder(), self.lookup));
+                Some(value)
+            }
             Err(message) => {
                 unset.push(text.fault(message));
                 None
@@ -501,6 +506,7 @@ impl Reader<'_> {
         };
         let json = node.json(&mut expand, self.faults);
         unset.into_iter().for_each(|fault| self.faults.add(fault));
+        self.values.extend(values);
         json
     }
 
@@ -521,6 +527,7 @@ impl Reader<'_> {
 
     fn expanded<T>(&mut self, node: &Node<'_>, expand: Expand<T>) -> Option<Spanned<T>> {
         let text = node.text(self.faults)?;
+        self.values.extend(variables::values(&text.value, text.folder(), self.lookup));
         match expand(&text.value, text.folder(), self.lookup) {
             Ok(value) => Some(text.with(value)),
             Err(message) => {

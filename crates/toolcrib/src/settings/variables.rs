@@ -29,6 +29,13 @@ pub(super) fn expand(text: &str, base: &Path, lookup: Lookup<'_>) -> Result<Stri
     Ok(expanded)
 }
 
+/// The values that are put into a text: secrets, as like as not.
+pub(super) fn values(text: &str, base: &Path, lookup: Lookup<'_>) -> Vec<String> {
+    let expressions = pieces(text).unwrap_or_default().into_iter();
+    let expressions = expressions.filter_map(|piece| if let Written::Expression(expression) = piece { Some(expression) } else { None });
+    expressions.filter_map(|expression| value(expression, base, lookup).ok()).collect()
+}
+
 /// The same, where what is about the caller may stand: that is left for whoever knows the caller. A value is never looked into.
 pub(super) fn expand_for_callers(text: &str, base: &Path, lookup: Lookup<'_>) -> Result<Expanded, String> {
     let mut expanded = Vec::new();

@@ -118,6 +118,7 @@ tools:
   about: { description: D., pipeline: [{ tool: round }] }
   later: { description: D., pipeline: [{ tool: calculator, args: { expression: "{{step2}}" } }] }
   calculator: { description: D., enabled: true }
+  untyped: { description: D., input: { a: strng }, command: [echo] }
   unequal:
     description: D.
     command: [echo]
@@ -141,6 +142,7 @@ tools:
         (8, "its steps lead back to itself"),
         (9, "its steps lead back to itself"),
         (10, "looks for {{step2}}, and known there are args"),
+        (12, "unusable input schema"),
     ] {
         assert!(said.lines().any(|told| told.contains(&format!(":{line}: ")) && told.contains(reason)), "{line}: {reason}\n{said}");
     }

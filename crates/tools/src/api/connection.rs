@@ -105,18 +105,43 @@ impl Connection {
     pub(crate) fn secrets(&self) -> Vec<String> {
         let values = self.settings.headers.values().filter_map(|value| value.to_str().ok());
         let with_tokens = values.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, token)| token)]).flatten();
-        // Shorter ones are words that an answer may well hold.
-        with_tokens.map(str::trim).filter(|value| value.len() >= 8).map(ToOwned::to_owned).collect()
+        hidden(with_tokens.map(ToOwned::to_owned))
     }
+}
+
+/// What of these values is to be hidden: shorter ones are words that an answer may well hold. The longest first, since one may be in another.
+pub(crate) fn hidden(values: impl Iterator<Item = String>) -> Vec<String> {
+    let mut hidden: Vec<String> = values.map(|value| value.trim().to_owned()).filter(|value| value.len() >= 8).collect();
+    hidden.sort_unstable_by_key(|value| std::cmp::Reverse(value.len()));
+    hidden.dedup();
+    hidden
+}
+
+/// The text with these secrets covered.
+pub(crate) fn covered(text: &str, secrets: &[String]) -> String {
+    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
 }
 
 /// The body without these secrets: a server that sends back what it was sent would show them to whoever asked.
 pub(crate) fn scrub(secrets: &[String], body: Body) -> Body {
-    let Some(text) = std::str::from_utf8(&body.bytes).ok().filter(|text| secrets.iter().any(|secret| text.contains(secret))) else {
+    // As bytes: a text need not be in an encoding that we know.
+    let holds = |secret: &String| body.bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+    if !secrets.iter().any(holds) {
         return body;
-    };
-    let scrubbed = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
-    Body { bytes: scrubbed.into(), ..body }
+    }
+    let mut bytes = body.bytes.to_vec();
+    for secret in secrets {
+        let mut scrubbed = Vec::with_capacity(bytes.len());
+        let mut rest = bytes.as_slice();
+        while let Some(index) = rest.windows(secret.len()).position(|window| window == secret.as_bytes()) {
+            scrubbed.extend_from_slice(&rest[..index]);
+            scrubbed.extend_from_slice(b"***");
+            rest = &rest[index + secret.len()..];
+        }
+        scrubbed.extend_from_slice(rest);
+        bytes = scrubbed;
+    }
+    Body { bytes: bytes.into(), ..body }
 }
 
 /// Whether a path stays below where it starts, however often a server decodes it: no segment is dots, or holds a slash,

@@ -8,7 +8,11 @@ use super::{
     given::Given,
     template::{Place, Shape, Template},
 };
-use crate::{kept::Kept, outside::with_heartbeat};
+use crate::{
+    api::{covered, hidden},
+    kept::Kept,
+    outside::with_heartbeat,
+};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -16,6 +20,7 @@ use std::{
     path::PathBuf,
     process::{ExitStatus, Stdio},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use toolcrib_child::{Group, Guard, Limits, Sandbox};
@@ -25,6 +30,8 @@ use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Input, Json
 pub const DEFAULT_MAX_OUTPUT_BYTES: usize = 1 << 20;
 /// How much of what a program complained of is told.
 const MAX_ERROR_BYTES: usize = 2000;
+/// How long what a program has written is waited for once it has ended.
+const LINGER: Duration = Duration::from_millis(200);
 /// How much of what it complained of is kept, from its end.
 const KEPT_ERROR_BYTES: usize = 8 << 10;
 
@@ -56,6 +63,8 @@ pub struct CommandSettings {
     pub exit_codes: BTreeMap<i32, String>,
     /// The exit codes of a program that has done what it was to do.
     pub fine: Vec<i32>,
+    /// Values that stand in it and that nobody is to see: those of variables and files.
+    pub hidden: Vec<String>,
 }
 
 /// What a program writes to its standard output.
@@ -187,14 +196,31 @@ impl Command {
                 let _ = stdin.write_all(input).await;
             }
             drop(stdin);
+            Ok(())
         };
-        let (_, output, complaints) = tokio::join!(write, up_to(stdout, most), the_end_of(stderr));
-        let output = output.map_err(|error| self.unreadable(&error))?;
-        let Some(output) = output else {
-            return Err(CallError::failed(format_args!("{} writes more than {most} bytes, and was ended", self.name())));
+        let (mut output, mut complaints) = (Vec::new(), Vec::new());
+        let complaining = async {
+            the_end_of(stderr, &mut complaints).await;
+            Ok(())
         };
-        let status = child.wait().await.map_err(|error| self.unreadable(&error))?;
-        Ok(Ended { status, output, complaints })
+        let status = {
+            let mut reading = std::pin::pin!(async { tokio::try_join!(write, up_to(stdout, most, &mut output), complaining) });
+            tokio::select! {
+                read = &mut reading => {
+                    read.map_err(|error| self.unreadable(&error))?;
+                    child.wait().await
+                }
+                status = child.wait() => {
+                    // What it has started may keep its pipes open for as long as it likes.
+                    if let Ok(read) = tokio::time::timeout(LINGER, reading).await {
+                        read.map_err(|error| self.unreadable(&error))?;
+                    }
+                    status
+                }
+            }
+        };
+        let status = status.map_err(|error| self.unreadable(&error))?;
+        Ok(Ended { status, output, complaints: String::from_utf8_lossy(&complaints).into_owned() })
     }
 
     fn unreadable(&self, error: &std::io::Error) -> CallError {
@@ -235,16 +261,21 @@ impl Command {
     }
 }
 
-/// All that is written, if it is not more than that.
-async fn up_to(pipe: impl AsyncRead + Unpin, most: usize) -> std::io::Result<Option<Vec<u8>>> {
-    let mut read = Vec::new();
-    pipe.take(most as u64 + 1).read_to_end(&mut read).await?;
-    Ok((read.len() <= most).then_some(read))
+/// Reads all that is written.
+///
+/// # Errors
+/// Those of the pipe, and one where it is more than that.
+async fn up_to(pipe: impl AsyncRead + Unpin, most: usize, read: &mut Vec<u8>) -> std::io::Result<()> {
+    pipe.take(most as u64 + 1).read_to_end(read).await?;
+    if read.len() > most {
+        return Err(std::io::Error::other(format!("it is more than {most} bytes")));
+    }
+    Ok(())
 }
 
-/// The end of what is written, however much that is.
-async fn the_end_of(mut pipe: impl AsyncRead + Unpin) -> String {
-    let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
+/// Reads what is written, however much that is, and keeps its end.
+async fn the_end_of(mut pipe: impl AsyncRead + Unpin, kept: &mut Vec<u8>) {
+    let mut buffer = [0; 4096];
     // A pipe that breaks has ended.
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
         kept.extend_from_slice(&buffer[..read]);
@@ -252,7 +283,6 @@ async fn the_end_of(mut pipe: impl AsyncRead + Unpin) -> String {
             kept.drain(..kept.len() - KEPT_ERROR_BYTES);
         }
     }
-    String::from_utf8_lossy(&kept).into_owned()
 }
 
 impl Callable for Command {
@@ -269,7 +299,8 @@ impl Callable for Command {
         Some(self.settings.arguments(&arguments).map(|args| {
             let mut lines = vec![format!("runs {:?} with {args:?}", self.name())];
             lines.extend(self.settings.input(&arguments).map(|input| format!("reads {}", String::from_utf8_lossy(&input))));
-            lines
+            let secrets = hidden(self.settings.hidden.iter().cloned());
+            lines.into_iter().map(|line| covered(&line, &secrets)).collect()
         }))
     }
 }
@@ -278,7 +309,6 @@ impl Callable for Command {
 mod tests {
     use super::*;
     use serde_json::json;
-    use std::time::Duration;
     use toolcrib_contract::Spec;
     use toolcrib_testkit::{OpenGate, TestGate};
 
@@ -296,6 +326,7 @@ mod tests {
             max_output_bytes: 1000,
             exit_codes: BTreeMap::new(),
             fine: vec![0],
+            hidden: Vec::new(),
         }
     }
 
@@ -346,7 +377,7 @@ mod tests {
         grep.fine = vec![0, 4];
         assert!(told(grep, json!({"code": 4})).await.is_ok());
         let much = told(settings("sh", &["-c", "yes"]), json!({})).await.unwrap_err();
-        assert_eq!(much, "sh writes more than 1000 bytes, and was ended");
+        assert_eq!(much, "what sh writes cannot be read: it is more than 1000 bytes");
         let none = told(settings("no-such-program", &[]), json!({})).await.unwrap_err();
         assert!(none.starts_with("no-such-program cannot be started: "), "{none}");
     }
@@ -355,7 +386,7 @@ mod tests {
     async fn nobody_stays_when_the_call_is_over_or_its_caller_leaves() {
         let left = |mark: &str| std::process::Command::new("pgrep").args(["-f", mark]).output().unwrap().status.success();
         // The last part of the number tells these from others.
-        let background = settings("sh", &["-c", "sleep 31.4159261 >/dev/null 2>&1 & echo started"]);
+        let background = settings("sh", &["-c", "sleep 31.4159261 & echo started"]);
         assert_eq!(told(background, json!({})).await.unwrap(), "started\n");
         let until_gone = async |mark: &str| {
             while left(mark) {

@@ -9,7 +9,7 @@ use super::{
     template::{Place, Shape, Template},
 };
 use crate::{
-    api::{Connection, ConnectionSettings, Select, scrub},
+    api::{Connection, ConnectionSettings, Select, covered, hidden, scrub},
     charset::{decode, media_type},
     kept::Kept,
     outside::{retry_after, with_heartbeat},
@@ -24,6 +24,8 @@ use toolcrib_egress::{Egress, EgressError, Fetched, HeaderMap, HeaderName, Heade
 const PIECE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The most pages of one answer, unless the config says.
 pub const DEFAULT_PAGES: usize = 10;
+/// How much of all pages together is read.
+const MAX_PAGES_BYTES: usize = 16 << 20;
 /// How much of an answer that tells of an error is told on.
 const MAX_ERROR_CHARS: usize = 500;
 
@@ -50,6 +52,8 @@ pub struct HttpSettings {
     pub errors: BTreeMap<u16, String>,
     /// How more than one page is asked for.
     pub pages: Option<Pages>,
+    /// Values that stand in it and that nobody is to see: those of variables and files.
+    pub hidden: Vec<String>,
 }
 
 /// What is sent.
@@ -129,6 +133,9 @@ impl HttpSettings {
     pub fn request(&self, arguments: &Value) -> Result<Request, CallError> {
         let path = self.path.fill_with(arguments, |value| utf8_percent_encode(value, PIECE).to_string());
         let path = path.ok_or_else(|| missing(&self.path, arguments))?;
+        if let Some(empty) = self.path.places().find(|place| place.find(arguments).is_some_and(|value| value == "")) {
+            return Err(CallError::InvalidArguments(format!("{empty} must not be empty: it stands in a path")));
+        }
         let mut url = below(&self.origin, &path)?;
         let pairs: Vec<(&str, String)> = self.query.iter().flat_map(|(name, text)| each(name, text, arguments)).collect();
         if !pairs.is_empty() {
@@ -189,8 +196,9 @@ fn below(origin: &Url, path: &str) -> Result<Url, CallError> {
     if !crate::api::stays(path) {
         return Err(strays());
     }
-    let joined = origin.join(path).map_err(|_| strays())?;
-    (joined.origin() == origin.origin()).then_some(joined).ok_or_else(strays)
+    let mut url = origin.clone();
+    url.set_path(path);
+    Ok(url)
 }
 
 impl Http {
@@ -222,8 +230,26 @@ impl Http {
     /// Sends the request, and gives what was answered if that is no error.
     async fn fetch(&self, request: Request) -> Result<Fetched, CallError> {
         let fetched = self.connection.egress().send(request).await.map_err(|error| self.unsent(error))?;
-        let fetched = Fetched { body: scrub(&self.connection.secrets(), fetched.body), ..fetched };
-        if fetched.status.is_success() { Ok(fetched) } else { Err(self.refused(&fetched)) }
+        let fetched = Fetched { body: scrub(&self.secrets(), fetched.body), ..fetched };
+        if !fetched.status.is_success() {
+            return Err(self.refused(&fetched));
+        }
+        if fetched.body.is_cut {
+            let size = fetched.body.bytes.len();
+            return Err(CallError::failed(format_args!("the answer of {} has more than {size} bytes (egress.maxBodyBytes)", self.host())));
+        }
+        Ok(fetched)
+    }
+
+    /// What an answer must not show: what variables and files have put into the request, and headers that are secrets by their names.
+    fn secrets(&self) -> Vec<String> {
+        let is_secret =
+            |name: &HeaderName| ["authorization", "cookie", "key", "token", "secret"].iter().any(|word| name.as_str().contains(word));
+        let headers = self.settings.secrets.iter().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value.to_str().ok());
+        let tokens = headers.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, token)| token)]).flatten();
+        let values = tokens.map(ToOwned::to_owned).chain(self.settings.hidden.iter().cloned());
+        // As it is, and as it stands in a URL.
+        hidden(values.flat_map(|value| [url::form_urlencoded::byte_serialize(value.as_bytes()).collect(), value]))
     }
 
     fn unsent(&self, error: EgressError) -> CallError {
@@ -243,7 +269,11 @@ impl Http {
         let meaning = self.settings.errors.get(&status.as_u16());
         let said = meaning.cloned().unwrap_or_else(|| said(fetched));
         let reason = if said.is_empty() { format!("it answered {status}") } else { format!("it answered {status}: {said}") };
+        let is_safe = matches!(self.settings.method, Method::GET | Method::HEAD);
+        let is_busy = *status == StatusCode::TOO_MANY_REQUESTS || wait(headers).is_some() || is_safe;
         match *status {
+            // A proxy says so, too, of a server that broke off in the middle of the work.
+            StatusCode::SERVICE_UNAVAILABLE if !is_busy => CallError::OutcomeUnknown { server: self.host(), reason },
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 CallError::Unavailable { server: self.host(), reason, outage: Outage::Busy(wait(headers)) }
             }
@@ -260,13 +290,15 @@ impl Http {
         let Some(pages) = &self.settings.pages else {
             return Ok((self.read(&self.fetch(request).await?, self.select.as_ref())?, None));
         };
-        let (mut items, mut request, mut made) = (Vec::new(), Some(request), 0);
+        let (mut items, mut request, mut made, mut read_bytes) = (Vec::new(), Some(request), 0, 0);
         while made < pages.max
+            && read_bytes < MAX_PAGES_BYTES
             && let Some(next) = request.take()
         {
             made += 1;
             let asked = next.clone();
-            let fetched = self.fetch(next).await?;
+            let fetched = self.fetch(next).await.map_err(|error| if made > 1 { self.after_a_page(error) } else { error })?;
+            read_bytes += fetched.body.bytes.len();
             let page = json(&fetched).ok_or_else(|| CallError::failed(format_args!("{} gave a page that is no JSON", self.host())))?;
             let listed = match &self.items {
                 Some(path) => path.apply(&page).map_err(|failure| CallError::failed(failure.reason))?.unwrap_or_else(|| Json::array([])),
@@ -280,6 +312,16 @@ impl Http {
         }
         let note = request.map(|_| format!("(there are more than the {made} pages that are given)"));
         Ok((Given::Json(Json::array(items)), note))
+    }
+
+    /// What asked for a page before has done what it does: with a request that does something, nobody can say that nothing was done.
+    fn after_a_page(&self, error: CallError) -> CallError {
+        match error {
+            CallError::Unavailable { server, reason, .. } if !matches!(self.settings.method, Method::GET | Method::HEAD) => {
+                CallError::OutcomeUnknown { server, reason }
+            }
+            other => other,
+        }
     }
 
     /// The request for the page after this one, if there is one and it is at the same host.
@@ -366,7 +408,10 @@ fn said(fetched: &Fetched) -> String {
     let text = String::from_utf8_lossy(&fetched.body.bytes);
     let mut said: String = text.trim().chars().take(MAX_ERROR_CHARS).collect();
     if let Some(location) = fetched.headers.get(header::LOCATION).filter(|_| fetched.status.is_redirection()) {
-        said = format!("it redirects to {}, which is not followed", String::from_utf8_lossy(location.as_bytes()));
+        let location = String::from_utf8_lossy(location.as_bytes());
+        // What is asked for there may be a secret.
+        let place: String = location.split(['?', '#']).next().unwrap_or_default().chars().take(MAX_ERROR_CHARS).collect();
+        said = format!("it redirects to {place}, which is not followed");
     }
     said
 }
@@ -414,7 +459,8 @@ impl Callable for Http {
             lines.extend(request.headers.iter().map(|(name, value)| format!("{name}: {}", shown(value))));
             lines.extend(request.secrets.keys().map(|name| format!("{name}: ***")));
             lines.extend(request.body.map(|body| String::from_utf8_lossy(&body).into_owned()));
-            lines
+            let secrets = self.secrets();
+            lines.into_iter().map(|line| covered(&line, &secrets)).collect()
         }))
     }
 }

@@ -95,12 +95,13 @@ impl Pipeline {
     pub(super) async fn run(&self, arguments: Value, cx: &CallContext, steps: &impl Steps) -> Result<Given, CallError> {
         let mut scope = Value::Object(Map::from_iter([(ARGS.to_owned(), arguments)]));
         let mut last = Value::Null;
-        let count = self.settings.steps.len();
-        for (index, step) in self.settings.steps.iter().enumerate() {
+        // Steps report, too, and by the same clock.
+        let began = std::time::Instant::now();
+        for step in &self.settings.steps {
             if step.when.as_ref().is_some_and(|when| !when.find(&scope).is_some_and(holds)) {
                 continue;
             }
-            cx.progress(index as f64, Some(count as f64), Some(&format!("{}: {}", step.name, step.tool)));
+            cx.progress(began.elapsed().as_secs_f64(), None, Some(&format!("{}: {}", step.name, step.tool)));
             let arguments = step.arguments.fill(&scope).unwrap_or_else(|| Value::Object(Map::new()));
             let output = steps.call(step, Json::from(&arguments), cx).await.map_err(|error| in_step(step, error))?;
             last = value_of(output)
@@ -137,7 +138,12 @@ fn in_step(step: &Step, error: CallError) -> CallError {
         CallError::Unavailable { server, reason, .. } => {
             CallError::failed(format_args!("{place}: the server {server:?} is not available: {reason}"))
         }
-        CallError::OutcomeUnknown { server, reason } => CallError::OutcomeUnknown { server, reason: format!("{place}: {reason}") },
+        CallError::OutcomeUnknown { server, reason } | CallError::Unreadable { server, reason } => {
+            CallError::OutcomeUnknown { server, reason: format!("{place}: {reason}") }
+        }
+        CallError::DeadlineExceeded(_) => {
+            CallError::OutcomeUnknown { server: step.tool.as_str().into(), reason: format!("{place}: {error}") }
+        }
         other => CallError::failed(format_args!("{place}: {other}")),
     }
 }
@@ -147,6 +153,10 @@ fn value_of(output: Output) -> Result<Value, String> {
     let is_error = output.is_error();
     let (texts, structured): (Vec<String>, Option<Json>) = match output {
         Output::Tool(output) => {
+            // What is too much for a model lies elsewhere; its beginning is not what the next step was to get.
+            if output.structured.is_none() && output.content.iter().any(|block| matches!(block, Content::ResourceLink { .. })) {
+                return Err("it gave more than one step can hand to the next".to_owned());
+            }
             let texts = output.content.into_iter().filter_map(|block| if let Content::Text { text } = block { Some(text) } else { None });
             (texts.collect(), output.structured)
         }
@@ -163,7 +173,9 @@ fn value_of(output: Output) -> Result<Value, String> {
     }
     match structured {
         Some(structured) => structured.to_value().map_err(|error| error.to_string()),
-        None => Ok(serde_json::from_str(&text).unwrap_or(Value::String(text))),
+        // A text that looks like a number is a text.
+        None if text.trim_start().starts_with(['{', '[']) => Ok(serde_json::from_str(&text).unwrap_or(Value::String(text))),
+        None => Ok(Value::String(text)),
     }
 }
 
@@ -218,8 +230,8 @@ mod tests {
             .tool("say", |input, _| async move { said(&format!("said {}", input.arguments)) })
             .tool("fail", |_, _| async move { Ok(Output::Tool(ToolOutput::failure("it rains"))) })
             .entry(Spec::new("all", "Does all of it."), Arc::new(Pipeline::new(settings, Kept::new())))
-            // Each call that waits for another keeps its place.
-            .config(toolcrib_gate::Config { max_concurrent: 20, ..toolcrib_gate::Config::default() })
+            // A call that waits for another keeps no place from it.
+            .config(toolcrib_gate::Config { max_concurrent: 1, ..toolcrib_gate::Config::default() })
             .open()
     }
 
@@ -246,6 +258,25 @@ mod tests {
         assert_eq!(gate.records().len(), 2);
         let missing = self::gate(vec![step("first", "no_such_tool", json!({}))], None).text("all", &json!({})).await.unwrap_err();
         assert!(missing.contains("unknown tool: no_such_tool"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_for_a_step_is_not_handed_on_in_part() {
+        let large = callable(|_, cx| async move {
+            let json = Json::from(&json!({"text": "x".repeat(200_000)}));
+            Ok(Output::Tool(Given::Json(json).output(&Kept::new(), cx.caller(), None)))
+        });
+        let settings = PipelineSettings {
+            steps: vec![step("first", "large", json!({})), step("second", "say", json!({"x": "{{first.text}}"}))],
+            result: None,
+        };
+        let gate = TestGate::default()
+            .entry(Spec::new("large", "Gives much."), large)
+            .tool("say", |_, _| async move { said("never") })
+            .entry(Spec::new("all", "Does all of it."), Arc::new(Pipeline::new(settings, Kept::new())))
+            .open();
+        let error = gate.text("all", &json!({})).await.unwrap_err();
+        assert!(error.contains("more than one step can hand to the next"), "{error}");
     }
 
     #[tokio::test]

@@ -53,7 +53,7 @@ pub fn rehearsal(Declared { spec, does }: Declared, canned: Canned) -> Result<(S
         Does::Http(settings) => {
             Part::Http(Box::new(http::Http::new(&spec.name, settings, &Egress::new(toolcrib_egress::Config::default())?, kept.clone())?))
         }
-        Does::Command(settings) => Part::Command(command::Command::new(settings, Arc::default(), kept.clone())),
+        Does::Command(settings) => Part::Command(Box::new(command::Command::new(settings, Arc::default(), kept.clone()))),
         Does::Pipeline(settings) => Part::Pipeline(pipeline::Pipeline::new(settings, kept.clone())),
         Does::Sql(_) => unreachable!("a statement is not rehearsed"),
     };
@@ -69,7 +69,7 @@ struct Rehearsal {
 
 enum Part {
     Http(Box<http::Http>),
-    Command(command::Command),
+    Command(Box<command::Command>),
     Pipeline(pipeline::Pipeline),
 }
 

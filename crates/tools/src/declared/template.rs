@@ -99,6 +99,12 @@ impl Template {
         }
     }
 
+    /// Whether it is one place and nothing else.
+    #[must_use]
+    pub fn is_lone(&self) -> bool {
+        self.lone().is_some()
+    }
+
     /// The place, if it is one and nothing else.
     pub(super) fn lone(&self) -> Option<&Place> {
         if let [Part::Place(place)] = self.0.as_slice() { Some(place) } else { None }

@@ -13,8 +13,9 @@ use super::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use toolcrib_contract::{Annotations, Category, Json, Reach, Spec};
+use toolcrib_contract::{Annotations, CallError, Category, Json, Reach, Spec, callable};
 use toolcrib_egress::{HeaderMap, Method, Url};
+use toolcrib_gate::Source;
 use toolcrib_tools::declared::{
     ARGS, Body, Canned, CommandSettings, DEFAULT_MAX_OUTPUT_BYTES, DEFAULT_PAGES, Declared, Does, HttpSettings, Next, Pages,
     PipelineSettings, Place, Shape, SqlSettings, Statement, Step, Template, Written as Output,
@@ -103,19 +104,26 @@ fn tool(written: &raw::Declared, databases: &[&str], lookup: Lookup<'_>, faults:
     };
     let schema = input(written.input.as_ref(), faults)?;
     let does = match does {
-        Written::Http(http) => Does::Http(self::http(http, faults)?),
+        Written::Http(http) => Does::Http(HttpSettings { hidden: written.secrets.clone(), ..self::http(http, faults)? }),
         Written::Command(command) => Does::Command(self::command(command, written, lookup, faults)?),
         Written::Sql(sql) => Does::Sql(self::sql(sql, databases, faults)?),
         Written::Pipeline(pipeline) => Does::Pipeline(self::pipeline(pipeline, faults)?),
     };
     refuse_lost_places(name, &does, &schema, faults);
+    let schema = Json::from(&schema);
+    // What cannot be offered is said here, where it has its line.
+    let nobody = callable(|_, _| async { Err(CallError::failed("it is only looked at")) });
+    if let Err(fault) = Source::new("check").tool(Spec::new(&name.value, "").input_schema(schema.clone()), nobody) {
+        faults.add(written.input.as_ref().map_or_else(|| name.fault(fault.to_string()), |input| input.fault(fault.to_string())));
+        return None;
+    }
     let tags: Vec<&str> = written.tags.iter().map(|tag| tag.value.as_str()).collect();
     let mut spec = Spec::new(&name.value, &description.value)
         .tags(&tags)
         .category(one_of(written.category.as_ref(), CATEGORIES, faults).unwrap_or(default_category(&does)))
         .annotations(annotations(&does, &written.hints))
         .reaches(reaches(&does))
-        .input_schema(Json::from(&schema));
+        .input_schema(schema);
     spec.title = written.title.as_ref().map(|title| title.value.clone());
     spec.author = written.author.as_ref().map(|author| author.value.clone());
     spec.timeout = seconds(written.timeout_secs.as_ref(), faults);
@@ -249,7 +257,7 @@ fn http(written: &raw::Http, faults: &mut Faults) -> Option<HttpSettings> {
     }
     let body = match (&written.body, written.form.is_empty()) {
         (Some(body), true) => shape(body, faults).map(|shape| match shape {
-            Shape::Text(text) if text.literal().is_some() || text.places().count() != 1 => Body::Text(text),
+            Shape::Text(text) if !text.is_lone() => Body::Text(text),
             other => Body::Json(other),
         }),
         (None, false) => Some(Body::Form(templates(&written.form, faults))),
@@ -272,13 +280,15 @@ fn http(written: &raw::Http, faults: &mut Faults) -> Option<HttpSettings> {
     let errors = written.errors.iter().filter_map(|error| numbered(error, faults)).collect();
     let pages = written.pages.as_ref().and_then(|pages| self::pages(pages, faults));
     let select = written.select.as_ref().map(|select| select.value.clone());
-    let settings = HttpSettings { method, origin, path, query, secrets, headers, body, select, errors, pages };
+    let settings = HttpSettings { method, origin, path, query, secrets, headers, body, select, errors, pages, hidden: Vec::new() };
     settings.faults().into_iter().for_each(|reason| faults.add(written.place.fault(reason)));
     Some(settings)
 }
 
+type Parameters = Vec<(String, Template)>;
+
 /// The host, which stands as it is, the path and the parameters of a URL.
-fn address(written: &Spanned<String>, faults: &mut Faults) -> Option<(Url, Template, Vec<(String, Template)>)> {
+fn address(written: &Spanned<String>, faults: &mut Faults) -> Option<(Url, Template, Parameters)> {
     let text = &written.value;
     let begins = text.find("://").map_or(0, |index| index + 3);
     let ends = text[begins..].find(['/', '?', '#']).map_or(text.len(), |index| begins + index);
@@ -361,6 +371,7 @@ fn command(written: &raw::Command, tool: &raw::Declared, lookup: Lookup<'_>, fau
     };
     let fine: Vec<i32> = written.fine.iter().filter_map(|written| code(written, faults)).collect();
     Some(CommandSettings {
+        hidden: tool.secrets.clone(),
         program: child::program(program, &tool.base),
         args: args.iter().filter_map(|arg| template(arg, faults)).collect(),
         stdin: written.stdin.as_ref().and_then(|stdin| shape(stdin, faults)),
@@ -449,6 +460,24 @@ fn refuse_circles(written: &[raw::Declared], tools: &[Declared], faults: &mut Fa
     }
 }
 
+/// What of an answer a tool of this kind can never be given.
+fn does_not_fit(answer: &Canned, does: &Does) -> Option<String> {
+    let (of_http, of_command) = (answer.status.is_some() || !answer.headers.is_empty(), answer.exit.is_some() || !answer.stderr.is_empty());
+    let of_both = answer.json.is_some() || answer.text.is_some();
+    match does {
+        Does::Http(_) if of_command || !answer.steps.is_empty() => {
+            Some("an answer to a request has status, headers, json or text".to_owned())
+        }
+        Does::Command(_) if of_http || !answer.steps.is_empty() => Some("a program answers with json or text, exit and stderr".to_owned()),
+        Does::Pipeline(_) if of_http || of_command || of_both => Some("a pipeline is answered by its steps".to_owned()),
+        Does::Pipeline(pipeline) => {
+            let odd = answer.steps.keys().find(|name| !pipeline.steps.iter().any(|step| step.name == **name));
+            odd.map(|name| format!("there is no step {name:?}"))
+        }
+        _ => None,
+    }
+}
+
 fn trial(written: &Spanned<Json>, tool: &Declared, faults: &mut Faults) -> Option<Trial> {
     let place = written.with(());
     let fault = |message: String| written.fault(message);
@@ -465,11 +494,15 @@ fn trial(written: &Spanned<Json>, tool: &Declared, faults: &mut Faults) -> Optio
     };
     let expected = match (expect, expect_error) {
         (Some(value), None) => Expected::Result(value),
-        (None, Some(error)) => Expected::Error(error),
+        (None, Some(error)) if !error.trim().is_empty() => Expected::Error(error),
         _ => {
             faults.add(fault("a test expects either a result (expect) or an error (expectError)".to_owned()));
             return None;
         }
     };
+    if let Some(odd) = does_not_fit(&answer, &tool.does) {
+        faults.add(fault(odd));
+        return None;
+    }
     Some(Trial { tool: tool.spec.name.clone(), arguments: args, canned: answer, expected, place })
 }

@@ -1,7 +1,7 @@
 //! What was written about declared tools: entries of `tools` that say what the tool does.
 
 use super::{ChildLimits, Reader, Sandbox};
-use crate::settings::document::{Node, Spanned};
+use crate::settings::document::{Faults, Node, Spanned};
 use std::path::PathBuf;
 use toolcrib_contract::Json;
 
@@ -21,6 +21,8 @@ pub(in crate::settings) struct Declared {
     pub(in crate::settings) hints: Vec<(String, Spanned<bool>)>,
     pub(in crate::settings) does: Vec<Does>,
     pub(in crate::settings) tests: Vec<Spanned<Json>>,
+    /// What variables and files have put into it.
+    pub(in crate::settings) secrets: Vec<String>,
     /// The folder of the file that it stands in.
     pub(in crate::settings) base: PathBuf,
 }
@@ -123,12 +125,14 @@ const PIPELINE: &[&str] = &["steps", "result"];
 const STEP: &[&str] = &["name", "tool", "args", "when"];
 
 /// Whether an entry of `tools` declares a tool, and does not say something of a ready one.
-pub(super) fn is_declared(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> bool {
-    !toolcrib_tools::NAMES.contains(&name) && node.entries(reader.faults).iter().any(|(key, _)| DOES.contains(&key.as_str()))
+pub(super) fn is_declared(name: &str, node: &Node<'_>) -> bool {
+    // What is wrong with it is said when it is read.
+    !toolcrib_tools::NAMES.contains(&name) && node.entries(&mut Faults::default()).iter().any(|(key, _)| DOES.contains(&key.as_str()))
 }
 
 impl Reader<'_> {
     pub(super) fn declared(&mut self, name: String, node: &Node<'_>) -> Declared {
+        let of_others = std::mem::take(&mut self.values);
         let base = std::path::absolute(node.place().folder()).unwrap_or_default();
         let mut tool = Declared {
             name: node.place().with(name),
@@ -144,6 +148,7 @@ impl Reader<'_> {
             hints: Vec::new(),
             does: Vec::new(),
             tests: Vec::new(),
+            secrets: Vec::new(),
             base,
         };
         for (key, node) in node.entries(self.faults) {
@@ -178,6 +183,7 @@ impl Reader<'_> {
                 _ => self.faults.add(node.unknown(&key, DECLARED)),
             }
         }
+        tool.secrets = std::mem::replace(&mut self.values, of_others);
         tool
     }
 

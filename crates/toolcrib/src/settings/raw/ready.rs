@@ -94,7 +94,7 @@ impl Reader<'_> {
     pub(super) fn own_tools(&mut self, node: &Node<'_>) -> (Vec<Tool>, Vec<Declared>) {
         let (mut ready, mut declared) = (Vec::new(), Vec::new());
         for (name, node) in node.entries(self.faults) {
-            if is_declared(self, &name, &node) {
+            if is_declared(&name, &node) {
                 declared.push(self.declared(name, &node));
             } else {
                 ready.push(self.ready_tool(name, &node));

@@ -21,6 +21,7 @@ fn get(site: &Site, path: &str) -> HttpSettings {
         select: None,
         errors: BTreeMap::new(),
         pages: None,
+        hidden: Vec::new(),
     }
 }
 
@@ -73,6 +74,8 @@ async fn no_value_leads_to_another_path_or_into_another_header() {
     let headers = vec![(HeaderName::from_static("x-city"), template("{{city}}"))];
     let error = failure(&site, HttpSettings { headers, ..get(&site, "/") }, json!({"city": "Bern\r\nx-admin: 1"})).await;
     assert!(error.to_string().contains("no header may hold that"), "{error}");
+    let error = failure(&site, get(&site, "/orders/{{order}}"), json!({"order": ""})).await;
+    assert!(error.to_string().contains("order must not be empty"), "{error}");
     let error = failure(&site, get(&site, "/orders/{{order}}"), json!({})).await;
     assert_eq!(error.to_string(), "Invalid tool input: order is needed");
 }
@@ -116,6 +119,40 @@ async fn a_status_says_whose_fault_it_is() {
 }
 
 #[tokio::test]
+async fn what_variables_have_put_in_is_shown_to_nobody() {
+    let site = Site::serve(|asked| match asked.path.as_str() {
+        path if path.starts_with("/moved") => Served::redirect(301, &format!("https://shop.example{path}")),
+        path => Served::new(400, format!("no key at {path}")),
+    })
+    .await;
+    let settings = |path: &str| HttpSettings {
+        query: vec![("appid".into(), template("key+of+ours"))],
+        secrets: HeaderMap::from_iter([(HeaderName::from_static("x-version"), HeaderValue::from_static("2026-11-24"))]),
+        hidden: vec!["key+of+ours".into()],
+        ..get(&site, path)
+    };
+    for path in ["/moved", "/refused"] {
+        let error = failure(&site, settings(path), json!({})).await.to_string();
+        assert!(!error.contains("key+of") && !error.contains("key%2Bof"), "{error}");
+    }
+    let http = Http::new("ask", settings("/a"), &egress_to(&site), Kept::new()).unwrap();
+    let told = http.foretell(&Json::empty_object()).unwrap().unwrap().join("\n");
+    assert!(told.contains("/a?appid=***") && told.contains("x-version: ***"), "{told}");
+    assert_eq!(http.secrets(), ["key%2Bof%2Bours", "key+of+ours"], "a version is no secret that would have to be taken out of answers");
+}
+
+#[tokio::test]
+async fn a_server_that_is_busy_and_one_that_broke_off_are_told_apart() {
+    let site =
+        Site::serve(|asked| if asked.path == "/later" { Served::new(503, "").header("retry-after", "9") } else { Served::new(503, "") })
+            .await;
+    let post = |path: &str| HttpSettings { method: Method::POST, ..get(&site, path) };
+    assert!(matches!(failure(&site, post("/later"), json!({})).await, CallError::Unavailable { .. }));
+    assert!(matches!(failure(&site, post("/reset"), json!({})).await, CallError::OutcomeUnknown { .. }));
+    assert!(matches!(failure(&site, get(&site, "/reset"), json!({})).await, CallError::Unavailable { .. }));
+}
+
+#[tokio::test]
 async fn pages_are_asked_for_one_after_the_other_at_the_same_host() {
     let site = Site::serve(|asked| {
         let page: usize = asked.path.rsplit_once("page=").map_or(1, |(_, page)| page.parse().unwrap());
@@ -149,8 +186,10 @@ async fn what_only_looks_is_asked_again_and_what_acts_is_not() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counting = Arc::clone(&asked);
     let site =
-        Site::serve(move |_| if counting.fetch_add(1, Ordering::Relaxed) % 2 == 0 { Served::new(500, "") } else { Served::json("1") })
-            .await;
+        Site::serve(
+            move |_| if counting.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { Served::new(500, "") } else { Served::json("1") },
+        )
+        .await;
     let trusting = toolcrib_gate::Resilience { trusts_hints: true, ..toolcrib_gate::Resilience::default() };
     let gate = |method: Method, annotations| {
         let http = Http::new("ask", HttpSettings { method, ..get(&site, "/") }, &egress_to(&site), Kept::new()).unwrap();
