@@ -45,13 +45,14 @@ impl Group {
         }
     }
 
-    /// Kills them when they are more, or use more memory, than they may, and completes with what is to be said of that. To be dropped once
-    /// the group has ended.
-    pub fn end_when_outgrown(&self) -> impl Future<Output = String> + Send + use<> {
+    /// Kills them when they are more, or use more memory, than they may, and completes with what is to be said of that; whoever looks for
+    /// the reason when they end is told before. To be dropped once the group has ended.
+    pub fn end_when_outgrown<F: FnOnce(&str) + Send>(&self, tell: F) -> impl Future<Output = String> + Send + use<F> {
         let (limits, leader) = (self.limits, self.leader);
         async move {
             let Some(leader) = leader else { return std::future::pending().await };
             let why = limits.outgrown(leader.as_raw_nonzero().get()).await;
+            tell(&why);
             // A group that is gone needs no signal.
             let _ = kill_process_group(leader, Signal::KILL);
             why

@@ -57,9 +57,12 @@ impl Child {
         let last_words = LastWords::default();
         let stderr = process.stderr.take().ok_or_else(lost)?;
         let listening = tokio::spawn(last_words.clone().listen(name.to_owned(), stderr));
-        let (outgrown, words) = (group.end_when_outgrown(), last_words.clone());
+        let words = last_words.clone();
         // Why it was ended stands with what it said last.
-        let watching = tokio::spawn(async move { words.keep(outgrown.await) });
+        let outgrown = group.end_when_outgrown(move |why| words.keep(why.to_owned()));
+        let watching = tokio::spawn(async move {
+            outgrown.await;
+        });
         Ok((Self { process, group: Some(group), last_words, listening, watching }, pipes))
     }
 

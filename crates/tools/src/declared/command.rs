@@ -169,7 +169,7 @@ impl Command {
             .map_err(|error| CallError::failed(format_args!("{} cannot be started: {error}", self.name())))?;
         let ended = tokio::select! {
             ended = self.end(child, input) => ended?,
-            why = group.end_when_outgrown() => return Err(CallError::failed(format_args!("{} was ended {why}", self.name()))),
+            why = group.end_when_outgrown(|_| {}) => return Err(CallError::failed(format_args!("{} was ended {why}", self.name()))),
         };
         // What it has left behind would go on unseen.
         group.end();
