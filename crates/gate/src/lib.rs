@@ -230,14 +230,11 @@ impl Gate {
     /// The same, for a call that so many others have led to.
     pub(crate) async fn call_from(&self, arrived: Arrived, depth: u8) -> Result<Reply, CallError> {
         let record = telemetry::open(&self.audit, &arrived)?;
-        let result = self.walk(arrived, depth).await;
+        let result = self.pass(arrived, depth, true).await;
         record.close(result).await
     }
 
-    async fn walk(&self, arrived: Arrived, depth: u8) -> Result<Reply, CallError> {
-        self.pass(arrived, depth, true).await
-    }
-
+    /// Finds what is called, if the caller may have it, and counts what comes of the call.
     async fn pass(&self, arrived: Arrived, depth: u8, may_fall_back: bool) -> Result<Reply, CallError> {
         if !self.still_holds(&arrived.caller) {
             return Err(CallError::Unauthenticated);
@@ -251,6 +248,7 @@ impl Gate {
         result
     }
 
+    /// The rest of the road, for what the caller may have.
     async fn go(
         &self,
         permitted: Permitted,

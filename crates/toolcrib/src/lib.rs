@@ -36,7 +36,6 @@
 //!     Ok(())
 //! }
 //! ```
-
 //!
 //! Who may call it, and a record that lasts:
 //!

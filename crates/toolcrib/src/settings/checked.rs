@@ -28,9 +28,9 @@ use toolcrib_gate::{Config, Names};
 use toolcrib_upstream::{Alteration, Binding, Choice, Definition, Place, Preset, Protocol, Sharing, Transport, naming::SEPARATOR};
 use toolcrib_wire::{Era, client::http::Endpoint, server::Limits as DoorLimits};
 
-/// How long a server may take to start.
 /// How long what a server offered stays listed while it is away.
 const KEEP_LISTED: Duration = Duration::from_secs(60 * 60);
+/// How long a server may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest timeout that makes sense: a day.
 const MAX_TIMEOUT_SECS: f64 = 86_400.0;
