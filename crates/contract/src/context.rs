@@ -5,8 +5,10 @@ use crate::{
     error::CallError,
     output::Output,
     tool::BoxFuture,
+    typed::schema_of_read,
 };
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     any::Any,
     collections::BTreeMap,
@@ -331,6 +333,40 @@ impl CallContext {
     pub async fn ask(&self, name: &str, question: Question) -> Result<Json, CallError> {
         let mut answers = self.ask_all(vec![(name.to_owned(), question)]).await?;
         answers.remove(name).ok_or_else(|| CallError::failed(format_args!("the client left {name:?} unanswered")))
+    }
+
+    /// Asks the user to fill in a form in mid-call, and gives what they filled in; `None` if they would not.
+    ///
+    /// The type gives the form: a struct whose fields are texts, numbers, booleans, or enums without values. As for
+    /// [`CallContext::ask`], ask before you act.
+    ///
+    /// ```
+    /// # use toolcrib_contract::{CallContext, CallError};
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Confirmation {
+    ///     /// Whether the order is to be sent.
+    ///     send: bool,
+    /// }
+    ///
+    /// async fn send(cx: &CallContext) -> Result<&'static str, CallError> {
+    ///     match cx.ask_form("confirm", "Send the order to the kitchen?").await? {
+    ///         Some(Confirmation { send: true }) => Ok("sent"),
+    ///         _ => Ok("kept"),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`CallContext::ask`]; [`CallError::Failed`](CallError::failed) where the client's answer is no such form.
+    pub async fn ask_form<T: DeserializeOwned + JsonSchema>(&self, name: &str, message: &str) -> Result<Option<T>, CallError> {
+        let schema = Json::of(&schema_of_read::<T>()).map_err(CallError::failed)?;
+        let answer = self.ask(name, Question::form(message, &schema)).await?;
+        let answer = answer.members().map_err(CallError::failed)?;
+        if answer.string("action").as_deref() != Some("accept") {
+            return Ok(None);
+        }
+        let content = answer.get("content").unwrap_or_else(Json::empty_object);
+        content.read().map(Some).map_err(|error| CallError::failed(format_args!("the form came back in another shape: {error}")))
     }
 
     /// Asks several questions together.

@@ -4,6 +4,9 @@ use crate::{call::Kind, context::Question};
 use std::{error::Error, io, sync::Arc, time::Duration};
 use toolcrib_json::{Json, Members};
 
+/// Any error, where nobody but a person has to tell one from another.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
 /// Why a call gave no output: one variant for each thing that can be done about it.
 ///
 /// The text is for the client and its model; what only the operator may know goes to the log where it is found out.

@@ -7,6 +7,8 @@
 //! | [`call`] | [`Call`], its [`Kind`] |
 //! | [`spec`] | what is known of a tool, resource, template or prompt before it is called |
 //! | [`tool`] | [`Tool`], for authors; [`Callable`], for the gate |
+//! | [`typed`](mod@typed) | tools with types, as the gate runs them |
+//! | [`authored`] | tools, prompts and resources out of async functions |
 //! | [`context`] | [`CallContext`]: progress, log, questions in mid-call |
 //! | [`output`] | what comes of a call |
 //! | [`error`] | [`CallError`]: one variant for each way to end without an output |
@@ -17,6 +19,7 @@
 //! | [`audit`] | the [`Record`] of a call, and who keeps it |
 
 pub mod audit;
+pub mod authored;
 pub mod call;
 pub mod context;
 pub mod error;
@@ -27,16 +30,21 @@ pub mod login;
 pub mod output;
 pub mod spec;
 pub mod tool;
+pub mod typed;
 
 pub use audit::{AuditLog, Kept, Origin, Outcome, Record, Unrecorded};
+pub use authored::{Prompt, Resource, Template, completer, tool_fn};
 pub use call::{Call, CallerId, Kind};
 pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, LogLevel, Onward, Progress, Question, Session};
-pub use error::{CallError, Outage, causes};
+pub use error::{BoxError, CallError, Outage, causes};
 pub use glob::Globs;
 pub use keys::{KeyDirectory, Secrets, Stored, Vault, Version};
 pub use listings::Listings;
 pub use login::{Callback, Confirmation, LoggedIn};
 pub use output::{Content, Output, ToolOutput};
 pub use spec::{Annotations, Category, PromptArgument, PromptSpec, Reach, ResourceSpec, Spec, TemplateSpec};
-pub use tool::{BoxFuture, Callable, Input, Others, Tool, Watch, callable, composed, typed};
+pub use tool::{BoxFuture, Callable, Input, Others, Tool, Watch, callable, composed};
+pub use typed::typed;
+// The ones that the types of a tool are written with.
 pub use toolcrib_json::{Json, JsonError, Members};
+pub use {schemars, serde};

@@ -182,6 +182,27 @@ pub struct PromptOutput {
     pub messages: Vec<PromptMessage>,
 }
 
+impl PromptOutput {
+    /// What the user says.
+    #[must_use]
+    pub fn user(text: impl Into<String>) -> Self {
+        let message = PromptMessage { role: Role::User, content: Content::text(text) };
+        Self { description: None, messages: vec![message] }
+    }
+}
+
+impl From<String> for PromptOutput {
+    fn from(text: String) -> Self {
+        Self::user(text)
+    }
+}
+
+impl From<&str> for PromptOutput {
+    fn from(text: &str) -> Self {
+        Self::user(text)
+    }
+}
+
 /// One message of a prompt.
 #[derive(Debug, Clone, Serialize)]
 pub struct PromptMessage {

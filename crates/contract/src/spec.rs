@@ -186,6 +186,26 @@ pub struct ResourceSpec {
     pub foreign: Option<Json>,
 }
 
+impl ResourceSpec {
+    /// A resource with this URI and name.
+    #[must_use]
+    pub fn new(uri: &str, name: &str) -> Self {
+        Self { uri: uri.into(), name: name.into(), ..Self::default() }
+    }
+
+    /// Sets what it holds.
+    #[must_use]
+    pub fn description(self, text: &str) -> Self {
+        Self { description: Some(text.into()), ..self }
+    }
+
+    /// Sets the media type of its contents.
+    #[must_use]
+    pub fn mime_type(self, mime_type: &str) -> Self {
+        Self { mime_type: Some(mime_type.into()), ..self }
+    }
+}
+
 /// What is known of a family of resources.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TemplateSpec {
@@ -201,6 +221,26 @@ pub struct TemplateSpec {
     pub foreign: Option<Json>,
 }
 
+impl TemplateSpec {
+    /// A family of resources with these URIs and this name.
+    #[must_use]
+    pub fn new(uri_template: &str, name: &str) -> Self {
+        Self { uri_template: uri_template.into(), name: name.into(), ..Self::default() }
+    }
+
+    /// Sets what the resources hold.
+    #[must_use]
+    pub fn description(self, text: &str) -> Self {
+        Self { description: Some(text.into()), ..self }
+    }
+
+    /// Sets the media type of their contents.
+    #[must_use]
+    pub fn mime_type(self, mime_type: &str) -> Self {
+        Self { mime_type: Some(mime_type.into()), ..self }
+    }
+}
+
 /// What is known of a prompt.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PromptSpec {
@@ -214,6 +254,20 @@ pub struct PromptSpec {
     pub arguments: Vec<PromptArgument>,
     /// The definition as another server wrote it.
     pub foreign: Option<Json>,
+}
+
+impl PromptSpec {
+    /// A prompt with this name, and what it is for.
+    #[must_use]
+    pub fn new(name: &str, description: &str) -> Self {
+        Self { name: name.into(), description: Some(description.into()), ..Self::default() }
+    }
+
+    /// Sets the name that people read.
+    #[must_use]
+    pub fn title(self, title: &str) -> Self {
+        Self { title: Some(title.into()), ..self }
+    }
 }
 
 /// One argument of a prompt, always a string.

@@ -3,11 +3,11 @@
 use crate::{
     call::Call,
     context::CallContext,
-    error::CallError,
+    error::{BoxError, CallError},
     output::{Output, ToolOutput},
     spec::Spec,
 };
-use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
+use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{any::Any, fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 use toolcrib_json::{Json, Members};
@@ -50,10 +50,17 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tool",
+    label = "this is no tool",
+    note = "implement `Tool` for it (a struct with `Args`, `Output`, `spec` and `run`), write `#[tool]` above an async function, or make one of a closure with `tool_fn`",
+    note = "a tool that is shared is an `Arc` in a field of the tool, not an `Arc` of it"
+)]
 pub trait Tool: Send + Sync + 'static {
     /// The arguments.
     type Args: DeserializeOwned + JsonSchema + Send;
-    /// The structured output: an object.
+    /// The structured output. What is no object is given as `{"result": …}`, since clients take no other structure; a text
+    /// is shown to the model as it stands.
     type Output: Serialize + JsonSchema + Send;
 
     /// What is known of the tool. The schemas are filled in from the types.
@@ -67,6 +74,19 @@ pub trait Tool: Send + Sync + 'static {
     /// # Cancellation
     /// The future is dropped when the client cancels, leaves, or the deadline passes.
     fn run(&self, args: Self::Args, cx: &CallContext) -> impl Future<Output = Result<Self::Output, CallError>> + Send;
+
+    /// Makes ready, once, before anything is served: connects, loads, warms up. What fails here keeps the server from starting.
+    ///
+    /// # Errors
+    /// Whatever went wrong; it is told with the name of the tool.
+    fn initialize(&self) -> impl Future<Output = Result<(), BoxError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Tidies up, once, when the server ends: also when it could not start, whether this tool was made ready or not.
+    fn cleanup(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 
     /// Whether it calls other tools, by [`CallContext::call_tool`].
     const CALLS_OTHERS: bool = false;
@@ -104,6 +124,19 @@ pub trait Callable: Send + Sync {
     /// Whether a call is to be given the token that its caller has shown, to pass it on. What does not say so never sees one.
     fn takes_token(&self) -> bool {
         false
+    }
+
+    /// Makes ready, once, before anything is served.
+    ///
+    /// # Errors
+    /// Whatever went wrong.
+    fn initialize(&self) -> BoxFuture<'_, Result<(), BoxError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Tidies up, once, when the server ends.
+    fn cleanup(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
     }
 
     /// Which other tools a call may make calls of. What does not say so is given no way to them.
@@ -161,48 +194,6 @@ pub struct Input {
 impl From<Call> for Input {
     fn from(Call { name, arguments, params, .. }: Call) -> Self {
         Self { name, arguments, params }
-    }
-}
-
-/// Forgets the types of a tool: gives what is known of it, and what the gate runs.
-#[must_use]
-pub fn typed<T: Tool>(tool: T) -> (Spec, Arc<dyn Callable>) {
-    let mut spec = tool.spec();
-    // What is read may leave out what has a default; what is written leaves out what says nothing.
-    spec.input_schema = schema_of::<T::Args>(SchemaSettings::default().for_deserialize());
-    spec.output_schema = Some(schema_of::<T::Output>(SchemaSettings::default().for_serialize()));
-    (spec, Arc::new(Typed(tool)))
-}
-
-fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Json {
-    // Formats of Rust's numbers are none that JSON Schema knows; validators complain about them.
-    let without_formats = RecursiveTransform(|schema: &mut Schema| {
-        if schema.get("format").and_then(|format| format.as_str()).is_some_and(|format| !KNOWN_FORMATS.contains(&format)) {
-            schema.remove("format");
-        }
-    });
-    let schema = settings.with_transform(without_formats).into_generator().into_root_schema_for::<T>();
-    Json::of(&schema).expect("a schema is JSON")
-}
-
-/// Formats of JSON Schema (2020-12, section 7.3) that types here may have.
-const KNOWN_FORMATS: &[&str] = &["date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid", "regex"];
-
-struct Typed<T>(T);
-
-impl<T: Tool> Callable for Typed<T> {
-    fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
-        Box::pin(async move {
-            let args = input.arguments.read().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
-            let output = self.0.run(args, &cx).await?;
-            let mut written = ToolOutput::structured(&output).map_err(CallError::failed)?;
-            self.0.present(&output, &mut written);
-            Ok(Output::Tool(written))
-        })
-    }
-
-    fn others(&self) -> Others<'_> {
-        if T::CALLS_OTHERS { Others::Anybody } else { Others::Nobody }
     }
 }
 
