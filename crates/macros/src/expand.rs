@@ -138,11 +138,11 @@ fn is_context(kind: &Type) -> bool {
 }
 
 fn refuse_two_contexts(parameters: &[Parameter]) -> syn::Result<()> {
-    let contexts = parameters.iter().filter_map(|parameter| match parameter {
+    let mut contexts = parameters.iter().filter_map(|parameter| match parameter {
         Parameter::Context(span) => Some(*span),
         Parameter::Argument(..) => None,
     });
-    contexts.skip(1).next().map_or(Ok(()), |second| Err(syn::Error::new(second, "a call has one context")))
+    contexts.nth(1).map_or(Ok(()), |second| Err(syn::Error::new(second, "a call has one context")))
 }
 
 /// The `T` of `Result<T, CallError>`.

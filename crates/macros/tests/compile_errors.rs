@@ -1,6 +1,8 @@
 //! What the compiler says to an author who is wrong. Each file of `ui/` is compiled and must fail; its lines `// says: …` are
 //! what must be said. Whole messages differ from compiler to compiler, so only our own words, and what they are about, are compared.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 use serde_json::Value;
 use std::{
     collections::BTreeMap,

@@ -16,26 +16,33 @@ mod serve;
 mod times;
 mod token;
 
-use crate::{exit, observe, settings};
-use clap::{Args, Parser, Subcommand};
-use std::{fmt, path::PathBuf, process::ExitCode};
+use crate::{Builder, exit, observe, settings};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 use toolcrib_contract::CallerId;
+use toolcrib_edge::mcp::Identity;
 use toolcrib_gate::Credential;
 use toolcrib_store::Store;
 use tracing_subscriber::filter::LevelFilter;
 
-/// One binary between AI agents and their tools.
-///
-/// Serves ready-made tools over MCP and gathers other MCP servers behind one endpoint.
 #[derive(Debug, Parser)]
-#[command(name = "toolcrib", version, propagate_version = true, after_help = HELP)]
+#[command(propagate_version = true, after_help = HELP, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Serve,
 }
 
 /// The variable that holds the token or API key of whoever calls.
 const TOKEN: &str = "TOOLCRIB_TOKEN";
+
+const ABOUT: &str =
+    "One binary between AI agents and their tools: serves ready-made tools over MCP, and gathers other servers behind one endpoint.";
 
 const HELP: &str = "\
 Exit codes: 0 well, 1 the call or check failed, 2 bad usage or config, 3 a server could not be reached.
@@ -163,24 +170,36 @@ impl Failure {
 
 type Done = Result<(), Failure>;
 
-/// Runs the command that the arguments of the process ask for.
-pub fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+/// What a program does that is started without arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bare {
+    /// It serves.
+    Serves,
+    /// It says what it can do.
+    Helps,
+}
+
+/// Runs the command that the arguments of the process ask for, with the server that the builder makes.
+pub(crate) fn run(builder: Builder, bare: Bare) -> ExitCode {
+    let given = Cli::from_arg_matches(&parser(&builder, bare).get_matches());
+    let Cli { command, serve } = given.unwrap_or_else(|error| error.exit());
+    let command = command.unwrap_or(Command::Serve(serve));
     let level = if matches!(command, Command::Serve(_)) { LevelFilter::INFO } else { LevelFilter::WARN };
     observe::start(level, &environment(observe::VARIABLE).unwrap_or_default());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return report(&Failure::failed(format_args!("cannot start: {error}"))),
+        Err(error) => return report(&builder.identity.name, &Failure::failed(format_args!("cannot start: {error}"))),
     };
+    let name = builder.identity.name.clone();
     let done = runtime.block_on(async {
         match command {
-            Command::Serve(serve) => serve.run().await,
-            Command::List(list) => list.run().await,
-            Command::Call(call) => call.run().await,
-            Command::Read(read) => read.run().await,
+            Command::Serve(serve) => serve.run(builder).await,
+            Command::List(list) => list.run(builder).await,
+            Command::Call(call) => call.run(builder).await,
+            Command::Read(read) => read.run(builder).await,
             Command::Check(check) => check.run().await,
-            Command::Doctor(doctor) => doctor.run().await,
-            Command::Explain(explain) => explain.run().await,
+            Command::Doctor(doctor) => doctor.run(builder).await,
+            Command::Explain(explain) => explain.run(builder).await,
             Command::Audit(audit) => audit.run().await,
             Command::Token(token) => token.run(),
             Command::Key(key) => key.run(),
@@ -194,14 +213,37 @@ pub fn main() -> ExitCode {
     runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::from(exit::OK),
-        Err(failure) => report(&failure),
+        Err(failure) => report(&name, &failure),
     }
 }
 
+/// How the command line is read: by the program's own name, and with the config that its code names.
+fn parser(builder: &Builder, bare: Bare) -> clap::Command {
+    let Identity { name, version, .. } = &builder.identity;
+    let mut parser = Cli::command().name(name.clone()).version(version.clone()).about(ABOUT);
+    match bare {
+        Bare::Helps => parser = parser.arg_required_else_help(true),
+        // Whoever has a server does not begin one.
+        Bare::Serves => parser = parser.mut_subcommand("new", |new| new.hide(true)),
+    }
+    if let Some(file) = &builder.file {
+        parser = with_config(parser, file);
+    }
+    parser
+}
+
+/// Lets every command that reads a config read this one, unless another is named.
+fn with_config(command: clap::Command, file: &Path) -> clap::Command {
+    let is_config = |argument: &clap::Arg| matches!(argument.get_id().as_str(), "config" | "file");
+    let command =
+        command.mut_args(|argument| if is_config(&argument) { argument.default_value(file.as_os_str().to_owned()) } else { argument });
+    command.mut_subcommands(|command| with_config(command, file))
+}
+
 #[expect(clippy::print_stderr, reason = "this is where a command says why it failed")]
-fn report(failure: &Failure) -> ExitCode {
+fn report(program: &str, failure: &Failure) -> ExitCode {
     if !failure.message.is_empty() {
-        eprintln!("toolcrib: {}", failure.message);
+        eprintln!("{program}: {}", failure.message);
     }
     ExitCode::from(failure.code)
 }
@@ -212,8 +254,8 @@ fn print(text: impl fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is where the binary reads the environment")]
-fn environment(name: &str) -> Option<String> {
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

@@ -1,52 +1,34 @@
 //! A server put together: tools, resources and prompts behind one gate, and its doors.
 
-use crate::statistics;
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
+use crate::{Builder, assemble::Behind, lifecycle::Lifecycle};
+use std::{io, net::SocketAddr, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     sync::watch,
 };
-use toolcrib_contract::{AuditLog, Callable, Callback, PromptSpec, ResourceSpec, Spec, TemplateSpec, Tool, typed};
 use toolcrib_edge::{
-    http::{self, Bounds, Door, Hosts, Profiles, ProtectedResource, Site},
+    http::{self, Bounds, Door, Profiles, Site},
     mcp::Identity,
     stdio,
 };
-use toolcrib_gate::{Access, Authentication, Config, Credential, Gate, Limit, Resilience, SchemaFault, Source, Unauthenticated};
-use toolcrib_store::Recent;
+use toolcrib_gate::{Credential, Gate, Unauthenticated};
+use toolcrib_upstream::Upstream;
 use toolcrib_wire::server::Limits;
 
-/// How many records a server keeps in memory.
-const RECORDS_KEPT: usize = 10_000;
-
-/// A complete MCP server. Made by [`Crib::builder`].
+/// A complete MCP server. Made by [`Crib::builder`]; ended by [`Crib::close`].
 #[derive(Debug)]
 pub struct Crib {
-    identity: Identity,
-    gate: Arc<Gate>,
-    limits: Limits,
-    site: Site,
-    local: Credential,
-    profiles: Profiles,
-    shutdown: watch::Sender<bool>,
-}
-
-/// Puts a [`Crib`] together.
-#[derive(Debug)]
-pub struct Builder {
-    identity: Identity,
-    config: Config,
-    limits: Limits,
-    site: Site,
-    local: Credential,
-    authentication: Authentication,
-    access: Option<(Access, Vec<Limit>)>,
-    profiles: Profiles,
-    audit: Arc<dyn AuditLog>,
-    own: Source,
-    others: Vec<Source>,
-    tells_statistics: bool,
+    pub(crate) identity: Identity,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) limits: Limits,
+    pub(crate) site: Site,
+    pub(crate) local: Credential,
+    pub(crate) profiles: Profiles,
+    pub(crate) shutdown: watch::Sender<bool>,
+    pub(crate) lifecycle: Lifecycle,
+    /// What a config has put behind the gate.
+    pub(crate) behind: Option<Behind>,
 }
 
 /// Why a server does not serve.
@@ -86,24 +68,10 @@ pub enum ServeError {
 }
 
 impl Crib {
-    /// Starts to put a server together. Name and version are what it tells its clients of itself.
+    /// Starts to put a server together.
     #[must_use]
-    pub fn builder(name: &str, version: &str) -> Builder {
-        Builder {
-            identity: Identity { name: name.into(), title: None, version: version.into(), instructions: None },
-            config: Config::default(),
-            limits: Limits::default(),
-            site: Site::default(),
-            local: Credential::None,
-            authentication: Authentication::default(),
-            access: None,
-            profiles: Profiles::new(),
-            audit: Arc::new(Recent::new(RECORDS_KEPT)),
-            // What our own tools say of themselves is no hint but known.
-            others: Vec::new(),
-            tells_statistics: false,
-            own: Source::new("toolcrib").resilience(Resilience { trusts_hints: true, ..Resilience::default() }, BTreeMap::new()),
-        }
+    pub fn builder() -> Builder {
+        Builder::new()
     }
 
     /// The gate, to which other sources may be published.
@@ -134,6 +102,24 @@ impl Crib {
         self.shutdown.send_replace(true);
     }
 
+    /// The other servers behind the gate.
+    pub(crate) fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        self.behind.as_ref().map(|behind| behind.fleet.upstreams()).unwrap_or_default()
+    }
+
+    /// Ends the server, once nothing is served any more: stops the other servers, lets tools tidy up, and writes what is to be recorded.
+    /// A server that is dropped without it kills its children and tidies up nothing.
+    pub async fn close(mut self) {
+        self.shut_down();
+        if let Some(behind) = &self.behind {
+            behind.stop_servers().await;
+        }
+        self.lifecycle.cleanup().await;
+        if let Some(behind) = self.behind.take() {
+            behind.close_records().await;
+        }
+    }
+
     /// Listens where clients can connect.
     ///
     /// # Errors
@@ -150,6 +136,9 @@ impl Crib {
     /// # Errors
     /// [`ServeError::Door`].
     pub async fn serve_listener(&self, listener: TcpListener) -> Result<(), ServeError> {
+        if let (Some(behind), Ok(address)) = (&self.behind, listener.local_addr()) {
+            behind.door_is_at(address);
+        }
         let (gate, site) = (Arc::clone(&self.gate), self.site.clone());
         let door = Door::new(gate, &self.identity, &self.limits, site, &self.profiles, &self.shutdown_signal());
         let door = Arc::new(door);
@@ -200,179 +189,5 @@ impl Crib {
 
     fn no_profile(&self, name: &str) -> ServeError {
         ServeError::NoProfile { name: name.to_owned(), known: self.profiles.keys().cloned().collect() }
-    }
-}
-
-impl Builder {
-    /// Sets how the server is to be used, for the model that reads it.
-    #[must_use]
-    pub fn instructions(mut self, text: &str) -> Self {
-        self.identity.instructions = Some(text.into());
-        self
-    }
-
-    /// Sets the name that people read.
-    #[must_use]
-    pub fn title(mut self, title: &str) -> Self {
-        self.identity.title = Some(title.into());
-        self
-    }
-
-    /// Sets the bounds of the gate.
-    #[must_use]
-    pub fn gate_config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Sets the bounds of the doors: messages, requests in flight, sessions.
-    #[must_use]
-    pub fn door_limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Sets the parts of the catalogue that have an endpoint of their own, at `/mcp/NAME`.
-    #[must_use]
-    pub fn profiles(mut self, profiles: Profiles) -> Self {
-        self.profiles = profiles;
-        self
-    }
-
-    /// Asks callers to prove who they are. From then on nothing is allowed that no rule of [`Builder::access`] allows.
-    ///
-    /// # Panics
-    /// In [`Builder::build`], if the names of issuers do not tell their callers from others: see [`Issuer`](crate::Issuer).
-    #[must_use]
-    pub fn authentication(mut self, authentication: Authentication) -> Self {
-        self.authentication = authentication;
-        self
-    }
-
-    /// Sets what callers may have, and how much of it. From then on nothing is allowed that no rule allows, whether callers prove who
-    /// they are or not.
-    #[must_use]
-    pub fn access(mut self, access: Access, limits: Vec<Limit>) -> Self {
-        self.access = Some((access, limits));
-        self
-    }
-
-    /// Sets who calls over standard input and output.
-    #[must_use]
-    pub fn local(mut self, credential: Credential) -> Self {
-        self.local = credential;
-        self
-    }
-
-    /// Sets the names by which the HTTP door is reached, besides those of loopback.
-    #[must_use]
-    pub fn hosts(mut self, hosts: Hosts) -> Self {
-        self.site.hosts = hosts;
-        self
-    }
-
-    /// Sets what authorization servers know the HTTP door as.
-    #[must_use]
-    pub fn protected_resource(mut self, resource: Option<ProtectedResource>) -> Self {
-        self.site.resource = resource;
-        self
-    }
-
-    /// Sets what says that the server is ready for its clients, at `/readyz`; without it, it is as soon as it listens.
-    #[must_use]
-    pub fn ready(mut self, ready: watch::Receiver<bool>) -> Self {
-        self.site.ready = Some(ready);
-        self
-    }
-
-    /// Sets who takes in what browsers bring back from authorization servers, at `/oauth/callback`.
-    #[must_use]
-    pub fn callback(mut self, callback: Option<Arc<dyn Callback>>) -> Self {
-        self.site.callback = callback;
-        self
-    }
-
-    /// Sets who keeps the records of calls.
-    #[must_use]
-    pub fn audit(mut self, audit: Arc<dyn AuditLog>) -> Self {
-        self.audit = audit;
-        self
-    }
-
-    /// Adds a tool.
-    ///
-    /// # Errors
-    /// [`SchemaFault`] where the schema of its arguments cannot be used.
-    pub fn tool(self, tool: impl Tool) -> Result<Self, SchemaFault> {
-        let (spec, callable) = typed(tool);
-        self.callable(spec, callable)
-    }
-
-    /// Adds a tool that has no types of its own.
-    ///
-    /// # Errors
-    /// [`SchemaFault`] where the schema of its arguments cannot be used.
-    pub fn callable(mut self, spec: Spec, callable: Arc<dyn Callable>) -> Result<Self, SchemaFault> {
-        self.own.tool(spec, callable)?;
-        Ok(self)
-    }
-
-    /// Offers how the tools are used, as the resource `metrics://server/stats`. Where there are rules of access, only one that names it
-    /// gives it.
-    #[must_use]
-    pub fn statistics(mut self) -> Self {
-        self.tells_statistics = true;
-        self
-    }
-
-    /// Adds a source: tools, resources and prompts that have places and breakers of their own.
-    #[must_use]
-    pub fn source(mut self, source: Source) -> Self {
-        self.others.push(source);
-        self
-    }
-
-    /// Sets what is done about faults of our own tools: of all, and of single ones by their names.
-    #[must_use]
-    pub fn resilience(mut self, of_all: Resilience, of_tools: BTreeMap<String, Resilience>) -> Self {
-        self.own = self.own.resilience(of_all, of_tools);
-        self
-    }
-
-    /// Adds a resource.
-    #[must_use]
-    pub fn resource(mut self, spec: ResourceSpec, callable: Arc<dyn Callable>) -> Self {
-        self.own.resource(spec, callable);
-        self
-    }
-
-    /// Adds a family of resources, and what completes its variables.
-    #[must_use]
-    pub fn template(mut self, spec: TemplateSpec, callable: Arc<dyn Callable>, completer: Option<Arc<dyn Callable>>) -> Self {
-        self.own.template(spec, callable, completer);
-        self
-    }
-
-    /// Adds a prompt, and what completes its arguments.
-    #[must_use]
-    pub fn prompt(mut self, spec: PromptSpec, callable: Arc<dyn Callable>, completer: Option<Arc<dyn Callable>>) -> Self {
-        self.own.prompt(spec, callable, completer);
-        self
-    }
-
-    /// The server, ready to serve.
-    #[must_use]
-    pub fn build(self) -> Crib {
-        let mut gate = Gate::new(self.config, self.audit).authenticating(self.authentication);
-        if let Some((access, limits)) = self.access {
-            gate = gate.ruled_by(access, limits);
-        }
-        let gate = gate.shared();
-        let statistics = self.tells_statistics.then(|| statistics::source(&gate));
-        for clash in std::iter::once(self.own).chain(self.others).chain(statistics).flat_map(|source| gate.publish(source)) {
-            tracing::warn!("{clash}");
-        }
-        let Self { identity, limits, site, local, profiles, .. } = self;
-        Crib { identity, gate, limits, site, local, profiles, shutdown: watch::Sender::new(false) }
     }
 }

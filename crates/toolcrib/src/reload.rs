@@ -1,6 +1,6 @@
 //! Reading the config anew while we serve: on SIGHUP, and when one of its files has changed. A file that makes no sense changes nothing.
 
-use crate::{assemble::Assembled, settings::Settings};
+use crate::{assemble::Behind, settings::Settings};
 use std::{
     convert::Infallible,
     fs,
@@ -30,7 +30,7 @@ impl<'a> Reload<'a> {
     }
 
     /// Keeps a server as its config says, for as long as this is polled.
-    pub(crate) async fn keep(mut self, assembled: &Assembled) -> Infallible {
+    pub(crate) async fn keep(mut self, behind: &Behind) -> Infallible {
         let mut known = self.look();
         loop {
             self.changed(&mut known).await;
@@ -46,7 +46,7 @@ impl<'a> Reload<'a> {
                         self.files.clone_from(&settings.files);
                         known = self.look();
                     }
-                    assembled.reload(settings);
+                    behind.reload(settings);
                 }
                 Err(faults) => tracing::error!("the config was changed and is faulty; everything stays as it was:\n{faults}"),
             }

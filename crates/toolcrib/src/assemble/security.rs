@@ -21,13 +21,18 @@ use toolcrib_gate::{Access, Authentication, Credential, Gate, Issuer, Keys, Limi
 use toolcrib_store::{ApiKeys, Audit, Store};
 use toolcrib_upstream::Definition;
 
+struct Asked {
+    authentication: Authentication,
+    resource: Option<ProtectedResource>,
+}
+
 /// Everything that decides who may do what.
 pub(super) struct Security {
-    authentication: Authentication,
+    /// Who may call, and how that is told, where the config says.
+    asked: Option<Asked>,
     access: Option<(Access, Vec<Limit>)>,
     local: Credential,
     hosts: Hosts,
-    resource: Option<ProtectedResource>,
     pub(super) audit: Option<Arc<Audit>>,
     /// Who knows the secrets of callers.
     pub(super) secrets: Option<Arc<dyn Secrets>>,
@@ -46,17 +51,17 @@ pub(super) fn assemble(all: &Settings, shown: Credential, fresh: &mut JoinSet<()
         Some(store) if settings.audit.is_enabled => Some(store.audit(settings.audit.policy.clone())?),
         _ => None,
     };
-    let (mut authentication, mut local, mut resource) = (Authentication::default(), Credential::None, None);
+    let (mut asked, mut local) = (None, Credential::None);
     if let Some(auth) = &settings.auth {
         let keys = store.as_ref().filter(|_| auth.takes_api_keys).map(Store::api_keys).transpose()?;
-        authentication = Authentication {
+        let authentication = Authentication {
             issuers: issuers(auth, all, fresh)?,
             keys: keys.map(|keys: Arc<ApiKeys>| keys as Arc<dyn KeyDirectory>),
             is_required: auth.is_required,
             keeps_tokens: all.servers.iter().any(Definition::takes_token),
         };
         local = auth.local.clone().map_or(Credential::None, Credential::Local);
-        resource.clone_from(&auth.resource);
+        asked = Some(Asked { authentication, resource: auth.resource.clone() });
     }
     // What a client shows goes before what the config assumes.
     if !matches!(shown, Credential::None) {
@@ -70,12 +75,15 @@ pub(super) fn assemble(all: &Settings, shown: Credential, fresh: &mut JoinSet<()
     let listings = store.as_ref().map(Store::listings).transpose()?.map(|listings| listings as Arc<dyn Listings>);
     let vault = store.as_ref().map(Store::sign_ins).transpose()?.map(|vault| vault as Arc<dyn Vault>);
     let store = store.filter(|_| settings.audit.is_enabled);
-    Ok(Security { authentication, access, local, hosts: settings.hosts.clone(), resource, audit, secrets, listings, vault, store })
+    Ok(Security { asked, access, local, hosts: settings.hosts.clone(), audit, secrets, listings, vault, store })
 }
 
 impl Security {
     pub(super) fn build(self, mut builder: Builder) -> Builder {
-        builder = builder.authentication(self.authentication).local(self.local).hosts(self.hosts).protected_resource(self.resource);
+        builder = builder.local(self.local).hosts(self.hosts);
+        if let Some(Asked { authentication, resource }) = self.asked {
+            builder = builder.authentication(authentication).protected_resource(resource);
+        }
         if let Some((access, limits)) = self.access {
             builder = builder.access(access, limits);
         }

@@ -5,7 +5,7 @@ use super::{
     client::{Client, Wait},
     print,
 };
-use crate::exit;
+use crate::{Builder, exit};
 use clap::Args;
 use serde_json::{Map, Value};
 use toolcrib_contract::{Json, Members};
@@ -30,9 +30,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) async fn run(self) -> Done {
+    pub(super) async fn run(self, builder: Builder) -> Done {
         let given = self.given()?;
-        let client = Client::connect(&self.target, Wait::ForOwner, &self.tool).await?;
+        let client = Client::connect(builder, &self.target, Wait::ForOwner, &self.tool).await?;
         let done = self.call(&client, given).await;
         client.close(done).await
     }

@@ -3,8 +3,8 @@
 
 use super::{Done, Failure, TOKEN, Target, credential_of_environment, settings};
 use crate::{
-    ServeError,
-    assemble::{Assembled, Stay, assemble},
+    Builder, Crib, ServeError,
+    assemble::{Stay, assemble},
 };
 use std::{sync::Arc, time::Duration};
 use toolcrib_contract::{Json, Members};
@@ -21,7 +21,7 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// A connection, and what must be taken down after it.
 pub(super) struct Client {
     connection: Connection,
-    assembled: Option<Assembled>,
+    crib: Option<Crib>,
 }
 
 /// Shows on the terminal what the server says in mid-call.
@@ -59,7 +59,7 @@ pub(super) enum Wait {
 }
 
 impl Client {
-    pub(super) async fn connect(target: &Target, wait: Wait, name: &str) -> Result<Self, Failure> {
+    pub(super) async fn connect(builder: Builder, target: &Target, wait: Wait, name: &str) -> Result<Self, Failure> {
         let audience: Arc<dyn Audience> = Arc::new(Terminal);
         let info =
             ClientInfo { name: "toolcrib-cli".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };
@@ -73,33 +73,34 @@ impl Client {
                 extra_roots: Vec::new(),
             };
             let connection = http::Connection::open(endpoint, info, audience, None).await.map_err(|error| unreachable(url, &error))?;
-            return Ok(Self { connection: Connection::Http(connection), assembled: None });
+            return Ok(Self { connection: Connection::Http(connection), crib: None });
         }
         let settings = settings(target.config.as_ref())?;
         target.check_roles(&settings);
-        let assembled = assemble(settings, target.credential(), Stay::Short).map_err(Failure::failed)?;
-        if let Err(failure) = settle(&assembled, wait, name).await {
-            assembled.stop_servers().await;
+        let crib = assemble(builder, settings, target.credential(), Stay::Short).await.map_err(Failure::failed)?;
+        if let Err(failure) = settle(&crib, wait, name).await {
+            crib.close().await;
             return Err(failure);
         }
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (input, output) = tokio::io::split(theirs);
-        let credential = assembled.crib.local().clone();
-        let serving = match assembled.crib.serve_pipe(input, output, "cli", None, credential).await {
+        let credential = crib.local().clone();
+        let serving = match crib.serve_pipe(input, output, "cli", None, credential).await {
             Ok(serving) => serving,
             Err(error) => {
-                assembled.stop_servers().await;
+                crib.close().await;
                 return Err(who_are_you(&error));
             }
         };
         tokio::spawn(serving);
         let (output, input) = tokio::io::split(ours);
         let connection = pipe::Connection::open(output, input, info, audience, MAX_MESSAGE_BYTES, None).await.map_err(Failure::failed)?;
-        Ok(Self { connection: Connection::Pipe(connection), assembled: Some(assembled) })
+        Ok(Self { connection: Connection::Pipe(connection), crib: Some(crib) })
     }
 
-    pub(super) fn assembled(&self) -> Option<&Assembled> {
-        self.assembled.as_ref()
+    /// The server, where it is in this process.
+    pub(super) fn crib(&self) -> Option<&Crib> {
+        self.crib.as_ref()
     }
 
     pub(super) async fn list(&self, method: &str, key: &str) -> Result<Vec<Json>, Failure> {
@@ -115,8 +116,8 @@ impl Client {
 
     /// Takes everything down again, whatever came of the command.
     pub(super) async fn close(self, done: Done) -> Done {
-        if let Some(assembled) = self.assembled {
-            assembled.stop_servers().await;
+        if let Some(crib) = self.crib {
+            crib.close().await;
         }
         done
     }
@@ -124,12 +125,12 @@ impl Client {
 
 /// Waits for the servers that the command needs. That the one that has the tool is down is worth saying so; that another
 /// is, is not.
-pub(super) async fn settle(assembled: &Assembled, wait: Wait, name: &str) -> Result<(), Failure> {
-    for upstream in assembled.fleet.upstreams() {
+pub(super) async fn settle(crib: &Crib, wait: Wait, name: &str) -> Result<(), Failure> {
+    for upstream in crib.upstreams() {
         let beginning = upstream.definition().names_begin_with();
         let is_owner = beginning.as_deref().is_some_and(|beginning| name.starts_with(beginning));
         let may_have_it = is_owner || beginning.is_none();
-        if wait == Wait::ForOwner && (assembled.crib.gate().catalogue().tool(name).is_some() || !may_have_it) {
+        if wait == Wait::ForOwner && (crib.gate().catalogue().tool(name).is_some() || !may_have_it) {
             continue;
         }
         let ill = match upstream.settled().await {

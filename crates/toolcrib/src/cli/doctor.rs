@@ -2,6 +2,7 @@
 
 use super::{Done, Failure, print, settings};
 use crate::{
+    Builder,
     assemble::{Stay, assemble, security::examine_issuers},
     exit,
 };
@@ -33,17 +34,17 @@ struct Diagnosis {
 }
 
 impl Doctor {
-    pub(super) async fn run(self) -> Done {
+    pub(super) async fn run(self, builder: Builder) -> Done {
         let mut settings = settings(self.config.as_ref())?;
         // Whether it can be started is what is asked.
         settings.servers.iter_mut().for_each(|server| server.is_lazy = false);
         let databases = toolcrib_tools::examine(&settings.ready).await.map_err(Failure::failed)?;
         let issuers = examine_issuers(&settings).await.map_err(Failure::failed)?;
-        let assembled = assemble(settings, Credential::None, Stay::Short).map_err(Failure::failed)?;
+        let crib = assemble(builder, settings, Credential::None, Stay::Short).await.map_err(Failure::failed)?;
         let mut diagnoses: Vec<Diagnosis> = databases.into_iter().map(of_database).collect();
         let keys = |(name, state)| Diagnosis { kind: "key set", name, state, advice: None };
         diagnoses.extend(issuers.into_iter().map(keys));
-        for upstream in assembled.fleet.upstreams() {
+        for upstream in crib.upstreams() {
             let state = match upstream.settled().await {
                 Status::Ready(connection) => Ok(format!("speaks {}", connection.greeting().revision)),
                 Status::Asleep => Ok("asleep until it is called".to_owned()),
@@ -53,7 +54,7 @@ impl Doctor {
             };
             diagnoses.push(Diagnosis { kind: "server", name: upstream.name().to_owned(), state, advice: None });
         }
-        assembled.stop_servers().await;
+        crib.close().await;
         self.report(&diagnoses)
     }
 

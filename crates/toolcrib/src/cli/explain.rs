@@ -6,7 +6,7 @@ use super::{
     print, settings,
 };
 use crate::{
-    Crib,
+    Builder, Crib,
     assemble::{Stay, assemble},
     exit,
 };
@@ -41,7 +41,7 @@ pub(super) struct Explain {
 }
 
 impl Explain {
-    pub(super) async fn run(self) -> Done {
+    pub(super) async fn run(self, builder: Builder) -> Done {
         if self.target.url.is_some() {
             return Err(Failure::usage("a running server does not explain itself to others: name its config instead"));
         }
@@ -51,13 +51,13 @@ impl Explain {
         };
         let settings = settings(self.target.config.as_ref())?;
         self.target.check_roles(&settings);
-        let assembled = assemble(settings, self.target.credential(), Stay::Short).map_err(Failure::failed)?;
-        let settled = settle(&assembled, Wait::ForOwner, &self.tool).await;
+        let crib = assemble(builder, settings, self.target.credential(), Stay::Short).await.map_err(Failure::failed)?;
+        let settled = settle(&crib, Wait::ForOwner, &self.tool).await;
         let done = match settled {
-            Ok(()) => self.explain(&assembled.crib, arguments).await,
+            Ok(()) => self.explain(&crib, arguments).await,
             Err(failure) => Err(failure),
         };
-        assembled.stop_servers().await;
+        crib.close().await;
         done
     }
 

@@ -5,7 +5,7 @@ use super::{
     client::{Client, Wait},
     print,
 };
-use crate::{assemble::status, statistics};
+use crate::{Builder, assemble::status, statistics};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use toolcrib_contract::Json;
@@ -43,8 +43,8 @@ enum What {
 }
 
 impl List {
-    pub(super) async fn run(self) -> Done {
-        let client = Client::connect(&self.target, Wait::ForAll, "").await?;
+    pub(super) async fn run(self, builder: Builder) -> Done {
+        let client = Client::connect(builder, &self.target, Wait::ForAll, "").await?;
         let done = self.list(&client).await;
         client.close(done).await
     }
@@ -137,8 +137,8 @@ impl List {
 
 /// How the servers are: those that this command started, or those of a server that runs.
 async fn servers_of(client: &Client) -> Result<Json, Failure> {
-    if let Some(assembled) = client.assembled() {
-        return Ok(status::of(&assembled.fleet.upstreams()));
+    if let Some(crib) = client.crib() {
+        return Ok(status::of(&crib.upstreams()));
     }
     resource(client, status::URI).await
 }

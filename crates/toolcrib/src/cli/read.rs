@@ -5,6 +5,7 @@ use super::{
     client::{Client, Wait},
     print,
 };
+use crate::Builder;
 use clap::Args;
 use toolcrib_contract::{Json, Members};
 use toolcrib_wire::method;
@@ -22,8 +23,8 @@ pub(super) struct Read {
 }
 
 impl Read {
-    pub(super) async fn run(self) -> Done {
-        let client = Client::connect(&self.target, Wait::ForAll, "").await?;
+    pub(super) async fn run(self, builder: Builder) -> Done {
+        let client = Client::connect(builder, &self.target, Wait::ForAll, "").await?;
         let done = self.read(&client).await;
         client.close(done).await
     }

@@ -2,8 +2,8 @@
 
 use super::{Done, Failure, client::who_are_you, config_file, credential_of_environment, environment, settings};
 use crate::{
-    ServeError,
-    assemble::{Assembled, Stay, assemble},
+    Builder, Crib, ServeError,
+    assemble::{Stay, assemble},
     notify, open_files,
     reload::Reload,
     shutdown::Signals,
@@ -31,7 +31,7 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) async fn run(self) -> Done {
+    pub(super) async fn run(self, builder: Builder) -> Done {
         let mut signals = Signals::listen().map_err(Failure::failed)?;
         let credential = if self.stdio { credential_of_environment() } else { Credential::None };
         // The file that is meant now is the one that is read anew, whatever lies here then.
@@ -39,44 +39,56 @@ impl Serve {
         let mut settings = settings(file.as_ref())?;
         settings.doors.max_connections = open_files::make_room_for(settings.doors.max_connections);
         let files = settings.files.clone();
-        let assembled = assemble(settings, credential, Stay::Long).map_err(Failure::failed)?;
+        let lifecycle = builder.lifecycle.clone();
+        let crib = tokio::select! {
+            built = assemble(builder, settings, credential, Stay::Long) => built.map_err(Failure::failed)?,
+            () = signals.next() => {
+                lifecycle.cleanup().await;
+                return Err(Failure::failed("interrupted while the server was made ready"));
+            }
+        };
         let read = || match &file {
             Some(file) => super::settings(Some(file)).map_err(|failure| failure.message),
             None => Err("we began without one: start anew with --config".to_owned()),
         };
-        let reload = Reload::new(files, &read).map_err(Failure::failed)?;
-        let serving = async {
-            if self.stdio {
-                drained(&assembled, assembled.crib.serve_stdio(self.profile.as_deref()), &mut signals).await
-            } else {
-                self.serve_http(&assembled, &mut signals).await
-            }
-        };
-        let served = tokio::select! {
-            served = serving => served,
-            never = reload.keep(&assembled) => match never {},
+        let served = match Reload::new(files, &read) {
+            Ok(reload) => self.keep_serving(&crib, reload, &mut signals).await,
+            Err(error) => Err(Failure::failed(error)),
         };
         tokio::select! {
-            () = assembled.stop_servers() => served,
+            () = crib.close() => served,
             // Dropped at once, children are killed on the way.
             () = signals.next() => Err(Failure::failed("interrupted while the servers were being stopped")),
         }
     }
 
-    async fn serve_http(&self, assembled: &Assembled, signals: &mut Signals) -> Done {
-        let listener = assembled.crib.listen(self.listen).await.map_err(explain)?;
-        if let Ok(address) = listener.local_addr() {
-            assembled.door_is_at(address);
+    /// Serves, and takes up what becomes of the config.
+    async fn keep_serving(&self, crib: &Crib, reload: Reload<'_>, signals: &mut Signals) -> Done {
+        let serving = async {
+            if self.stdio {
+                drained(crib, crib.serve_stdio(self.profile.as_deref()), signals).await
+            } else {
+                self.serve_http(crib, signals).await
+            }
+        };
+        let Some(behind) = &crib.behind else { return serving.await };
+        tokio::select! {
+            served = serving => served,
+            never = reload.keep(behind) => match never {},
         }
-        announce(assembled, &listener);
+    }
+
+    async fn serve_http(&self, crib: &Crib, signals: &mut Signals) -> Done {
+        let listener = crib.listen(self.listen).await.map_err(explain)?;
+        announce(crib, &listener);
         notify::tell(service_manager().as_deref(), notify::State::Ready);
-        let serving = assembled.crib.serve_listener(listener);
-        drained(assembled, serving, signals).await
+        let serving = crib.serve_listener(listener);
+        drained(crib, serving, signals).await
     }
 }
 
 /// Serves until a signal comes, then lets calls in flight finish, unless a second one comes.
-async fn drained(assembled: &Assembled, serving: impl Future<Output = Result<(), ServeError>>, signals: &mut Signals) -> Done {
+async fn drained(crib: &Crib, serving: impl Future<Output = Result<(), ServeError>>, signals: &mut Signals) -> Done {
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         served = &mut serving => return served.map_err(explain),
@@ -84,7 +96,7 @@ async fn drained(assembled: &Assembled, serving: impl Future<Output = Result<(),
     }
     notify::tell(service_manager().as_deref(), notify::State::Stopping);
     tracing::info!("shutting down; calls in flight may finish, press Ctrl-C again to end at once");
-    assembled.crib.shut_down();
+    crib.shut_down();
     tokio::select! {
         served = serving => served.map_err(explain),
         () = signals.next() => Err(Failure::failed("interrupted while calls were in flight")),
@@ -101,34 +113,35 @@ fn explain(error: ServeError) -> Failure {
         ServeError::Unauthenticated(_) => who_are_you(&error),
         ServeError::Exposed { .. } | ServeError::NoProfile { .. } => Failure::usage(error),
         ServeError::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
-            Failure::failed(format_args!("{address} is in use already: is another toolcrib running? choose another address with --listen"))
+            Failure::failed(format_args!("{address} is in use already: is another server running? choose another address with --listen"))
         }
         ServeError::Listen { source, .. } | ServeError::Door(source) => Failure::failed(format_args!("{error}: {source}")),
     }
 }
 
 #[expect(clippy::print_stderr, reason = "this is what the person at the terminal waits for")]
-fn announce(assembled: &Assembled, listener: &TcpListener) {
+fn announce(crib: &Crib, listener: &TcpListener) {
     let Ok(address) = listener.local_addr() else { return };
-    let url = toolcrib_edge::http::url(address);
-    let servers = assembled.fleet.upstreams();
+    let (url, name) = (toolcrib_edge::http::url(address), &crib.identity.name);
+    let servers = crib.upstreams();
     let servers: Vec<&str> = servers.iter().map(|server| server.name()).collect();
-    eprintln!("toolcrib {} serves MCP at {url}", env!("CARGO_PKG_VERSION"));
-    eprintln!("  ready tools: {}", assembled.own_tools.join(", "));
+    eprintln!("{name} {} serves MCP at {url}", crib.identity.version);
+    let behind = crib.behind.as_ref();
+    eprintln!("  tools: {}", behind.map(|behind| behind.own_tools.join(", ")).unwrap_or_default());
     if !servers.is_empty() {
         eprintln!("  starting in the background: {}", servers.join(", "));
     }
-    assembled.crib.profiles().for_each(|profile| eprintln!("  profile: {url}/{profile}"));
-    let gate = assembled.crib.gate();
+    crib.profiles().for_each(|profile| eprintln!("  profile: {url}/{profile}"));
+    let gate = crib.gate();
     let admitted = match (gate.authenticates(), gate.requires_authentication()) {
         (false, _) => "whoever reaches this address, as anonymous",
         (true, true) => "those with a token or key",
         (true, false) => "those with a token or key, others as anonymous",
     };
     eprintln!("  callers: {admitted}");
-    if let Some(folder) = &assembled.recorded_in {
+    if let Some(folder) = behind.and_then(|behind| behind.recorded_in.as_ref()) {
         eprintln!("  records: {}", folder.display());
     }
     let header = if gate.requires_authentication() { " --header \"Authorization: Bearer $TOOLCRIB_TOKEN\"" } else { "" };
-    eprintln!("\nTo connect Claude Code:\n  claude mcp add --transport http toolcrib {url}{header}\n");
+    eprintln!("\nTo connect Claude Code:\n  claude mcp add --transport http {name} {url}{header}\n");
 }

@@ -13,7 +13,7 @@ fn a_start_says_where_it_listens_and_how_to_connect() {
     process.wait_to_say("claude mcp add --transport http toolcrib http://127.0.0.1:");
     let said = process.said();
     assert!(
-        said.contains("ready tools: analyze_text, api_client, calculator, ") && said.contains("starting in the background: quiet"),
+        said.contains("  tools: analyze_text, api_client, calculator, ") && said.contains("starting in the background: quiet"),
         "{said}"
     );
 }
