@@ -1,4 +1,4 @@
-//! For tests only: a gate to test against without sockets, and a back channel and an audit log that remember.
+//! For tests only, yours and ours: a gate to test tools against without sockets, and a back channel and an audit log that remember.
 //!
 //! [`Site`] is an HTTP server that answers what a test says. The product never depends on this crate.
 
@@ -119,7 +119,7 @@ impl TestGate {
     }
 }
 
-/// A gate under test.
+/// A gate under test: a [`TestGate`]'s, or that of a whole server.
 #[derive(Debug, Clone)]
 pub struct OpenGate {
     gate: Arc<Gate>,
@@ -127,6 +127,18 @@ pub struct OpenGate {
 }
 
 impl OpenGate {
+    /// The gate of a server that records here.
+    ///
+    /// ```ignore
+    /// let records = Arc::new(Remembered::default());
+    /// let crib = Crib::builder().tool(greet()).audit(records.clone()).build().await?;
+    /// let gate = OpenGate::new(crib.gate().clone(), records);
+    /// ```
+    #[must_use]
+    pub fn new(gate: Arc<Gate>, audit: Arc<Remembered>) -> Self {
+        Self { gate, audit }
+    }
+
     /// The gate itself.
     #[must_use]
     pub fn gate(&self) -> &Arc<Gate> {

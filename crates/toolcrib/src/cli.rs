@@ -9,6 +9,7 @@ mod explain;
 mod key;
 mod list;
 mod login;
+mod new;
 mod read;
 mod reload;
 mod secret;
@@ -51,6 +52,8 @@ TOOLCRIB_LOG sets what is logged to standard error, e.g. TOOLCRIB_LOG=debug.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Begin a server with tools of your own, in Rust.
+    New(new::New),
     /// Serve MCP over HTTP, or over standard input and output.
     Serve(serve::Serve),
     /// List tools, resources, prompts or servers.
@@ -193,6 +196,7 @@ pub(crate) fn run(builder: Builder, bare: Bare) -> ExitCode {
     let name = builder.identity.name.clone();
     let done = runtime.block_on(async {
         match command {
+            Command::New(new) => new.run(),
             Command::Serve(serve) => serve.run(builder).await,
             Command::List(list) => list.run(builder).await,
             Command::Call(call) => call.run(builder).await,

@@ -7,6 +7,7 @@
 
 mod audit;
 mod auth;
+mod authored;
 mod children;
 mod cli;
 mod conformance;
