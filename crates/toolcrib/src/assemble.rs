@@ -2,6 +2,7 @@
 
 pub(crate) mod fleet;
 mod publisher;
+mod resources;
 pub(crate) mod security;
 pub(crate) mod sign_in;
 pub(crate) mod status;
@@ -23,11 +24,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{sync::watch, task::JoinSet};
-use toolcrib_contract::{Callback, Template};
+use toolcrib_contract::Callback;
 use toolcrib_egress::Setup;
 use toolcrib_gate::{Access, Credential, Gate, Limit, SchemaFault};
 use toolcrib_store::{Audit, Store, StoreError};
-use toolcrib_tools::{Ready, declared::Does};
+use toolcrib_tools::{
+    Ready,
+    declared::{Does, Resources},
+};
 use toolcrib_upstream::Definition;
 
 /// Why a server cannot be put together.
@@ -72,8 +76,8 @@ pub(crate) struct Behind {
     /// Where records are kept that last, if they are.
     pub(crate) recorded_in: Option<PathBuf>,
     audit: Option<Arc<Audit>>,
-    /// What keeps the keys of issuers fresh; ends with this.
-    _fresh: JoinSet<()>,
+    /// What keeps the keys of issuers fresh, and the lists of files; ends with this.
+    _tasks: JoinSet<()>,
 }
 
 /// Whether callers can begin to sign in at other servers: only where we stay for long enough to see them come back.
@@ -105,8 +109,10 @@ pub(crate) async fn assemble(builder: Builder, settings: Settings, shown: Creden
     let builder = security.build(builder).ready(ready.subscribe()).callback(logins.map(|logins| logins as Arc<dyn Callback>));
     let declared = settings.ready.declared.iter();
     let declared = declared.map(|tool| (tool.spec.name.clone(), matches!(tool.does, Does::Pipeline(_)))).collect();
-    let builder = ready_tools(builder, settings.ready, &settings.steadiness)?;
+    let (builder, resources) = ready_tools(builder, settings.ready, &settings.steadiness)?;
+    let mut tasks = fresh;
     let behind = move |gate: &Arc<Gate>| {
+        resources::publish(gate, resources, &mut tasks);
         let own_tools = gate.catalogue().tools().map(|tool| tool.spec().name.clone()).collect();
         security::recount(gate, store.as_ref())?;
         let steadied = Steadied { all: settings.steadiness, servers: settings.servers_steadied };
@@ -130,7 +136,7 @@ pub(crate) async fn assemble(builder: Builder, settings: Settings, shown: Creden
             has_listings,
             recorded_in,
             audit,
-            _fresh: fresh,
+            _tasks: tasks,
         }))
     };
     builder.finish(behind).await
@@ -216,7 +222,7 @@ pub(crate) fn ready_tools(
     mut builder: Builder,
     mut settings: toolcrib_tools::Settings,
     steadiness: &Steadiness,
-) -> Result<Builder, BuildError> {
+) -> Result<(Builder, Resources), BuildError> {
     let is_wanted = |name: &str| builder.ready.iter().any(|wanted| wanted == name);
     if let Some(unknown) = builder.ready.iter().find(|name| !toolcrib_tools::NAMES.contains(&name.as_str())) {
         let known = toolcrib_tools::NAMES.join(", ");
@@ -225,7 +231,7 @@ pub(crate) fn ready_tools(
     for name in toolcrib_tools::NAMES.iter().filter(|name| !is_wanted(name)) {
         settings.offers.entry((*name).to_owned()).or_default().is_off = true;
     }
-    let Ready { tools, declared, templates } = toolcrib_tools::ready(settings).map_err(Fault::from)?;
+    let Ready { tools, declared, templates, prompts, resources } = toolcrib_tools::ready(settings).map_err(Fault::from)?;
     let of_all = steadiness.of_source(&Overrides::default(), true);
     let names: Vec<String> = tools.iter().map(|(spec, _)| spec.name.clone()).chain(builder.tool_names()).collect();
     let of_tools = names.into_iter().filter_map(|name| Some((name.clone(), steadiness.of_tool(&name, &of_all)?))).collect();
@@ -234,5 +240,7 @@ pub(crate) fn ready_tools(
     for (spec, callable) in declared {
         builder = builder.source(publisher::declared_source(spec, callable, steadiness).map_err(Fault::from)?);
     }
-    Ok(templates.into_iter().fold(builder, |builder, (spec, callable)| builder.template(Template::of(spec, callable))))
+    builder = templates.into_iter().fold(builder, Builder::template);
+    builder = prompts.into_iter().fold(builder, Builder::prompt);
+    Ok((builder, resources))
 }

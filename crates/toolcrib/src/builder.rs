@@ -341,7 +341,7 @@ impl Builder {
             return assemble(self, settings, local, Stay::Long).await;
         }
         let builder =
-            if self.ready.is_empty() { self } else { ready_tools(self, toolcrib_tools::Settings::default(), &Steadiness::default())? };
+            if self.ready.is_empty() { self } else { ready_tools(self, toolcrib_tools::Settings::default(), &Steadiness::default())?.0 };
         builder.finish(|_| Ok(None)).await
     }
 

@@ -1,4 +1,4 @@
-//! Tools that the config declares: no code, but the same road.
+//! Tools, prompts and resources that the config declares: no code, but the same road.
 //!
 //! | module | a tool that |
 //! |---|---|
@@ -8,20 +8,29 @@
 //! | `pipeline` | calls other tools, one after the other |
 //! | `template` | (texts with places for values, for all of them) |
 //! | `rehearsal` | (the same with an answer that is given, for the tests of the config) |
+//! | `prompt` | (no tool: messages with places) |
+//! | `resource`, `folder` | (no tools: files, and what programs write) |
 
 mod command;
 mod defaults;
+mod folder;
 mod given;
 mod http;
 mod pipeline;
+mod prompt;
 mod rehearsal;
+mod resource;
 mod sql;
 mod template;
 
 pub use command::{CommandSettings, DEFAULT_MAX_OUTPUT_BYTES, Written};
+pub use folder::FolderSettings;
 pub use http::{Body, DEFAULT_PAGES, HttpSettings, Next, Pages};
 pub use pipeline::{ARGS, PipelineSettings, Step};
+pub use prompt::PromptSettings;
+pub(crate) use prompt::prompt;
 pub use rehearsal::{Canned, rehearsal};
+pub use resource::{Announce, From, PREFIX, ResourceSettings, Resources, media_type};
 pub use sql::{SqlSettings, Statement};
 pub use template::{Place, Shape, Template};
 
@@ -84,6 +93,11 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(egress: Egress, databases: Arc<Databases>, kept: Kept) -> Self {
         Self { egress, databases, kept, guard: Arc::default() }
+    }
+
+    /// The resources that were declared.
+    pub(crate) fn resources(&self, settings: Vec<ResourceSettings>) -> Resources {
+        Resources::new(settings, &self.guard, &self.kept)
     }
 
     /// The tool that was declared.

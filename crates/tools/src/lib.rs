@@ -28,10 +28,10 @@ pub use api::ConnectionSettings;
 pub use database::{ConnectionStrings, DatabaseSettings, Finding, Location, LocationError, SAMPLE, Server, Tls};
 pub use weather_api::WeatherSettings;
 
-use declared::Declared;
+use declared::{Declared, PromptSettings, ResourceSettings, Resources};
 use kept::Kept;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
-use toolcrib_contract::{Callable, Spec, TemplateSpec, typed};
+use toolcrib_contract::{Callable, Prompt, Spec, Template, typed};
 use toolcrib_egress::{Config, Egress, Method, Setup};
 
 /// The names of all ready tools.
@@ -61,6 +61,10 @@ pub struct Settings {
     pub offers: BTreeMap<String, Offer>,
     /// Tools that the config declares.
     pub declared: Vec<Declared>,
+    /// Prompts that the config declares.
+    pub prompts: Vec<PromptSettings>,
+    /// Resources that the config declares.
+    pub resources: Vec<ResourceSettings>,
 }
 
 impl Default for Settings {
@@ -76,6 +80,8 @@ impl Default for Settings {
             weather: WeatherSettings::default(),
             offers: BTreeMap::new(),
             declared: Vec::new(),
+            prompts: Vec::new(),
+            resources: Vec::new(),
         }
     }
 }
@@ -100,7 +106,11 @@ pub struct Ready {
     /// Those that the config declares.
     pub declared: Vec<(Spec, Arc<dyn Callable>)>,
     /// Families of resources that their results are read from.
-    pub templates: Vec<(TemplateSpec, Arc<dyn Callable>)>,
+    pub templates: Vec<Template>,
+    /// Prompts that the config declares.
+    pub prompts: Vec<Prompt>,
+    /// Resources that the config declares.
+    pub resources: Resources,
 }
 
 /// All ready tools that are offered.
@@ -119,11 +129,14 @@ pub fn ready(settings: Settings) -> Result<Ready, Setup> {
         weather,
         offers,
         declared,
+        prompts,
+        resources,
     } = settings;
     let (egress, kept) = (Egress::new(egress)?, Kept::new());
     let databases = Arc::new(database::Databases::new(databases, sample_folder, connection_strings, egress.clone()));
     let shared = declared::Shared::new(egress.clone(), Arc::clone(&databases), kept.clone());
     let declared = declared.into_iter().map(|tool| shared.make(tool)).collect::<Result<Vec<_>, Setup>>()?;
+    let (prompts, resources) = (prompts.into_iter().map(declared::prompt).collect(), shared.resources(resources));
     let tools = vec![
         typed(analyze_text::AnalyzeText),
         typed(api_client::ApiClient::new(egress.clone(), connections, api_methods, kept.clone())?),
@@ -137,8 +150,8 @@ pub fn ready(settings: Settings) -> Result<Ready, Setup> {
         tools.into_iter().filter_map(|(spec, callable)| Some((offered(spec, &offers)?, callable))).collect();
     // Only what reaches outside has results to be kept.
     let may_keep = tools.iter().any(|(spec, _)| !spec.reaches.is_empty()) || !declared.is_empty();
-    let templates = may_keep.then(|| (Kept::template(), Arc::new(kept) as Arc<dyn Callable>)).into_iter().collect();
-    Ok(Ready { tools, declared, templates })
+    let templates = may_keep.then(|| Template::of(Kept::template(), Arc::new(kept))).into_iter().collect();
+    Ok(Ready { tools, declared, templates, prompts, resources })
 }
 
 /// Asks every database of the settings whether it is well.

@@ -3,6 +3,7 @@
 mod child;
 pub(crate) mod declared;
 mod oauth;
+mod offered;
 mod ready;
 pub(crate) mod resilience;
 pub(crate) mod security;
@@ -137,6 +138,8 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
     let databases: Vec<&str> = ready.databases.iter().map(|database| database.name.as_str()).chain(sample).collect();
     let (declared, trials) = declared::check(&written.ready.declared, &databases, lookup, faults);
     ready.declared = declared;
+    ready.prompts = offered::prompts(&written.prompts, faults);
+    ready.resources = offered::resources(&written.resources, lookup, faults);
     let security = security::check(&written.security, base, ready::data_folder(&written.ready, base, lookup), faults);
     let steadiness = resilience::check(&written.resilience, faults);
     let of_server = |server: &Server, faults: &mut Faults| {

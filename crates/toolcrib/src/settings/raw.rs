@@ -1,6 +1,7 @@
 //! What was written: the file's own shape, read value by value. What it means is decided in [`super::checked`].
 
 pub(super) mod declared;
+pub(super) mod offered;
 pub(super) mod ready;
 pub(super) mod resilience;
 pub(super) mod security;
@@ -26,6 +27,8 @@ pub(super) struct Written {
     pub(super) limits: Limits,
     pub(super) profiles: Vec<Profile>,
     pub(super) ready: ready::Ready,
+    pub(super) prompts: Vec<offered::Prompt>,
+    pub(super) resources: Vec<offered::Resource>,
     pub(super) security: security::Security,
     pub(super) resilience: resilience::Resilience,
     pub(super) sections: Sections,
@@ -145,6 +148,8 @@ const TOP: &[&str] = &[
     "limits",
     "profiles",
     "tools",
+    "prompts",
+    "resources",
     "egress",
     "connections",
     "databases",
@@ -216,6 +221,8 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
             "limits" => written.limits = reader.limits(&node),
             "profiles" => written.profiles = reader.profiles(&node),
             "tools" => (written.ready.tools, written.ready.declared) = reader.own_tools(&node),
+            "prompts" => written.prompts = reader.prompts(&node),
+            "resources" => written.resources = reader.resources(&node),
             "egress" => written.ready.egress = reader.egress(&node),
             "connections" => written.ready.connections = reader.connections(&node),
             "databases" => written.ready.databases = Some(reader.databases(&node)),

@@ -176,6 +176,15 @@ impl Command {
         self.judge(ended)
     }
 
+    /// What the program writes that is given no arguments.
+    pub(super) async fn text(&self) -> Result<String, CallError> {
+        Ok(match self.run(&Value::Object(serde_json::Map::new())).await? {
+            Given::Text(text) => text,
+            Given::Json(json) => json.to_string(),
+            Given::Nothing => String::new(),
+        })
+    }
+
     /// What would come of a program that writes this and ends so.
     pub(super) fn rehearse(&self, arguments: &Value, canned: &Canned) -> Result<Given, CallError> {
         use std::os::unix::process::ExitStatusExt;

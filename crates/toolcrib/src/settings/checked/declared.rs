@@ -12,7 +12,10 @@ use super::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 use toolcrib_contract::{Annotations, CallError, Category, Json, Reach, Spec, callable};
 use toolcrib_egress::{HeaderMap, Method, Url};
 use toolcrib_gate::Source;
@@ -105,7 +108,7 @@ fn tool(written: &raw::Declared, databases: &[&str], lookup: Lookup<'_>, faults:
     let schema = input(written.input.as_ref(), faults)?;
     let does = match does {
         Written::Http(http) => Does::Http(HttpSettings { hidden: written.secrets.clone(), ..self::http(http, faults)? }),
-        Written::Command(command) => Does::Command(self::command(command, written, lookup, faults)?),
+        Written::Command(command) => Does::Command(self::command(command, &written.secrets, &written.base, lookup, faults)?),
         Written::Sql(sql) => Does::Sql(self::sql(sql, databases, faults)?),
         Written::Pipeline(pipeline) => Does::Pipeline(self::pipeline(pipeline, faults)?),
     };
@@ -211,7 +214,7 @@ fn refuse_lost_places(name: &Spanned<String>, does: &Does, schema: &Value, fault
     }
 }
 
-fn template(written: &Spanned<String>, faults: &mut Faults) -> Option<Template> {
+pub(super) fn template(written: &Spanned<String>, faults: &mut Faults) -> Option<Template> {
     said(Template::parse(&written.value), written, faults)
 }
 
@@ -331,7 +334,13 @@ fn pages(written: &raw::Pages, faults: &mut Faults) -> Option<Pages> {
     Some(Pages { next, items: written.items.as_ref().map(|items| items.value.clone()), max })
 }
 
-fn command(written: &raw::Command, tool: &raw::Declared, lookup: Lookup<'_>, faults: &mut Faults) -> Option<CommandSettings> {
+pub(super) fn command(
+    written: &raw::Command,
+    secrets: &[String],
+    base: &Path,
+    lookup: Lookup<'_>,
+    faults: &mut Faults,
+) -> Option<CommandSettings> {
     let Some((program, args)) = written.run.split_first() else {
         faults.add(written.place.fault("which program? run: [program, argument, …]"));
         return None;
@@ -371,15 +380,15 @@ fn command(written: &raw::Command, tool: &raw::Declared, lookup: Lookup<'_>, fau
     };
     let fine: Vec<i32> = written.fine.iter().filter_map(|written| code(written, faults)).collect();
     Some(CommandSettings {
-        hidden: tool.secrets.clone(),
-        program: child::program(program, &tool.base),
+        hidden: secrets.to_vec(),
+        program: child::program(program, base),
         args: args.iter().filter_map(|arg| template(arg, faults)).collect(),
         stdin: written.stdin.as_ref().and_then(|stdin| shape(stdin, faults)),
         env,
         variables,
-        directory: child::directory(written.directory.as_ref(), &tool.base, faults),
+        directory: child::directory(written.directory.as_ref(), base, faults),
         limits: written.limits.as_ref().map(|limits| child::child_limits(limits, faults)).unwrap_or_default(),
-        sandbox: written.sandbox.as_ref().map(|sandbox| child::sandbox(sandbox, &tool.base, faults)),
+        sandbox: written.sandbox.as_ref().map(|sandbox| child::sandbox(sandbox, base, faults)),
         output: one_of(written.output.as_ref(), OUTPUTS, faults).unwrap_or_default(),
         max_output_bytes: within(written.max_output_bytes.as_ref(), 1..=(8 << 20), faults).unwrap_or(DEFAULT_MAX_OUTPUT_BYTES),
         exit_codes: codes,

@@ -247,7 +247,7 @@ impl Reader<'_> {
         pages
     }
 
-    fn command_tool(&mut self, node: &Node<'_>) -> Command {
+    pub(super) fn command_tool(&mut self, node: &Node<'_>) -> Command {
         let mut command = Command {
             place: node.place(),
             run: Vec::new(),

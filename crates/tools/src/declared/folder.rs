@@ -1,0 +1,144 @@
+//! The files of a folder, as far as they are offered. Nothing outside of it can be reached: not by `..`, not by a link.
+
+use super::resource::Contents;
+use cap_std::{
+    ambient_authority,
+    fs::{Dir, Metadata, OpenOptions, OpenOptionsExt},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::{io, path::PathBuf};
+use toolcrib_contract::Globs;
+
+/// How many files are listed.
+const MAX_LISTED: usize = 1000;
+/// How deep folders may lie in each other.
+const MAX_DEPTH: usize = 16;
+/// What of a name stands in a URI as it is (RFC 3986, section 2.3).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A folder whose files are resources.
+#[derive(Debug, Clone)]
+pub struct FolderSettings {
+    /// The folder.
+    pub path: PathBuf,
+    /// Which files are offered, by their paths in it. Hidden ones are none.
+    pub include: Globs,
+    /// Which of these are not.
+    pub exclude: Globs,
+    /// The most that is read of a file, in bytes.
+    pub max_bytes: usize,
+}
+
+impl FolderSettings {
+    /// The paths of the files that are offered, in their order.
+    pub(super) fn list(&self) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        let mut ahead = vec![(self.open()?, String::new(), 0)];
+        while let Some((dir, prefix, depth)) = ahead.pop() {
+            for entry in dir.entries()? {
+                let entry = entry?;
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let path = format!("{prefix}{name}");
+                let kind = entry.file_type()?;
+                if kind.is_dir() && !is_hidden(&path) && depth < MAX_DEPTH {
+                    // One that vanishes meanwhile has nothing to offer.
+                    ahead.extend(entry.open_dir().map(|dir| (dir, format!("{path}/"), depth + 1)));
+                } else if self.offers(&path) && dir.metadata(&name).is_ok_and(|found| found.is_file()) {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort_unstable();
+        found.truncate(MAX_LISTED);
+        Ok(found)
+    }
+
+    /// What is in the file at this path.
+    pub(super) fn read(&self, path: &str) -> io::Result<Contents> {
+        let mut options = OpenOptions::new();
+        // A pipe would be waited for without end.
+        options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        if !self.offers(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let file = self.open()?.open_with(path, &options)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Contents::read(file, self.max_bytes)
+    }
+
+    /// What tells one state of a file from another.
+    pub(super) fn state(&self, path: &str) -> Option<(u64, Option<std::time::SystemTime>)> {
+        let found: Metadata = self.open().ok()?.metadata(path).ok()?;
+        Some((found.len(), found.modified().ok().map(cap_std::time::SystemTime::into_std)))
+    }
+
+    fn open(&self) -> io::Result<Dir> {
+        Dir::open_ambient_dir(&self.path, ambient_authority())
+    }
+
+    fn offers(&self, path: &str) -> bool {
+        !is_hidden(path) && self.include.include(path) && !self.exclude.include(path)
+    }
+}
+
+/// Whether a part of the path begins with a dot, `..` among them.
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|part| part.is_empty() || part.starts_with('.'))
+}
+
+/// A path, as it stands in a URI.
+pub(super) fn to_uri(path: &str) -> String {
+    path.split('/').map(|part| utf8_percent_encode(part, UNRESERVED).to_string()).collect::<Vec<_>>().join("/")
+}
+
+/// The path that stands in a URI; none that no list would give.
+pub(super) fn from_uri(text: &str) -> Option<String> {
+    let path = percent_decode_str(text).decode_utf8().ok()?.into_owned();
+    (to_uri(&path) == text).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn folder() -> (tempfile::TempDir, FolderSettings) {
+        let outer = tempfile::tempdir().unwrap();
+        let path = outer.path().join("notes");
+        fs::create_dir_all(path.join("deep/er")).unwrap();
+        fs::write(outer.path().join("secret.md"), "outside").unwrap();
+        for (file, text) in [("a.md", "one"), ("deep/er/b c.md", "two"), ("c.txt", "three"), (".hidden.md", "four"), ("big.md", "1234567890")] {
+            fs::write(path.join(file), text).unwrap();
+        }
+        std::os::unix::fs::symlink("../secret.md", path.join("link.md")).unwrap();
+        std::os::unix::fs::symlink(outer.path(), path.join("up")).unwrap();
+        std::os::unix::fs::symlink("a.md", path.join("inside.md")).unwrap();
+        let settings = FolderSettings { path, include: Globs::new(["*.md"]), exclude: Globs::new(["*draft*"]), max_bytes: 9 };
+        (outer, settings)
+    }
+
+    #[test]
+    fn what_is_offered_is_listed() {
+        let (_outer, folder) = folder();
+        assert_eq!(folder.list().unwrap(), ["a.md", "big.md", "deep/er/b c.md", "inside.md"]);
+        assert_eq!(to_uri("deep/er/b c.md"), "deep/er/b%20c.md");
+        assert_eq!(from_uri("deep/er/b%20c.md").as_deref(), Some("deep/er/b c.md"));
+        // One path has one URI.
+        assert_eq!(from_uri("deep%2Fer/b%20c.md"), None);
+        assert_eq!(from_uri("%61.md"), None);
+    }
+
+    #[test]
+    fn nothing_else_can_be_read() {
+        let (outer, folder) = folder();
+        assert!(matches!(folder.read("a.md").unwrap(), Contents::Text(text) if text == "one"));
+        assert!(matches!(folder.read("inside.md").unwrap(), Contents::Text(text) if text == "one"));
+        let absolute = outer.path().join("secret.md");
+        for path in ["../secret.md", "deep/../../secret.md", "link.md", "up/secret.md", ".hidden.md", "c.txt", "deep", absolute.to_str().unwrap()] {
+            assert!(folder.read(path).is_err(), "{path}");
+        }
+        assert!(folder.read("big.md").unwrap_err().to_string().contains("more than 9 bytes"));
+    }
+}

@@ -1,0 +1,296 @@
+//! A resource, declared: a file, the files of a folder, or what a program writes.
+
+use super::{
+    command::{Command, CommandSettings},
+    folder::{self, FolderSettings},
+};
+use crate::kept::Kept;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use std::{
+    fs::File,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::task::{JoinSet, spawn_blocking};
+use toolcrib_child::Guard;
+use toolcrib_contract::{
+    BoxFuture, CallContext, CallError, Callable, Change, Input, Kind, Output, Resource, ResourceSpec, Template, TemplateSpec, Watch,
+    output::ResourceContents,
+};
+
+/// How often it is looked whether a file has changed that somebody wants to hear of.
+const LOOK: Duration = Duration::from_secs(1);
+/// What the URIs of declared resources begin with, unless the config says otherwise.
+pub const PREFIX: &str = "toolcrib://resources/";
+
+/// A resource as the config declares it.
+#[derive(Debug, Clone)]
+pub struct ResourceSettings {
+    /// What is known of it; of a folder, what the URIs of its files begin with.
+    pub spec: ResourceSpec,
+    /// Where its contents come from.
+    pub from: From,
+}
+
+/// Where contents come from.
+#[derive(Debug, Clone)]
+pub enum From {
+    /// A file, and the most that is read of it, in bytes.
+    File(PathBuf, usize),
+    /// The files of a folder.
+    Folder(FolderSettings),
+    /// What a program writes; and how often it is run to see whether that has changed, while somebody wants to hear of it.
+    Command(Box<CommandSettings>, Option<Duration>),
+}
+
+/// Tells clients of changes.
+pub type Announce = Arc<dyn Fn(Change) + Send + Sync>;
+
+/// The declared resources. What is in folders may change while they are offered.
+#[derive(Clone, Default)]
+pub struct Resources {
+    members: Vec<(ResourceSpec, Arc<Source>)>,
+    announce: Arc<OnceLock<Announce>>,
+}
+
+/// What a resource is read from.
+struct Source {
+    uri: String,
+    mime_type: Option<String>,
+    from: Origin,
+    announce: Arc<OnceLock<Announce>>,
+}
+
+enum Origin {
+    File(PathBuf, usize),
+    Folder(FolderSettings),
+    Command(Command, Option<Duration>),
+}
+
+/// What is in a resource.
+#[derive(Debug)]
+pub(super) enum Contents {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Contents {
+    /// Reads it to the end.
+    pub(super) fn read(file: impl Read, max_bytes: usize) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
+        if bytes.len() > max_bytes {
+            return Err(io::Error::other(format!("it is more than {max_bytes} bytes long")));
+        }
+        Ok(String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text))
+    }
+}
+
+impl Resources {
+    pub(crate) fn new(settings: Vec<ResourceSettings>, guard: &Arc<OnceLock<Guard>>, kept: &Kept) -> Self {
+        let announce: Arc<OnceLock<Announce>> = Arc::default();
+        let member = |ResourceSettings { spec, from }| {
+            let from = match from {
+                From::File(path, max_bytes) => Origin::File(path, max_bytes),
+                From::Folder(folder) => Origin::Folder(folder),
+                From::Command(command, every) => Origin::Command(Command::new(*command, Arc::clone(guard), kept.clone()), every),
+            };
+            let source = Source { uri: spec.uri.clone(), mime_type: spec.mime_type.clone(), from, announce: Arc::clone(&announce) };
+            (spec, Arc::new(source))
+        };
+        Self { members: settings.into_iter().map(member).collect(), announce }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Whether what is offered depends on what lies in folders.
+    #[must_use]
+    pub fn has_folders(&self) -> bool {
+        self.members.iter().any(|(_, source)| matches!(source.from, Origin::Folder(_)))
+    }
+
+    /// From now on tells of changes by this.
+    pub fn announce_by(&self, announce: Announce) {
+        // Who came first is the one whose clients listen.
+        let _ = self.announce.set(announce);
+    }
+
+    /// What there is at this moment. Reads folders, so it takes the time that the disk takes.
+    #[must_use]
+    pub fn offered(&self) -> (Vec<Resource>, Vec<Template>) {
+        let (mut resources, mut templates) = (Vec::new(), Vec::new());
+        for (spec, source) in &self.members {
+            let callable = || Arc::new(Reads(Arc::clone(source))) as Arc<dyn Callable>;
+            let Origin::Folder(folder) = &source.from else {
+                resources.push(Resource::of(spec.clone(), callable()));
+                continue;
+            };
+            let files = folder.list().unwrap_or_else(|error| {
+                tracing::warn!("the folder {} of the resource {:?} cannot be read: {error}", folder.path.display(), spec.name);
+                Vec::new()
+            });
+            resources.extend(files.iter().map(|path| Resource::of(of_file(spec, path), callable())));
+            let template = TemplateSpec {
+                uri_template: format!("{}{{+path}}", spec.uri),
+                name: spec.name.clone(),
+                description: spec.description.clone(),
+                mime_type: spec.mime_type.clone(),
+                foreign: None,
+            };
+            let folder = folder.clone();
+            templates.push(Template::of(template, callable()).completing(move |_, typed| {
+                let folder = folder.clone();
+                async move {
+                    let files = spawn_blocking(move || folder.list()).await.map_err(CallError::failed)?.map_err(CallError::failed)?;
+                    Ok(files.iter().map(|path| folder::to_uri(path)).filter(|path| path.starts_with(&typed)).collect())
+                }
+            }));
+        }
+        (resources, templates)
+    }
+}
+
+fn of_file(folder: &ResourceSpec, path: &str) -> ResourceSpec {
+    let mime_type = folder.mime_type.clone().or_else(|| media_type(Path::new(path)).map(ToOwned::to_owned));
+    ResourceSpec { uri: format!("{}{}", folder.uri, folder::to_uri(path)), name: path.to_owned(), mime_type, ..ResourceSpec::default() }
+}
+
+/// What a file of this name most likely holds.
+#[must_use]
+pub fn media_type(path: &Path) -> Option<&'static str> {
+    Some(match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "md" | "markdown" => "text/markdown",
+        "txt" | "log" => "text/plain",
+        "csv" => "text/csv",
+        "html" | "htm" => "text/html",
+        "json" => "application/json",
+        "yaml" | "yml" => "application/yaml",
+        "xml" => "application/xml",
+        "pdf" => "application/pdf",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "svg" => "image/svg+xml",
+        _ => return None,
+    })
+}
+
+impl Source {
+    /// The contents of what has this URI.
+    async fn read(&self, uri: &str) -> Result<Contents, CallError> {
+        match &self.from {
+            Origin::File(path, max_bytes) => {
+                let (path, max_bytes) = (path.clone(), *max_bytes);
+                off_the_runtime(move || Contents::read(opened(&path)?, max_bytes)).await?.map_err(|error| self.unreadable(uri, &error))
+            }
+            Origin::Folder(folder) => {
+                let (folder, path) = (folder.clone(), self.path_of(uri)?);
+                off_the_runtime(move || folder.read(&path)).await?.map_err(|error| self.unreadable(uri, &error))
+            }
+            Origin::Command(command, _) => command.text().await.map(Contents::Text),
+        }
+    }
+
+    fn path_of(&self, uri: &str) -> Result<String, CallError> {
+        uri.strip_prefix(&self.uri).and_then(folder::from_uri).ok_or_else(|| not_found(uri))
+    }
+
+    /// What of a failure clients are told: not where it lies, and of what is not there as of what is not offered.
+    fn unreadable(&self, uri: &str, error: &io::Error) -> CallError {
+        if matches!(self.from, Origin::Folder(_)) && !matches!(error.kind(), io::ErrorKind::Other) {
+            tracing::debug!("{uri} cannot be read: {error}");
+            return not_found(uri);
+        }
+        CallError::failed(format_args!("{uri} cannot be read: {error}"))
+    }
+
+    /// What tells its state from another.
+    async fn state(&self, uri: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        match &self.from {
+            Origin::File(path, _) => {
+                let path = path.clone();
+                let found = off_the_runtime(move || std::fs::metadata(path).ok()).await.ok().flatten();
+                found.map(|found| (found.len(), found.modified().ok())).hash(&mut hasher);
+            }
+            Origin::Folder(folder) => {
+                let (folder, path) = (folder.clone(), self.path_of(uri));
+                let found = off_the_runtime(move || folder.state(&path.ok()?)).await.ok().flatten();
+                found.hash(&mut hasher);
+            }
+            Origin::Command(command, _) => command.text().await.ok().hash(&mut hasher),
+        }
+        hasher.finish()
+    }
+
+    fn every(&self) -> Option<Duration> {
+        match &self.from {
+            Origin::Command(_, every) => *every,
+            Origin::File(..) | Origin::Folder(_) => Some(LOOK),
+        }
+    }
+}
+
+fn not_found(uri: &str) -> CallError {
+    CallError::NotFound { kind: Kind::Resource, name: uri.into() }
+}
+
+async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CallError> {
+    spawn_blocking(work).await.map_err(CallError::failed)
+}
+
+fn opened(path: &Path) -> io::Result<File> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+}
+
+/// What the gate runs: whoever watches holds the source, too.
+struct Reads(Arc<Source>);
+
+impl Callable for Reads {
+    fn call(&self, input: Input, _: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
+        Box::pin(async move {
+            let uri = &*input.name;
+            let guessed = || media_type(Path::new(uri)).map(ToOwned::to_owned);
+            let mut contents = ResourceContents {
+                uri: uri.to_owned(),
+                mime_type: self.0.mime_type.clone().or_else(guessed),
+                ..ResourceContents::default()
+            };
+            match self.0.read(uri).await? {
+                Contents::Text(text) => contents.text = Some(text),
+                Contents::Bytes(bytes) => contents.blob = Some(BASE64_STANDARD.encode(bytes)),
+            }
+            Ok(Output::Resource(vec![contents]))
+        })
+    }
+
+    fn watch(&self, uri: &str) -> Option<BoxFuture<'_, Result<Watch, CallError>>> {
+        let (source, every, uri) = (Arc::clone(&self.0), self.0.every()?, Arc::<str>::from(uri));
+        Some(Box::pin(async move {
+            let mut last = source.state(&uri).await;
+            let mut watching = JoinSet::new();
+            watching.spawn(async move {
+                loop {
+                    tokio::time::sleep(every).await;
+                    let now = source.state(&uri).await;
+                    if let Some(announce) = source.announce.get().filter(|_| now != last) {
+                        announce(Change::Resource(Arc::clone(&uri)));
+                    }
+                    last = now;
+                }
+            });
+            Ok(Watch::holding(watching))
+        }))
+    }
+}
