@@ -40,7 +40,10 @@ impl New {
         for (file, text) in FILES {
             let path = folder.join(file);
             let text = values.iter().fold((*text).to_owned(), |text, (place, value)| text.replace(place, value));
-            path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, text)).map_err(|error| cannot_write(&path, &error))?;
+            path.parent()
+                .map_or(Ok(()), fs::create_dir_all)
+                .and_then(|()| fs::write(&path, text))
+                .map_err(|error| cannot_write(&path, &error))?;
         }
         print(format_args!("made {}/ with one tool and its tests", folder.display()));
         note(format_args!("\nNow:\n  cd {0}\n  cargo test\n  cargo run -- call greet name=Ann\n", folder.display()));

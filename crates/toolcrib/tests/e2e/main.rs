@@ -16,6 +16,7 @@ mod lifecycle;
 mod login;
 mod lossless;
 mod misbehaving;
+mod offered;
 mod pairs;
 mod peers;
 mod protocol;

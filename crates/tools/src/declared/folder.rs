@@ -109,7 +109,9 @@ mod tests {
         let path = outer.path().join("notes");
         fs::create_dir_all(path.join("deep/er")).unwrap();
         fs::write(outer.path().join("secret.md"), "outside").unwrap();
-        for (file, text) in [("a.md", "one"), ("deep/er/b c.md", "two"), ("c.txt", "three"), (".hidden.md", "four"), ("big.md", "1234567890")] {
+        for (file, text) in
+            [("a.md", "one"), ("deep/er/b c.md", "two"), ("c.txt", "three"), (".hidden.md", "four"), ("big.md", "1234567890")]
+        {
             fs::write(path.join(file), text).unwrap();
         }
         std::os::unix::fs::symlink("../secret.md", path.join("link.md")).unwrap();
@@ -136,7 +138,9 @@ mod tests {
         assert!(matches!(folder.read("a.md").unwrap(), Contents::Text(text) if text == "one"));
         assert!(matches!(folder.read("inside.md").unwrap(), Contents::Text(text) if text == "one"));
         let absolute = outer.path().join("secret.md");
-        for path in ["../secret.md", "deep/../../secret.md", "link.md", "up/secret.md", ".hidden.md", "c.txt", "deep", absolute.to_str().unwrap()] {
+        for path in
+            ["../secret.md", "deep/../../secret.md", "link.md", "up/secret.md", ".hidden.md", "c.txt", "deep", absolute.to_str().unwrap()]
+        {
             assert!(folder.read(path).is_err(), "{path}");
         }
         assert!(folder.read("big.md").unwrap_err().to_string().contains("more than 9 bytes"));
