@@ -1,5 +1,6 @@
 //! Puts a server together from its settings: who may call, ready tools, other servers, one gate.
 
+pub(crate) mod documents;
 pub(crate) mod fleet;
 mod publisher;
 mod resources;
@@ -91,7 +92,9 @@ pub(crate) enum Stay {
 
 /// Puts everything together and starts the other servers in the background. `shown` is what a local client shows to prove
 /// who it is.
-pub(crate) async fn assemble(builder: Builder, settings: Settings, shown: Credential, stay: Stay) -> Result<Crib, BuildError> {
+pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Credential, stay: Stay) -> Result<Crib, BuildError> {
+    settings.notes.extend(documents::bring(&mut settings.ready, settings.security.audit.folder.as_deref()).await);
+    settings.notes.iter().for_each(|note| tracing::info!("{note}"));
     let mut fresh = JoinSet::new();
     let security = security::assemble(&settings, shown, &mut fresh)?;
     let stop = watch::Sender::new(false);

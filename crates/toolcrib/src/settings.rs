@@ -4,7 +4,7 @@
 //! nobody checks again.
 
 pub mod checked;
-mod document;
+pub(crate) mod document;
 mod raw;
 mod sections;
 mod variables;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `http` | asks an API |
 //! | `command` | runs a program |
+//! | `openapi` | asks an API that an OpenAPI document describes |
 //! | `sql` | reads from a database of the config |
 //! | `pipeline` | calls other tools, one after the other |
 //! | `template` | (texts with places for values, for all of them) |
@@ -16,6 +17,7 @@ mod defaults;
 mod folder;
 mod given;
 mod http;
+mod openapi;
 mod pipeline;
 mod prompt;
 mod rehearsal;
@@ -26,6 +28,7 @@ mod template;
 pub use command::{CommandSettings, DEFAULT_MAX_OUTPUT_BYTES, Written};
 pub use folder::FolderSettings;
 pub use http::{Body, DEFAULT_PAGES, HttpSettings, Next, Pages};
+pub use openapi::{MAX_OPERATIONS, OpenApiSettings, Translated, digest, fetch, translate};
 pub use pipeline::{ARGS, PipelineSettings, Step};
 pub use prompt::PromptSettings;
 pub(crate) use prompt::prompt;

@@ -28,11 +28,11 @@ pub use api::ConnectionSettings;
 pub use database::{ConnectionStrings, DatabaseSettings, Finding, Location, LocationError, SAMPLE, Server, Tls};
 pub use weather_api::WeatherSettings;
 
-use declared::{Declared, PromptSettings, ResourceSettings, Resources};
+use declared::{Declared, OpenApiSettings, PromptSettings, ResourceSettings, Resources};
 use kept::Kept;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use toolcrib_contract::{Callable, Prompt, Spec, Template, typed};
-use toolcrib_egress::{Config, Egress, Method, Setup};
+use toolcrib_egress::{Config, Egress, Method, Setup, Url};
 
 /// The names of all ready tools.
 pub const NAMES: &[&str] =
@@ -61,10 +61,23 @@ pub struct Settings {
     pub offers: BTreeMap<String, Offer>,
     /// Tools that the config declares.
     pub declared: Vec<Declared>,
+    /// OpenAPI documents that are elsewhere; whoever has brought one adds its tools to those that are declared.
+    pub documents: Vec<RemoteDocument>,
     /// Prompts that the config declares.
     pub prompts: Vec<PromptSettings>,
     /// Resources that the config declares.
     pub resources: Vec<ResourceSettings>,
+}
+
+/// An OpenAPI document that is elsewhere.
+#[derive(Debug, Clone)]
+pub struct RemoteDocument {
+    /// Where it is.
+    pub url: Url,
+    /// What is made of it.
+    pub settings: OpenApiSettings,
+    /// How long a call of its tools may take.
+    pub timeout: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -80,6 +93,7 @@ impl Default for Settings {
             weather: WeatherSettings::default(),
             offers: BTreeMap::new(),
             declared: Vec::new(),
+            documents: Vec::new(),
             prompts: Vec::new(),
             resources: Vec::new(),
         }
@@ -131,6 +145,7 @@ pub fn ready(settings: Settings) -> Result<Ready, Setup> {
         declared,
         prompts,
         resources,
+        documents: _,
     } = settings;
     let (egress, kept) = (Egress::new(egress)?, Kept::new());
     let databases = Arc::new(database::Databases::new(databases, sample_folder, connection_strings, egress.clone()));

@@ -5,6 +5,7 @@ mod trials;
 
 use super::{Done, Failure, environment, print};
 use crate::{
+    assemble::documents,
     exit,
     settings::{self, Fault, Settings, SettingsError},
 };
@@ -25,7 +26,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(self) -> Done {
-        let settings = match settings::read(&self.file, &environment) {
+        let mut settings = match settings::read(&self.file, &environment) {
             Ok(settings) => settings,
             Err(SettingsError::Faulty(faults)) => return self.report(faults.iter()),
             Err(error @ SettingsError::Unreadable { .. }) => return Err(Failure::usage(error)),
@@ -35,6 +36,9 @@ impl Check {
         if !faults.is_empty() {
             return self.report(faults.iter());
         }
+        let folder = settings.security.audit.folder.clone();
+        let notes = documents::bring(&mut settings.ready, folder.as_deref()).await;
+        settings.notes.extend(notes);
         self.approve(&settings);
         Ok(())
     }
@@ -48,7 +52,7 @@ impl Check {
         let trials = settings.trials.len();
         if self.json {
             print(
-                json!({"ok": true, "servers": servers, "tools": declared, "toolTests": trials, "connections": connections, "databases": databases, "accessTests": tests, "faults": []}),
+                json!({"ok": true, "servers": servers, "tools": declared, "toolTests": trials, "connections": connections, "databases": databases, "notes": settings.notes, "accessTests": tests, "faults": []}),
             );
             return;
         }
@@ -57,6 +61,7 @@ impl Check {
         if !declared.is_empty() {
             print(format_args!("tools of your own: {}; {trials} of {trials} tests came out as expected", declared.join(", ")));
         }
+        settings.notes.iter().for_each(|note| super::note(format_args!("note: {note}")));
         if tests > 0 {
             print(format_args!("access: {tests} of {tests} tests came out as expected"));
         }

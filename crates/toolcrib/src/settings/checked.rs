@@ -4,6 +4,7 @@ mod child;
 pub(crate) mod declared;
 mod oauth;
 mod offered;
+pub(crate) mod openapi;
 mod ready;
 pub(crate) mod resilience;
 pub(crate) mod security;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub profiles: Profiles,
     /// The ready tools.
     pub ready: toolcrib_tools::Settings,
+    /// What of what is declared cannot be offered, though the rest can.
+    pub notes: Vec<String>,
     /// What declared tools are tried out with.
     pub trials: Vec<declared::Trial>,
     /// Who may do what, and what is kept of it.
@@ -136,8 +139,8 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
     let mut ready = ready::check(&written.ready, base, lookup, faults);
     let sample = ready.sample_folder.as_ref().map(|_| toolcrib_tools::SAMPLE);
     let databases: Vec<&str> = ready.databases.iter().map(|database| database.name.as_str()).chain(sample).collect();
-    let (declared, trials) = declared::check(&written.ready.declared, &databases, lookup, faults);
-    ready.declared = declared;
+    let (brought, trials) = declared::check(&written.ready.declared, &databases, lookup, faults);
+    (ready.declared, ready.documents) = (brought.tools, brought.documents);
     ready.prompts = offered::prompts(&written.prompts, faults);
     ready.resources = offered::resources(&written.resources, lookup, faults);
     let security = security::check(&written.security, base, ready::data_folder(&written.ready, base, lookup), faults);
@@ -158,6 +161,7 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
         files: Vec::new(),
         sections: written.sections,
         trials,
+        notes: brought.notes,
         steadiness,
         servers_steadied,
     }

@@ -2,6 +2,7 @@
 
 use saphyr::{MarkedYaml, ScalarStyle, ScanError, YamlData, YamlLoader};
 use saphyr_parser::Parser;
+use serde_json::Value;
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -91,6 +92,18 @@ pub(super) fn parse<'a>(text: &'a str, file: &Path, faults: &mut Faults) -> Opti
             None
         }
     }
+}
+
+/// What is in a document that is no config: JSON, or YAML.
+pub(crate) fn value_of(text: &str, file: &Path) -> Result<Value, String> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| format!("{} is no JSON: {error}", file.display()));
+    }
+    let mut faults = Faults::default();
+    let read = parse(text, file, &mut faults)
+        .and_then(|document| Node::root(&document, file).json(&mut |text| Some(text.value), &mut faults))
+        .and_then(|json| json.to_value().ok());
+    read.ok_or_else(|| if faults.is_empty() { format!("{} is empty", file.display()) } else { faults.to_string() })
 }
 
 /// Loads scalars as they were written: whether `1.10` is a number or a text depends on where it stands.
@@ -271,7 +284,7 @@ impl<'a> Node<'a> {
 }
 
 fn is_number_or_flag(text: &str) -> bool {
-    matches!(serde_json::from_str(text), Ok(serde_json::Value::Number(_) | serde_json::Value::Bool(_)))
+    matches!(serde_json::from_str(text), Ok(Value::Number(_) | Value::Bool(_)))
 }
 
 fn text_of(yaml: &MarkedYaml<'_>) -> Option<String> {

@@ -6,7 +6,7 @@
 use super::{
     Canned,
     given::Given,
-    template::{Place, Shape, Template},
+    template::{Place, Shape, Template, text_of},
 };
 use crate::{
     api::{Connection, ConnectionSettings, Select, covered, hidden, scrub},
@@ -40,6 +40,8 @@ pub struct HttpSettings {
     pub path: Template,
     /// Parameters of the URL. A list gives one for each of its values, what is missing none.
     pub query: Vec<(String, Template)>,
+    /// Parameters of the URL that are written in another way.
+    pub styled: Vec<Styled>,
     /// Headers that are the same for every call: secrets among them.
     pub secrets: HeaderMap,
     /// Headers with values in them.
@@ -54,6 +56,48 @@ pub struct HttpSettings {
     pub pages: Option<Pages>,
     /// Values that stand in it and that nobody is to see: those of variables and files.
     pub hidden: Vec<String>,
+}
+
+/// A parameter of the URL that is not written once for each of its values.
+#[derive(Debug, Clone)]
+pub struct Styled {
+    /// Its name.
+    pub name: String,
+    /// The argument that it has its value from.
+    pub argument: Template,
+    /// How it is written.
+    pub style: Style,
+}
+
+/// How a list or an object is written as a parameter (OpenAPI 3.0.3, section 4.7.12.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// The values of a list with this between them.
+    Joined(&'static str),
+    /// Each member of an object as `name[member]=value`.
+    Deep,
+    /// Each member of an object as a parameter of its own.
+    Members,
+    /// As JSON.
+    Json,
+}
+
+impl Styled {
+    fn pairs(&self, arguments: &Value) -> Vec<(String, String)> {
+        let Some(value) = self.argument.given(arguments) else { return Vec::new() };
+        let name = &self.name;
+        match (self.style, value) {
+            (Style::Json, value) => vec![(name.clone(), value.to_string())],
+            (Style::Joined(between), Value::Array(items)) => {
+                vec![(name.clone(), items.iter().map(text_of).collect::<Vec<_>>().join(between))]
+            }
+            (Style::Deep, Value::Object(members)) => {
+                members.iter().map(|(member, value)| (format!("{name}[{member}]"), text_of(value))).collect()
+            }
+            (Style::Members, Value::Object(members)) => members.iter().map(|(member, value)| (member.clone(), text_of(value))).collect(),
+            (_, value) => vec![(name.clone(), text_of(value))],
+        }
+    }
 }
 
 /// What is sent.
@@ -107,7 +151,8 @@ impl HttpSettings {
     #[must_use]
     pub fn places(&self) -> Vec<&Place> {
         let texts = self.query.iter().map(|(_, text)| text).chain(self.headers.iter().map(|(_, text)| text)).chain([&self.path]);
-        let mut places: Vec<&Place> = texts.flat_map(Template::places).collect();
+        let styled = self.styled.iter().map(|parameter| &parameter.argument);
+        let mut places: Vec<&Place> = texts.chain(styled).flat_map(Template::places).collect();
         match &self.body {
             Some(Body::Json(shape)) => places.extend(shape.places()),
             Some(Body::Form(fields)) => places.extend(fields.iter().flat_map(|(_, text)| text.places())),
@@ -140,6 +185,10 @@ impl HttpSettings {
         let pairs: Vec<(&str, String)> = self.query.iter().flat_map(|(name, text)| each(name, text, arguments)).collect();
         if !pairs.is_empty() {
             url.query_pairs_mut().extend_pairs(pairs);
+        }
+        let styled: Vec<(String, String)> = self.styled.iter().flat_map(|parameter| parameter.pairs(arguments)).collect();
+        if !styled.is_empty() {
+            url.query_pairs_mut().extend_pairs(styled);
         }
         let mut headers = HeaderMap::new();
         for (name, text) in &self.headers {

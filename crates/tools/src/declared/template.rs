@@ -84,6 +84,26 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// A text as it stands, whatever is in it.
+    pub(super) fn literal_text(text: &str) -> Self {
+        Self(if text.is_empty() { Vec::new() } else { vec![Part::Literal(text.to_owned())] })
+    }
+
+    /// The value of an argument, and nothing else.
+    pub(super) fn argument(name: &str) -> Self {
+        Self(vec![Part::Place(Place(vec![name.to_owned()]))])
+    }
+
+    /// One after the other.
+    pub(super) fn joined(parts: impl IntoIterator<Item = Self>) -> Self {
+        Self(parts.into_iter().flat_map(|part| part.0).collect())
+    }
+
+    /// The value, if it is one place and nothing else, and the value is there.
+    pub(super) fn given<'a>(&self, scope: &'a Value) -> Option<&'a Value> {
+        self.lone()?.find(scope)
+    }
+
     /// The places in it.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
         self.0.iter().filter_map(|part| if let Part::Place(place) = part { Some(place) } else { None })
@@ -149,7 +169,7 @@ impl Template {
 }
 
 /// A value as it stands within a text.
-fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -7,6 +7,7 @@ use super::{
         raw::declared::{self as raw, Does as Written},
     },
     child, header_of, one_of,
+    openapi::{Brought, openapi},
     ready::{METHODS, refuse_odd_name},
     seconds, within,
 };
@@ -83,15 +84,21 @@ fn nothing() -> Value {
 }
 
 /// Everything about declared tools.
-pub(super) fn check(written: &[raw::Declared], databases: &[&str], lookup: Lookup<'_>, faults: &mut Faults) -> (Vec<Declared>, Vec<Trial>) {
-    let (mut tools, mut trials) = (Vec::new(), Vec::new());
+pub(super) fn check(written: &[raw::Declared], databases: &[&str], lookup: Lookup<'_>, faults: &mut Faults) -> (Brought, Vec<Trial>) {
+    let (mut brought, mut tools, mut trials) = (Brought::default(), Vec::new(), Vec::new());
     for written in written {
+        if let [Written::OpenApi(document)] = written.does.as_slice() {
+            refuse_odd_name(&written.name, faults);
+            openapi(written, document, &mut brought, faults);
+            continue;
+        }
         let Some(tool) = tool(written, databases, lookup, faults) else { continue };
         trials.extend(written.tests.iter().filter_map(|test| trial(test, &tool, faults)));
         tools.push(tool);
     }
     refuse_circles(written, &tools, faults);
-    (tools, trials)
+    brought.tools.splice(..0, tools);
+    (brought, trials)
 }
 
 fn tool(written: &raw::Declared, databases: &[&str], lookup: Lookup<'_>, faults: &mut Faults) -> Option<Declared> {
@@ -102,7 +109,7 @@ fn tool(written: &raw::Declared, databases: &[&str], lookup: Lookup<'_>, faults:
         return None;
     };
     let [does] = written.does.as_slice() else {
-        faults.add(name.fault("a declared tool does one thing: http, command, sql or pipeline"));
+        faults.add(name.fault("a declared tool does one thing: http, command, sql, pipeline or openapi"));
         return None;
     };
     let schema = input(written.input.as_ref(), faults)?;
@@ -111,6 +118,8 @@ fn tool(written: &raw::Declared, databases: &[&str], lookup: Lookup<'_>, faults:
         Written::Command(command) => Does::Command(self::command(command, &written.secrets, &written.base, lookup, faults)?),
         Written::Sql(sql) => Does::Sql(self::sql(sql, databases, faults)?),
         Written::Pipeline(pipeline) => Does::Pipeline(self::pipeline(pipeline, faults)?),
+        // It is read as a document of many tools.
+        Written::OpenApi(_) => return None,
     };
     refuse_lost_places(name, &does, &schema, faults);
     let schema = Json::from(&schema);
@@ -283,7 +292,7 @@ fn http(written: &raw::Http, faults: &mut Faults) -> Option<HttpSettings> {
     let errors = written.errors.iter().filter_map(|error| numbered(error, faults)).collect();
     let pages = written.pages.as_ref().and_then(|pages| self::pages(pages, faults));
     let select = written.select.as_ref().map(|select| select.value.clone());
-    let settings = HttpSettings { method, origin, path, query, secrets, headers, body, select, errors, pages, hidden: Vec::new() };
+    let settings = HttpSettings { method, origin, path, query, styled: Vec::new(), secrets, headers, body, select, errors, pages, hidden: Vec::new() };
     settings.faults().into_iter().for_each(|reason| faults.add(written.place.fault(reason)));
     Some(settings)
 }

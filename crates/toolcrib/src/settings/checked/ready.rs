@@ -252,7 +252,7 @@ fn method(written: &Spanned<String>, faults: &mut Faults) -> Option<Method> {
     found.cloned()
 }
 
-fn url(written: &Spanned<String>, faults: &mut Faults) -> Option<Url> {
+pub(super) fn url(written: &Spanned<String>, faults: &mut Faults) -> Option<Url> {
     let url = Url::parse(&written.value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     match url {
         Some(url) if !url.username().is_empty() || url.password().is_some() => {

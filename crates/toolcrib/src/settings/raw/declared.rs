@@ -34,6 +34,19 @@ pub(in crate::settings) enum Does {
     Command(Box<Command>),
     Sql(Sql),
     Pipeline(Pipeline),
+    OpenApi(Box<OpenApi>),
+}
+
+#[derive(Debug)]
+pub(in crate::settings) struct OpenApi {
+    pub(in crate::settings) place: Spanned<()>,
+    pub(in crate::settings) file: Option<Spanned<String>>,
+    pub(in crate::settings) url: Option<Spanned<String>>,
+    pub(in crate::settings) server: Option<Spanned<String>>,
+    pub(in crate::settings) include: Option<Vec<Spanned<String>>>,
+    pub(in crate::settings) exclude: Vec<Spanned<String>>,
+    pub(in crate::settings) auth: Vec<(String, Spanned<String>)>,
+    pub(in crate::settings) headers: Vec<(String, Spanned<String>)>,
 }
 
 #[derive(Debug)]
@@ -98,12 +111,13 @@ pub(in crate::settings) struct Step {
     pub(in crate::settings) place: Spanned<()>,
 }
 
-const DOES: &[&str] = &["http", "command", "sql", "pipeline"];
+const DOES: &[&str] = &["http", "command", "sql", "pipeline", "openapi"];
 const DECLARED: &[&str] = &[
     "http",
     "command",
     "sql",
     "pipeline",
+    "openapi",
     "title",
     "description",
     "category",
@@ -117,6 +131,7 @@ const DECLARED: &[&str] = &[
     "tests",
 ];
 const HINTS: &[&str] = &["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"];
+const OPENAPI: &[&str] = &["file", "url", "server", "include", "exclude", "auth", "headers"];
 const HTTP: &[&str] = &["method", "url", "query", "headers", "body", "form", "select", "errors", "pages"];
 const PAGES: &[&str] = &["next", "parameter", "items", "max"];
 const COMMAND: &[&str] = &["run", "stdin", "env", "directory", "output", "maxOutputBytes", "exitCodes", "fine", "limits", "sandbox"];
@@ -179,6 +194,10 @@ impl Reader<'_> {
                     let pipeline = self.pipeline(&node);
                     tool.does.push(Does::Pipeline(pipeline));
                 }
+                "openapi" => {
+                    let openapi = self.openapi(&node);
+                    tool.does.push(Does::OpenApi(Box::new(openapi)));
+                }
                 "tests" => tool.tests = node.items(self.faults).iter().filter_map(|node| self.value(node)).collect(),
                 _ => self.faults.add(node.unknown(&key, DECLARED)),
             }
@@ -231,6 +250,32 @@ impl Reader<'_> {
             }
         }
         http
+    }
+
+    fn openapi(&mut self, node: &Node<'_>) -> OpenApi {
+        let mut openapi = OpenApi {
+            place: node.place(),
+            file: None,
+            url: None,
+            server: None,
+            include: None,
+            exclude: Vec::new(),
+            auth: Vec::new(),
+            headers: Vec::new(),
+        };
+        for (key, node) in node.entries(self.faults) {
+            match key.as_str() {
+                "file" => openapi.file = self.text(&node),
+                "url" => openapi.url = self.text(&node),
+                "server" => openapi.server = self.text(&node),
+                "include" => openapi.include = Some(self.list(&node)),
+                "exclude" => openapi.exclude = self.list(&node),
+                "auth" => openapi.auth = self.texts(&node),
+                "headers" => openapi.headers = self.texts(&node),
+                _ => self.faults.add(node.unknown(&key, OPENAPI)),
+            }
+        }
+        openapi
     }
 
     fn pages(&mut self, node: &Node<'_>) -> Pages {

@@ -15,6 +15,7 @@ fn get(site: &Site, path: &str) -> HttpSettings {
         origin: Url::parse(&site.url("127.0.0.1", "/")).unwrap(),
         path: template(path),
         query: Vec::new(),
+        styled: Vec::new(),
         secrets: HeaderMap::new(),
         headers: Vec::new(),
         body: None,
