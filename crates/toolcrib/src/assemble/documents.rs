@@ -1,6 +1,6 @@
 //! OpenAPI documents that are elsewhere: brought when we start, and kept for when they cannot be had.
 
-use crate::settings::{checked::openapi::with_timeout, document::value_of};
+use crate::settings::{checked::openapi::offered, document::value_of};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -22,8 +22,7 @@ pub(crate) async fn bring(settings: &mut Settings, folder: Option<&Path>) -> Vec
     for document in std::mem::take(&mut settings.documents) {
         match translated(&document, &settings.egress, folder, &mut notes).await {
             Ok(translated) => {
-                settings.declared.extend(translated.tools.into_iter().map(|tool| with_timeout(tool, document.timeout)));
-                notes.extend(translated.left_out);
+                settings.declared.extend(offered(translated, document.timeout, &mut notes));
             }
             Err(reason) => {
                 let note = format!("the tools of {:?} are not offered: {reason}", document.settings.name);

@@ -135,7 +135,7 @@ tools:
     let said = check(faulty);
     for (line, reason) in [
         (3, "a declared tool needs a description"),
-        (4, "does one thing: http, command, sql or pipeline"),
+        (4, "does one thing: http, command, sql, pipeline or openapi"),
         (5, "no value can change where a request goes"),
         (6, "{{b}} is no argument of it; its input has: a"),
         (7, "{{a}} stands within quotes or a comment"),

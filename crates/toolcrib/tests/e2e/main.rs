@@ -17,6 +17,7 @@ mod login;
 mod lossless;
 mod misbehaving;
 mod offered;
+mod openapi;
 mod pairs;
 mod peers;
 mod protocol;

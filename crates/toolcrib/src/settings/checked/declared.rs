@@ -19,7 +19,7 @@ use std::{
 };
 use toolcrib_contract::{Annotations, CallError, Category, Json, Reach, Spec, callable};
 use toolcrib_egress::{HeaderMap, Method, Url};
-use toolcrib_gate::Source;
+use toolcrib_gate::{SchemaFault, Source};
 use toolcrib_tools::declared::{
     ARGS, Body, Canned, CommandSettings, DEFAULT_MAX_OUTPUT_BYTES, DEFAULT_PAGES, Declared, Does, HttpSettings, Next, Pages,
     PipelineSettings, Place, Shape, SqlSettings, Statement, Step, Template, Written as Output,
@@ -124,8 +124,7 @@ fn tool(written: &raw::Declared, databases: &[&str], lookup: Lookup<'_>, faults:
     refuse_lost_places(name, &does, &schema, faults);
     let schema = Json::from(&schema);
     // What cannot be offered is said here, where it has its line.
-    let nobody = callable(|_, _| async { Err(CallError::failed("it is only looked at")) });
-    if let Err(fault) = Source::new("check").tool(Spec::new(&name.value, "").input_schema(schema.clone()), nobody) {
+    if let Err(fault) = can_be_offered(&Spec::new(&name.value, "").input_schema(schema.clone())) {
         faults.add(written.input.as_ref().map_or_else(|| name.fault(fault.to_string()), |input| input.fault(fault.to_string())));
         return None;
     }
@@ -144,6 +143,12 @@ fn tool(written: &raw::Declared, databases: &[&str], lookup: Lookup<'_>, faults:
         spec.version.clone_from(&version.value);
     }
     Some(Declared { spec, does })
+}
+
+/// Whether a catalogue takes a tool with this schema.
+pub(super) fn can_be_offered(spec: &Spec) -> Result<(), SchemaFault> {
+    let nobody = callable(|_, _| async { Err(CallError::failed("it is only looked at")) });
+    Source::new("check").tool(spec.clone(), nobody)
 }
 
 fn default_category(does: &Does) -> Category {
@@ -292,7 +297,8 @@ fn http(written: &raw::Http, faults: &mut Faults) -> Option<HttpSettings> {
     let errors = written.errors.iter().filter_map(|error| numbered(error, faults)).collect();
     let pages = written.pages.as_ref().and_then(|pages| self::pages(pages, faults));
     let select = written.select.as_ref().map(|select| select.value.clone());
-    let settings = HttpSettings { method, origin, path, query, styled: Vec::new(), secrets, headers, body, select, errors, pages, hidden: Vec::new() };
+    let settings =
+        HttpSettings { method, origin, path, query, styled: Vec::new(), secrets, headers, body, select, errors, pages, hidden: Vec::new() };
     settings.faults().into_iter().for_each(|reason| faults.add(written.place.fault(reason)));
     Some(settings)
 }

@@ -5,6 +5,7 @@ use super::{
         document::{Faults, Spanned, value_of},
         raw::declared::{Declared as Entry, OpenApi},
     },
+    declared::can_be_offered,
     header_of, ready, seconds,
 };
 use std::{fs, time::Duration};
@@ -12,7 +13,7 @@ use toolcrib_contract::Globs;
 use toolcrib_egress::HeaderMap;
 use toolcrib_tools::{
     RemoteDocument,
-    declared::{Declared, OpenApiSettings, translate},
+    declared::{Declared, OpenApiSettings, Translated, translate},
 };
 
 /// What documents bring.
@@ -33,8 +34,7 @@ pub(super) fn openapi(entry: &Entry, written: &OpenApi, brought: &mut Brought, f
     match (&written.file, &written.url) {
         (Some(file), None) => {
             if let Some(translated) = of_file(entry, file, &settings, faults) {
-                brought.tools.extend(translated.tools.into_iter().map(|tool| with_timeout(tool, timeout)));
-                brought.notes.extend(translated.left_out);
+                brought.tools.extend(offered(translated, timeout, &mut brought.notes));
             }
         }
         (None, Some(place)) => {
@@ -46,19 +46,24 @@ pub(super) fn openapi(entry: &Entry, written: &OpenApi, brought: &mut Brought, f
     }
 }
 
-pub(crate) fn with_timeout(mut tool: Declared, timeout: Option<Duration>) -> Declared {
-    tool.spec.timeout = timeout;
-    tool
+/// The tools of a document that a catalogue takes, with the time that their calls may take; the others are noted.
+pub(crate) fn offered(Translated { tools, left_out }: Translated, timeout: Option<Duration>, notes: &mut Vec<String>) -> Vec<Declared> {
+    notes.extend(left_out);
+    let mut offered = Vec::with_capacity(tools.len());
+    for mut tool in tools {
+        tool.spec.timeout = timeout;
+        match can_be_offered(&tool.spec) {
+            Ok(()) => offered.push(tool),
+            Err(fault) => notes.push(format!("{} cannot be offered: {fault}", tool.spec.name)),
+        }
+    }
+    offered
 }
 
-fn of_file(
-    entry: &Entry,
-    file: &Spanned<String>,
-    settings: &OpenApiSettings,
-    faults: &mut Faults,
-) -> Option<toolcrib_tools::declared::Translated> {
+fn of_file(entry: &Entry, file: &Spanned<String>, settings: &OpenApiSettings, faults: &mut Faults) -> Option<Translated> {
     let path = entry.base.join(&file.value);
-    let text = fs::read_to_string(&path).map_err(|error| faults.add(file.fault(format!("cannot read {}: {error}", path.display())))).ok()?;
+    let text =
+        fs::read_to_string(&path).map_err(|error| faults.add(file.fault(format!("cannot read {}: {error}", path.display())))).ok()?;
     let document = value_of(&text, &path).map_err(|reason| faults.add(file.fault(reason))).ok()?;
     translate(&document, settings).map_err(|reason| faults.add(file.fault(format!("{}: {reason}", path.display())))).ok()
 }
@@ -90,7 +95,13 @@ fn globs(patterns: &[Spanned<String>]) -> Globs {
 
 /// What the document says itself, for each of its operations.
 fn refuse_strangers(entry: &Entry, faults: &mut Faults) {
-    let texts = [("title", &entry.title), ("description", &entry.description), ("category", &entry.category), ("author", &entry.author), ("version", &entry.version)];
+    let texts = [
+        ("title", &entry.title),
+        ("description", &entry.description),
+        ("category", &entry.category),
+        ("author", &entry.author),
+        ("version", &entry.version),
+    ];
     let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?.with(()))));
     let schemas = [("input", &entry.input), ("output", &entry.output)];
     let schemas = schemas.into_iter().filter_map(|(key, schema)| Some((key, schema.as_ref()?.with(()))));

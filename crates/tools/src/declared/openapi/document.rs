@@ -50,7 +50,9 @@ impl<'a> Document<'a> {
         let mut found = value;
         for _ in 0..MAX_HOPS {
             match found["$ref"].as_str() {
-                Some(reference) => found = self.root.pointer(&percent_encoding::percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?)?,
+                Some(reference) => {
+                    found = self.root.pointer(&percent_encoding::percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?)?
+                }
                 None => return Some(found),
             }
         }
@@ -141,7 +143,10 @@ impl<'a> Document<'a> {
         let server = lists.into_iter().find_map(|servers| servers.get(0))?;
         let url = server["url"].as_str()?.to_owned();
         let variables = server["variables"].as_object().into_iter().flatten();
-        Some(variables.fold(url, |url, (name, variable)| url.replace(&format!("{{{name}}}"), variable["default"].as_str().unwrap_or_default())))
+        Some(
+            variables
+                .fold(url, |url, (name, variable)| url.replace(&format!("{{{name}}}"), variable["default"].as_str().unwrap_or_default())),
+        )
     }
 }
 

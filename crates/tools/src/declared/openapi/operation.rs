@@ -41,11 +41,20 @@ pub(super) fn declared(
     for parameter in document.parameters(operation)? {
         request.parameter(document, operation, parameter, &mut arguments)?;
     }
-    if !document.is_swagger && operation.says["requestBody"].is_object() {
+    let takes_body = !matches!(operation.method, Method::GET | Method::HEAD);
+    if !takes_body {
+        request.body = None;
+    }
+    if takes_body && !document.is_swagger && operation.says["requestBody"].is_object() {
         let body = document.resolve(&operation.says["requestBody"]).ok_or("its body is described elsewhere")?;
         request.body(document, body, &mut arguments)?;
     }
-    let path = path(server.path(), operation.path, &request.path)?;
+    // What some write behind a path to tell one operation from another is not sent; a query is.
+    let written = operation.path.split('#').next().unwrap_or_default();
+    let (written, query) = written.split_once('?').unwrap_or((written, ""));
+    let path = path(server.path(), written, &request.path)?;
+    let literal = url::form_urlencoded::parse(query.as_bytes()).map(|(name, value)| (name.into_owned(), Template::literal_text(&value)));
+    request.query.splice(..0, literal);
     let mut origin = server;
     origin.set_path("/");
     let mut http = HttpSettings {
@@ -205,7 +214,8 @@ impl Parts {
                 let argument = arguments.add(&name, schema, must.contains(&json!(name)));
                 (name, Template::argument(&argument))
             };
-            self.body = Some(Body::Form(fields.into_iter().map(field).collect()));
+            let fields: Vec<(String, Template)> = fields.into_iter().map(field).collect();
+            self.body = (!fields.is_empty()).then_some(Body::Form(fields));
         } else if of_kind(|kind| kind.starts_with("text/")).is_some() {
             let argument = arguments.add("body", described(document, &json!({"type": "string"}), body), is_required);
             self.body = Some(Body::Text(Template::argument(&argument)));
@@ -229,8 +239,7 @@ fn schema_of(document: &Document<'_>, parameter: &Value) -> Value {
         // Version 2.0 has the schema in the parameter itself.
         (None, None) => {
             let keys = ["type", "format", "enum", "default", "items", "minimum", "maximum", "minLength", "maxLength", "pattern"];
-            let own: Map<String, Value> =
-                keys.iter().filter_map(|key| Some(((*key).to_owned(), parameter.get(*key)?.clone()))).collect();
+            let own: Map<String, Value> = keys.iter().filter_map(|key| Some(((*key).to_owned(), parameter.get(*key)?.clone()))).collect();
             return described(document, &Value::Object(own), parameter);
         }
     };

@@ -12,14 +12,18 @@ const MAX_DEPTH: usize = 8;
 /// How much is told of a part.
 const MAX_DESCRIPTION_CHARS: usize = 300;
 
+/// How long a pattern may be: those that list every case there is are no help.
+const MAX_PATTERN_BYTES: usize = 100;
+
 /// What tells nothing about which values are right.
-const FOR_READERS: &[&str] = &["example", "examples", "xml", "externalDocs", "discriminator", "deprecated", "readOnly", "writeOnly", "$schema", "$id"];
+const FOR_READERS: &[&str] = &["example", "examples", "xml", "externalDocs", "discriminator", "deprecated", "readOnly", "writeOnly"];
 /// What holds schemas by names.
-const BY_NAME: &[&str] = &["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
+const BY_NAME: &[&str] = &["properties", "patternProperties", "dependentSchemas"];
 /// What holds a list of schemas.
 const LISTS: &[&str] = &["allOf", "anyOf", "oneOf", "prefixItems"];
 /// What holds a schema.
-const SINGLE: &[&str] = &["items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedProperties"];
+const SINGLE: &[&str] =
+    &["items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedProperties"];
 
 /// The schema of a value that is sent, at most this deep and as deep as there is room for.
 pub(super) fn within_reason(document: &Document<'_>, schema: &Value) -> Value {
@@ -62,7 +66,9 @@ impl Expansion<'_, '_> {
         let mut expanded = Map::new();
         for (key, value) in written {
             let key = key.as_str();
-            if FOR_READERS.contains(&key) || key.starts_with("x-") {
+            let is_too_long = key == "pattern" && value.as_str().is_some_and(|pattern| pattern.len() > MAX_PATTERN_BYTES);
+            // References are replaced, so nothing leads anywhere any more.
+            if FOR_READERS.contains(&key) || key.starts_with("x-") || key.starts_with('$') || is_too_long {
                 continue;
             }
             let value = match key {

@@ -39,6 +39,9 @@ fn shop() -> Value {
                     "responses": {},
                 },
             },
+            "/orders?mine=true#mine": {"get": {
+                "operationId": "myOrders", "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}, "responses": {},
+            }},
             "/login": {"post": {
                 "security": [],
                 "requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": {
@@ -97,13 +100,12 @@ fn parameters_go_where_the_document_says() {
     let list = tool(&translated, "shop__listOrders");
     let arguments = json!({"status": ["open", "sent"], "ids": [1, 2], "filter": {"min": 3}, "page_size": 10, "X-Trace": "t1"});
     let (asked, headers, _) = request(list, &arguments);
-    assert_eq!(
-        asked,
-        "GET https://eu.shop.example.com/v1/orders?status=open&status=sent&page%5Bsize%5D=10&ids=1%2C2&filter%5Bmin%5D=3"
-    );
+    assert_eq!(asked, "GET https://eu.shop.example.com/v1/orders?status=open&status=sent&page%5Bsize%5D=10&ids=1%2C2&filter%5Bmin%5D=3");
     assert_eq!(headers["x-trace"], "t1");
     let (asked, _, _) = request(tool(&translated, "shop__orders_get"), &json!({"order-id": "A 7"}));
     assert_eq!(asked, "GET https://eu.shop.example.com/v1/orders/A%207");
+    let (asked, _, body) = request(tool(&translated, "shop__myOrders"), &json!({}));
+    assert_eq!((asked.as_str(), body.as_str()), ("GET https://eu.shop.example.com/v1/orders?mine=true", ""));
     let (asked, _, body) = request(tool(&translated, "shop__post_login"), &json!({"user": "ann", "remember": true}));
     assert_eq!((asked.as_str(), body.as_str()), ("POST https://eu.shop.example.com/v1/login", "user=ann&remember=true"));
     let (_, _, body) = request(tool(&translated, "shop__createOrder"), &json!({"body": {"lines": [{"article": "nails"}]}}));
@@ -131,8 +133,14 @@ fn a_schema_is_whole_and_ends() {
 #[test]
 fn what_is_too_much_to_read_is_told_less_deeply() {
     let mut document = shop();
-    let wide: serde_json::Map<String, Value> =
-        (0..200).map(|number| (format!("field{number}"), json!({"type": "object", "properties": {"deep": {"type": "string", "description": "x".repeat(100)}}}))).collect();
+    let wide: serde_json::Map<String, Value> = (0..200)
+        .map(|number| {
+            (
+                format!("field{number}"),
+                json!({"type": "object", "properties": {"deep": {"type": "string", "description": "x".repeat(100)}}}),
+            )
+        })
+        .collect();
     document["components"]["schemas"]["Line"] = json!({"type": "object", "properties": wide});
     let translated = translate(&document, &settings()).unwrap();
     let schema = &tool(&translated, "shop__createOrder").spec.input_schema;
@@ -173,7 +181,10 @@ fn effects_are_those_of_the_method() {
 #[test]
 fn what_cannot_be_offered_is_said() {
     let translated = translate(&shop(), &settings()).unwrap();
-    assert_eq!(translated.left_out, ["orders/picture cannot be offered: its body is multipart/form-data, which cannot be written by a model"]);
+    assert_eq!(
+        translated.left_out,
+        ["orders/picture cannot be offered: its body is multipart/form-data, which cannot be written by a model"]
+    );
     let fault = |document: Value| translate(&document, &settings()).unwrap_err();
     assert!(fault(json!({"info": {}})).contains("no OpenAPI document"));
     assert!(fault(json!({"openapi": "4.0.0"})).contains("OpenAPI 4.0.0 is not known"));
@@ -194,8 +205,8 @@ fn operations_are_selected_by_id_method_and_tag() {
         translate(&shop(), &chosen).map(|translated| translated.tools.iter().map(|tool| tool.spec.name.clone()).collect::<Vec<_>>())
     };
     assert_eq!(names(&["tag:orders"], &[]).unwrap(), ["shop__listOrders"]);
-    assert_eq!(names(&["GET *"], &[]).unwrap(), ["shop__listOrders", "shop__orders_get"]);
-    assert_eq!(names(&["*rder*"], &["DELETE *", "create*"]).unwrap(), ["shop__listOrders", "shop__orders_get"]);
+    assert_eq!(names(&["GET *"], &[]).unwrap(), ["shop__listOrders", "shop__orders_get", "shop__myOrders"]);
+    assert_eq!(names(&["*rder*"], &["DELETE *", "create*"]).unwrap(), ["shop__listOrders", "shop__orders_get", "shop__myOrders"]);
     assert!(names(&["nothing"], &[]).unwrap_err().contains("no operation of the document is selected"));
     let mut many = shop();
     for number in 0..=MAX_OPERATIONS {
