@@ -117,9 +117,12 @@ pub(crate) struct Database {
     engine: Engine,
 }
 
+/// The same file for statements of the config that write; the sample has none.
+type Writable = Option<Arc<sqlite::Sqlite>>;
+
 #[derive(Debug)]
 enum Engine {
-    Sqlite(Arc<sqlite::Sqlite>),
+    Sqlite(Arc<sqlite::Sqlite>, Writable),
     Postgres(postgres::Postgres),
     Mysql(mysql::Mysql),
 }
@@ -142,6 +145,8 @@ pub(crate) struct Table {
     pub(crate) cut: Option<Cut>,
     /// Columns whose values were left out.
     pub(crate) masked: Vec<String>,
+    /// How many rows were written, by a statement that writes.
+    pub(crate) affected: Option<u64>,
 }
 
 /// A column of a result. Several may have one name.
@@ -184,6 +189,8 @@ pub(crate) enum SqlError {
     TooLarge,
     #[error("all connections to {0:?} are taken; try again in a moment")]
     Busy(String),
+    #[error("whether it was done is not known: {0}")]
+    Lost(String),
     #[error("{name:?} cannot be reached: {reason}")]
     Unreachable { name: String, reason: String },
     #[error(
@@ -215,6 +222,7 @@ impl SqlError {
             Self::Timeout(_) => "timeout",
             Self::TooLarge => "too_large",
             Self::Busy(_) => "busy",
+            Self::Lost(_) => "lost",
             Self::Unreachable { .. } => "unreachable",
             Self::Privileged { .. } => "privileged_role",
         }
@@ -283,7 +291,11 @@ impl Database {
     fn new(settings: DatabaseSettings, egress: Option<Egress>) -> Self {
         let mask = Mask::new(&settings.mask);
         let engine = match &settings.location {
-            Location::Sqlite(path) => Engine::Sqlite(Arc::new(sqlite::Sqlite::at(path.clone(), &settings, mask.clone()))),
+            Location::Sqlite(path) => {
+                let reading = sqlite::Sqlite::at(path.clone(), &settings, mask.clone());
+                let writing = sqlite::Sqlite::at(path.clone(), &settings, Mask::default()).writing();
+                Engine::Sqlite(Arc::new(reading), Some(Arc::new(writing)))
+            }
             Location::Postgres(server) => Engine::Postgres(postgres::Postgres::new(server.clone(), &settings, mask.clone(), egress)),
             Location::Mysql(server) => Engine::Mysql(mysql::Mysql::new(server.clone(), &settings, mask.clone(), egress)),
         };
@@ -295,7 +307,7 @@ impl Database {
         let mut settings = DatabaseSettings::new(SAMPLE, Location::Sqlite(file.clone()));
         settings.description = Some(sample::DESCRIPTION.into());
         let sqlite = sqlite::Sqlite::at(file.clone(), &settings, Mask::default()).made_by(Box::new(move || sample::ensure(&file)));
-        Self { settings, mask: Mask::default(), engine: Engine::Sqlite(Arc::new(sqlite)) }
+        Self { settings, mask: Mask::default(), engine: Engine::Sqlite(Arc::new(sqlite), None) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -304,7 +316,7 @@ impl Database {
 
     pub(crate) fn engine_name(&self) -> &'static str {
         match &self.engine {
-            Engine::Sqlite(_) => "sqlite",
+            Engine::Sqlite(..) => "sqlite",
             Engine::Postgres(_) => "postgresql",
             Engine::Mysql(_) => "mysql",
         }
@@ -320,9 +332,23 @@ impl Database {
     /// Dropping the future cancels the statement at the server.
     pub(crate) async fn query(&self, ask: Ask) -> Result<Table, SqlError> {
         match &self.engine {
-            Engine::Sqlite(sqlite) => Arc::clone(sqlite).query(ask).await,
+            Engine::Sqlite(sqlite, _) => Arc::clone(sqlite).query(ask).await,
             Engine::Postgres(postgres) => postgres.query(ask).await,
             Engine::Mysql(mysql) => mysql.query(ask).await,
+        }
+    }
+
+    /// Runs a statement of the config that writes: as a whole, or not at all. What it returns is not masked, since it is the
+    /// config's own.
+    ///
+    /// # Cancellation
+    /// As for [`Database::query`]; what was done by then is undone, unless it was already for good.
+    pub(crate) async fn write(&self, ask: Ask) -> Result<Table, SqlError> {
+        match &self.engine {
+            Engine::Sqlite(_, Some(sqlite)) => Arc::clone(sqlite).query(ask).await,
+            Engine::Sqlite(_, None) => Err(SqlError::Refused(format!("the database {:?} is only there to be read", self.name()))),
+            Engine::Postgres(postgres) => postgres.write(ask).await,
+            Engine::Mysql(mysql) => mysql.write(ask).await,
         }
     }
 
@@ -330,7 +356,7 @@ impl Database {
     async fn query_own(&self, sql: &str) -> Result<Table, SqlError> {
         let ask = Ask { sql: sql.into(), params: Vec::new(), max_rows: MAX_ROWS };
         match &self.engine {
-            Engine::Sqlite(sqlite) => Arc::clone(sqlite).query(ask).await,
+            Engine::Sqlite(sqlite, _) => Arc::clone(sqlite).query(ask).await,
             Engine::Postgres(postgres) => postgres.query_own(ask).await,
             Engine::Mysql(mysql) => mysql.query_own(ask).await,
         }
@@ -368,7 +394,7 @@ impl Rows {
         if cut == Some(Cut::Bytes) && self.rows.is_empty() {
             return Err(SqlError::TooLarge);
         }
-        Ok(Table { columns, rows: self.rows, cut, masked })
+        Ok(Table { columns, rows: self.rows, cut, masked, affected: None })
     }
 }
 

@@ -186,7 +186,7 @@ impl DatabaseQuery {
         if !table.masked.is_empty() {
             notes.push(format!("masked by the config: {}", table.masked.join(", ")));
         }
-        let Table { columns, mut rows, cut, masked } = table;
+        let Table { columns, mut rows, cut, masked, affected: _ } = table;
         rows.truncate(fits);
         let mut answer = Answer {
             query,

@@ -59,7 +59,7 @@ pub enum Does {
     Http(HttpSettings),
     /// Runs a program.
     Command(CommandSettings),
-    /// Reads from a database.
+    /// Reads from a database, or writes to it.
     Sql(SqlSettings),
     /// Calls other tools.
     Pipeline(PipelineSettings),
@@ -77,6 +77,12 @@ impl Does {
                 is_destructive: matches!(http.method, Method::PUT | Method::DELETE).then_some(true),
                 is_idempotent: Some(matches!(http.method, Method::PUT | Method::DELETE)),
                 is_open_world: Some(true),
+            },
+            Self::Sql(sql) if sql.writes => Annotations {
+                is_read_only: Some(false),
+                is_destructive: Some(true),
+                is_idempotent: Some(false),
+                is_open_world: Some(false),
             },
             Self::Sql(_) => Annotations { is_open_world: Some(false), ..Annotations::LOOKS_OUTSIDE },
             // What a program does nobody can tell but who declares it; what a pipeline does, its parts tell.

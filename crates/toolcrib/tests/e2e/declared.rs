@@ -154,3 +154,34 @@ tools:
         "{said}"
     );
 }
+
+#[test]
+fn a_statement_writes_only_where_the_config_says_so() {
+    let folder = Folder::new();
+    let check = |sql: Value| {
+        let config = folder.config(&json!({
+            "databases": {"shop": "sqlite:shop.sqlite"},
+            "tools": {"note": {"description": "Notes something.", "input": {"text": "string"}, "sql": sql}},
+        }));
+        let (_, said, fault) = output(toolcrib().arg("check").arg(config));
+        said + &fault
+    };
+    let insert = "INSERT INTO notes (text) VALUES ({{text}})";
+    assert!(check(json!({"statement": insert, "writes": true})).contains("is sound"));
+    let said = check(json!({"statement": "DROP TABLE notes -- {{text}}", "writes": true}));
+    assert!(said.contains("within quotes or a comment"), "{said}");
+    let said = check(json!({"statement": "CREATE TABLE {{text}} (a)", "writes": true}));
+    assert!(said.contains("a statement begins with INSERT, UPDATE, DELETE"), "{said}");
+    // Without that word it is refused when it is called, by the walls that stand before every reader.
+    let server = Server::with(&json!({
+        "tools": {
+            "note": {"description": "Notes.", "sql": {"statement": "INSERT INTO users (name) VALUES ('x')", "database": "sample"}},
+            "write": {"description": "Writes.", "input": {"text": "string"}, "sql": {"statement": insert, "database": "notes", "writes": true}},
+        },
+        "databases": {"sample": "sqlite:sample.sqlite", "notes": "sqlite:notes.sqlite"},
+    }));
+    let tools = server.modern("tools/list", json!({}));
+    let tool = |name: &str| tools["result"]["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == name).unwrap().clone();
+    assert_eq!(tool("write")["annotations"]["destructiveHint"], true);
+    assert_eq!(tool("note")["annotations"]["readOnlyHint"], true);
+}

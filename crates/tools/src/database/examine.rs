@@ -36,7 +36,7 @@ impl Databases {
 impl Database {
     async fn examine(&self) -> Finding {
         let question = match &self.engine {
-            Engine::Sqlite(_) => SQLITE,
+            Engine::Sqlite(..) => SQLITE,
             Engine::Postgres(_) => POSTGRES,
             Engine::Mysql(_) => MYSQL,
         };

@@ -152,12 +152,12 @@ impl Database {
     /// What the database holds. With names, only the tables whose `name` or `schema.name` matches, whatever their case.
     pub(crate) async fn layout(&self, names: Option<&str>) -> Result<Layout, SqlError> {
         let questions = match &self.engine {
-            Engine::Sqlite(_) => &SQLITE,
+            Engine::Sqlite(..) => &SQLITE,
             Engine::Postgres(_) => &POSTGRES,
             Engine::Mysql(_) => &MYSQL,
         };
         let relations = match (self.query_own(questions.relations).await, &self.engine) {
-            (Err(SqlError::Statement { .. }), Engine::Sqlite(_)) => self.query_own(SQLITE_UNCOUNTED).await?,
+            (Err(SqlError::Statement { .. }), Engine::Sqlite(..)) => self.query_own(SQLITE_UNCOUNTED).await?,
             (relations, _) => relations?,
         };
         let globs = names.map(|names| Globs::new(names.to_lowercase().split(',').map(str::trim)));
@@ -190,7 +190,7 @@ impl Database {
         questions: &Questions,
     ) -> Result<(), SqlError> {
         let columns = match (self.query_own(questions.columns).await, &self.engine) {
-            (Err(SqlError::Statement { .. }), Engine::Sqlite(_)) => self.columns_one_by_one(found, wanted).await?,
+            (Err(SqlError::Statement { .. }), Engine::Sqlite(..)) => self.columns_one_by_one(found, wanted).await?,
             (columns, _) => columns?,
         };
         let mut of = |row: &[Option<String>], add: &mut dyn FnMut(&mut Relation)| {

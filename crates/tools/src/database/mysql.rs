@@ -52,6 +52,24 @@ impl Mysql {
         self.run(ask, None, &Mask::default()).await
     }
 
+    pub(super) async fn write(&self, ask: Ask) -> Result<Table, SqlError> {
+        let mut session = self.pool.lease().await?;
+        match tokio::time::timeout(self.timeout + Duration::from_secs(1), session.write(&ask, self.timeout)).await {
+            Ok(Ok(table)) => {
+                session.hand_back();
+                Ok(table)
+            }
+            Ok(Err(error)) if session.conn.is_disconnected() => Err(SqlError::Lost(error.to_string())),
+            Ok(Err(error)) => {
+                if session.end().await.is_ok() {
+                    session.hand_back();
+                }
+                Err(error)
+            }
+            Err(_) => Err(SqlError::Lost("the statement did not end in time".to_owned())),
+        }
+    }
+
     async fn run(&self, ask: Ask, proviso: Option<&Proviso>, mask: &Mask) -> Result<Table, SqlError> {
         let mut session = self.pool.lease().await?;
         let work = session.run(&ask, proviso, mask, self.timeout);
@@ -116,6 +134,38 @@ impl Session {
         drop(found);
         self.end().await.map_err(failed)?;
         Ok(Done::Whole(table))
+    }
+
+    /// Runs a statement that writes, and makes for good what it has done.
+    async fn write(&mut self, ask: &Ask, timeout: Duration) -> Result<Table, SqlError> {
+        let failed = |error| explain(error, timeout);
+        self.conn.query_drop("START TRANSACTION READ WRITE").await.map_err(failed)?;
+        let prepared = self.conn.prep(ask.sql.as_str()).await.map_err(failed)?;
+        if usize::from(prepared.num_params()) != ask.params.len() {
+            let message = format!("the statement has {} parameter(s), {} were given", prepared.num_params(), ask.params.len());
+            return Err(SqlError::statement(message));
+        }
+        let params = if ask.params.is_empty() { Params::Empty } else { Params::Positional(ask.params.iter().map(param).collect()) };
+        let mut done = self.conn.exec_iter(&prepared, params).await.map_err(failed)?;
+        let described: Vec<mysql_async::Column> = done.columns_ref().to_vec();
+        let nothing_hidden = vec![None; described.len()];
+        let mut rows = Rows::new(ask.max_rows);
+        let (mut cut, mut given) = (None, 0);
+        // All of it is read, so that the connection can go on; what is too much is let go.
+        while let Some(row) = done.next().await.map_err(failed)? {
+            given += 1;
+            if cut.is_none() {
+                cut = rows.push(cells(row, &described, &nothing_hidden)).err();
+            }
+        }
+        // A statement that returns rows tells by them how many it has written.
+        let affected = if described.is_empty() { done.affected_rows() } else { given };
+        drop(done);
+        let columns = described.iter().map(|column| Column { name: column.name_str().into_owned(), kind: kind_of(column) }).collect();
+        let table = rows.into_table(columns, cut, Vec::new())?;
+        self.conn.query_drop("COMMIT").await.map_err(failed)?;
+        self.end().await.map_err(failed)?;
+        Ok(Table { affected: Some(affected), ..table })
     }
 
     /// Whether one of these relations is a view with a column that may be another table's masked one.

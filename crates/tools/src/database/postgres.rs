@@ -37,7 +37,7 @@ use tokio_postgres::{
     types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
-use toolcrib_contract::causes;
+use toolcrib_contract::{Json, causes};
 use toolcrib_egress::Egress;
 
 /// What one statement may bring over the wire, whatever it is: beyond it the connection is cut.
@@ -77,6 +77,24 @@ impl Postgres {
 
     pub(super) async fn query_own(&self, ask: Ask) -> Result<Table, SqlError> {
         self.run(ask, Shape::Query, None, &Mask::default()).await
+    }
+
+    pub(super) async fn write(&self, ask: Ask) -> Result<Table, SqlError> {
+        let mut session = self.pool.lease().await?;
+        match tokio::time::timeout(self.timeout + Duration::from_secs(1), session.write(&ask, self.timeout)).await {
+            Ok(Ok(table)) => {
+                session.hand_back();
+                Ok(table)
+            }
+            Ok(Err(error)) if session.client.is_closed() => Err(SqlError::Lost(error.to_string())),
+            Ok(Err(error)) => {
+                if session.end().await.is_ok() {
+                    session.hand_back();
+                }
+                Err(error)
+            }
+            Err(_) => Err(SqlError::Lost("the statement did not end in time".to_owned())),
+        }
     }
 
     async fn run(&self, ask: Ask, shape: Shape, passed: Option<&Passed>, mask: &Mask) -> Result<Table, SqlError> {
@@ -155,6 +173,62 @@ impl Session {
         let table = reader.rows.into_table(columns, cut, masked)?;
         self.end().await.map_err(failed)?;
         Ok(table)
+    }
+
+    /// Runs a statement that writes, and makes for good what it has done.
+    async fn write(&mut self, ask: &Ask, timeout: Duration) -> Result<Table, SqlError> {
+        self.meter.reset();
+        let failed = |error| explain(error, timeout);
+        let client = &self.client;
+        let begin = format!("BEGIN READ WRITE; SET LOCAL statement_timeout = {}", timeout.as_millis());
+        client.batch_execute(&begin).await.map_err(failed)?;
+        let prepared = client.prepare(&ask.sql).await.map_err(failed)?;
+        if prepared.params().len() != ask.params.len() {
+            let message = format!("the statement has {} parameter(s), {} were given", prepared.params().len(), ask.params.len());
+            return Err(SqlError::statement(message));
+        }
+        let columns: Vec<Column> =
+            prepared.columns().iter().map(|column| Column { name: column.name().into(), kind: kind_of(column.type_()) }).collect();
+        let params: Vec<Param<'_>> = ask.params.iter().map(Param).collect();
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
+        let table = if columns.is_empty() {
+            let affected = client.execute(&prepared, &params).await.map_err(failed)?;
+            Table { affected: Some(affected), ..Table::default() }
+        } else {
+            self.returned(ask, &params, columns, timeout).await?
+        };
+        client.batch_execute("COMMIT").await.map_err(failed)?;
+        self.end().await.map_err(failed)?;
+        Ok(table)
+    }
+
+    /// Runs a statement that writes and tells what it has written.
+    async fn returned(
+        &self,
+        ask: &Ask,
+        params: &[&(dyn ToSql + Sync)],
+        columns: Vec<Column>,
+        timeout: Duration,
+    ) -> Result<Table, SqlError> {
+        // The server writes each row as JSON: what is returned has no cursor that would give it as text.
+        let sql = format!(
+            "WITH toolcrib_done AS ({}\n) SELECT pg_catalog.to_json(toolcrib_done)::text FROM toolcrib_done",
+            ask.sql.trim().trim_end_matches(';')
+        );
+        let written = self.client.query(sql.as_str(), params).await.map_err(|error| explain(error, timeout))?;
+        let mut rows = Rows::new(ask.max_rows);
+        let mut cut = None;
+        for row in &written {
+            let row = Json::parse(row.get::<_, String>(0))
+                .and_then(|row| row.members())
+                .map_err(|error| SqlError::statement(error.to_string()))?;
+            let cells = columns.iter().map(|column| row.get(&column.name).unwrap_or_else(value::null)).collect();
+            cut = rows.push(cells).err();
+            if cut.is_some() {
+                break;
+            }
+        }
+        Ok(Table { affected: Some(written.len() as u64), ..rows.into_table(columns, cut, Vec::new())? })
     }
 
     /// Leaves nothing behind for the next statement. What the driver has prepared for itself stays.

@@ -96,6 +96,8 @@ pub(super) struct Sqlite {
     timeout: Duration,
     mask: Mask,
     made_by: Option<Maker>,
+    /// Whether statements may write rows.
+    writes: bool,
     idle: Mutex<Vec<Opened>>,
     places: Arc<Semaphore>,
 }
@@ -144,7 +146,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Sqlite {
     pub(super) fn at(path: PathBuf, settings: &DatabaseSettings, mask: Mask) -> Self {
         let (name, timeout, places) = (settings.name.clone(), settings.timeout, Arc::new(Semaphore::new(settings.pool_size)));
-        Self { path, name, timeout, mask, made_by: None, idle: Mutex::default(), places }
+        Self { path, name, timeout, mask, made_by: None, writes: false, idle: Mutex::default(), places }
+    }
+
+    /// Lets statements write rows: those of the config.
+    pub(super) fn writing(mut self) -> Self {
+        self.writes = true;
+        self
     }
 
     /// Has the file made by `make` before it is opened.
@@ -161,13 +169,16 @@ impl Sqlite {
         let place = waiting.await.map_err(|_| SqlError::Busy(self.name.clone()))?.expect("the places of a database are never closed");
         let run = Arc::new(Run { is_given_up: AtomicBool::new(false), ends: Instant::now() + self.timeout, interrupt: Mutex::default() });
         let caller = Caller(Arc::clone(&run));
-        let timeout = self.timeout;
+        let (timeout, self_writes) = (self.timeout, self.writes);
         let mut working = tokio::task::spawn_blocking(move || {
             // Held by the thread: what goes on after its caller has left counts among the connections.
             let _place = place;
             self.run(&ask, &run)
         });
-        let late = Err(SqlError::Timeout(timeout));
+        let late = match self_writes {
+            true => Err(SqlError::Lost("the statement did not end in time".to_owned())),
+            false => Err(SqlError::Timeout(timeout)),
+        };
         tokio::select! {
             done = &mut working => done.unwrap_or_else(|error| Err(SqlError::statement(format!("the database's thread broke off: {error}")))),
             () = tokio::time::sleep(timeout) => {
@@ -202,7 +213,8 @@ impl Sqlite {
             make().map_err(|error| unreachable(error.to_string()))?;
         }
         // No URI: what the path says is a path.
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let access = if self.writes { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| unreachable(error.to_string()))?;
         let masked = Arc::default();
         let run = Arc::default();
@@ -218,14 +230,21 @@ impl Sqlite {
         }
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-        connection.pragma_update(None, "query_only", true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, self.writes)?;
+        if self.writes {
+            connection.pragma_update(None, "foreign_keys", true)?;
+        } else {
+            connection.pragma_update(None, "query_only", true)?;
+        }
         connection.pragma_update(None, "cell_size_check", true)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         let run = Arc::clone(&opened.run);
         connection.progress_handler(STEPS, Some(move || locked(&run).as_ref().is_some_and(|run| run.is_over())))?;
-        let (mask, masked) = (self.mask.clone(), Arc::clone(&opened.masked));
-        connection.authorizer(Some(move |context: AuthContext<'_>| authorize(&context, &mask, &masked)))?;
+        let (mask, masked, writes) = (self.mask.clone(), Arc::clone(&opened.masked), self.writes);
+        connection.authorizer(Some(move |context: AuthContext<'_>| match context.action {
+            AuthAction::Insert { .. } | AuthAction::Update { .. } | AuthAction::Delete { .. } if writes => Authorization::Allow,
+            _ => authorize(&context, &mask, &masked),
+        }))?;
         Ok(())
     }
 
@@ -240,7 +259,7 @@ impl Sqlite {
             .columns()
             .map(|column| Column { name: column.name().into(), kind: column.decl_type().unwrap_or_default().to_lowercase() })
             .collect();
-        if columns.is_empty() {
+        if columns.is_empty() && !self.writes {
             return Err(SqlError::Refused("the statement gives no rows: only reading is allowed".into()));
         }
         if statement.parameter_count() != ask.params.len() {
@@ -260,8 +279,11 @@ impl Sqlite {
                 return Err(SqlError::Timeout(self.timeout));
             }
         }
+        drop(found);
+        drop(statement);
         let masked = locked(&opened.masked).iter().cloned().collect();
-        rows.into_table(columns, cut, masked)
+        let affected = self.writes.then(|| opened.connection.changes());
+        Ok(Table { affected, ..rows.into_table(columns, cut, masked)? })
     }
 
     fn explain(&self, error: rusqlite::Error, sql: &str, run: &Run) -> SqlError {

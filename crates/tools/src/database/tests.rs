@@ -673,3 +673,65 @@ async fn mariadb_answers_exactly_cancels_and_knows_its_logins() {
     let error = query(&strict("reader:wrong-word"), "SELECT 1").await.unwrap_err().to_string();
     assert!(error.contains("Access denied") && !error.contains("wrong-word"), "{error}");
 }
+
+/// What a statement of the config may do, on any engine: `?` stands for a parameter.
+async fn writes(databases: &Databases, parameter: &str, returns: bool) {
+    let database = databases.find(None).await.unwrap();
+    let write = async |sql: &str, params: &[serde_json::Value]| {
+        let sql = sql.replace('?', parameter);
+        database.write(Ask { sql, params: params.to_vec(), max_rows: 10 }).await
+    };
+    let hostile = "x'); DELETE FROM notes; --";
+    let written = write("INSERT INTO notes (id, v) VALUES (7, ?)", &[hostile.into()]).await.unwrap();
+    assert_eq!((written.affected, written.rows.len()), (Some(1), 0));
+    assert_eq!(row(databases, "SELECT v FROM notes WHERE id = 7").await, format!("{hostile:?}"));
+    let written = write("UPDATE notes SET v = ? WHERE id < 3", &["same".into()]).await.unwrap();
+    assert_eq!(written.affected, Some(2));
+    if returns {
+        let written = write("DELETE FROM notes WHERE v = ? RETURNING id, v", &["same".into()]).await.unwrap();
+        assert_eq!((written.affected, written.rows.len(), written.columns[1].name.as_str()), (Some(2), 2, "v"));
+        assert_eq!(written.rows[0][1].as_str(), "\"same\"");
+    }
+    // What fails leaves nothing behind, and nobody waits for it.
+    let twice = write("INSERT INTO notes (id, v) VALUES (8, 'a'), (7, 'b')", &[]).await.unwrap_err();
+    assert_eq!(twice.class(), "statement", "{twice}");
+    assert_eq!(row(databases, "SELECT count(*) FROM notes WHERE id = 8").await, "0");
+    assert!(write("INSERT INTO notes (id, v) VALUES (9, 'c'); DELETE FROM notes", &[]).await.is_err());
+    assert_eq!(row(databases, "SELECT count(*) FROM notes WHERE id = 7").await, "1");
+    // Those who read still cannot do more.
+    for _ in 0..5 {
+        assert!(query(databases, "DELETE FROM notes").await.is_err());
+    }
+    assert_eq!(row(databases, "SELECT count(*) FROM notes WHERE id = 7").await, "1");
+}
+
+const NOTES: &str = "CREATE TABLE notes (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO notes VALUES (1, 'one'), (2, 'two');";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_is_written_by_statements_of_the_config() {
+    let folder = Folder::new("sqlite-writing");
+    let file = folder.0.join("notes.sqlite");
+    rusqlite::Connection::open(&file).unwrap().execute_batch(NOTES).unwrap();
+    let databases = databases(sqlite(&file));
+    writes(&databases, "?", true).await;
+    let database = databases.find(None).await.unwrap();
+    for other in ["DROP TABLE notes", "CREATE TABLE more (id)", "PRAGMA journal_mode = OFF", "ATTACH 'x' AS x", "VACUUM", "BEGIN"] {
+        let error = database.write(Ask { sql: other.into(), params: vec![], max_rows: 1 }).await.unwrap_err();
+        assert_eq!(error.class(), "refused", "{other}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_is_written_by_statements_of_the_config() {
+    let server = Postgres::start();
+    server.execute("postgres", &format!("{NOTES} CREATE ROLE writer LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON notes TO writer;"));
+    writes(&databases(settings(&server.url("writer", "postgres"))), "$1", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_is_written_by_statements_of_the_config() {
+    let server = mariadb();
+    server.execute("fixture", NOTES);
+    // MySQL returns nothing, MariaDB does with DELETE and INSERT.
+    writes(&databases(settings(&server.url("root", "fixture"))), "?", true).await;
+}

@@ -1,4 +1,4 @@
-//! A statement, declared: it reads, and every value is a parameter of it, never a piece of its text.
+//! A statement, declared: it reads, unless the config says that it writes, and every value is a parameter of it, never a piece of its text.
 
 use super::{
     given::Given,
@@ -22,6 +22,8 @@ pub struct SqlSettings {
     pub statement: Statement,
     /// The most rows that it gives.
     pub max_rows: usize,
+    /// Whether it writes.
+    pub writes: bool,
 }
 
 /// SQL with places for values.
@@ -70,6 +72,14 @@ impl Statement {
     #[must_use]
     pub fn places(&self) -> Vec<&Place> {
         self.places.iter().collect()
+    }
+
+    /// Whether it is one that writes rows: what else changes a database is nothing that a tool does.
+    #[must_use]
+    pub fn writes_rows(&self) -> bool {
+        const WRITING: &[&str] = &["INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "WITH"];
+        let first = self.texts[0].split_whitespace().next().unwrap_or_default().to_uppercase();
+        WRITING.contains(&first.as_str())
     }
 
     /// The statement with parameters as the engine writes them, and their values. What is missing is NULL.
@@ -131,7 +141,10 @@ impl Sql {
         let database = self.databases.find(self.settings.database.as_deref()).await.map_err(CallError::failed)?;
         let (sql, params) = self.settings.statement.bind(database.engine_name(), arguments);
         let max_rows = self.settings.max_rows.min(database.max_rows());
-        let table = database.query(Ask { sql, params, max_rows }).await.map_err(|error| match error.class() {
+        let ask = Ask { sql, params, max_rows };
+        let done = if self.settings.writes { database.write(ask).await } else { database.query(ask).await };
+        let table = done.map_err(|error| match error.class() {
+            "lost" => CallError::OutcomeUnknown { server: database.name().into(), reason: error.to_string() },
             "unreachable" => {
                 CallError::Unavailable { server: database.name().into(), reason: error.to_string(), outage: Outage::Unreached }
             }
@@ -139,7 +152,12 @@ impl Sql {
             _ => CallError::failed(error),
         })?;
         let note = table.cut.map(|_| format!("(there are more rows than the {} that are given)", table.rows.len()));
-        Ok((Given::Json(rows(table)), note))
+        let affected = table.affected;
+        let rows = rows(table);
+        let Some(affected) = affected else { return Ok((Given::Json(rows), note)) };
+        let told = Json::object().with("affected", &Json::of(&affected).map_err(CallError::failed)?);
+        let told = if rows.as_str() == "[]" { told } else { told.with("rows", &rows) };
+        Ok((Given::Json(told.finish()), note))
     }
 }
 
@@ -161,7 +179,8 @@ impl Callable for Sql {
     fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
         Box::pin(async move {
             let arguments = input.arguments.to_value().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
-            let (given, note) = with_heartbeat(&cx, "the database is searching", self.answer(&arguments)).await??;
+            let work = if self.settings.writes { "the database is writing" } else { "the database is searching" };
+            let (given, note) = with_heartbeat(&cx, work, self.answer(&arguments)).await??;
             Ok(Output::Tool(given.output(&self.kept, cx.caller(), note.as_deref())))
         })
     }
@@ -186,7 +205,7 @@ mod tests {
     fn gate(folder: &std::path::Path, statement: &str) -> OpenGate {
         let databases =
             Databases::new(Vec::new(), Some(folder.to_owned()), ConnectionStrings::default(), Egress::new(Config::default()).unwrap());
-        let settings = SqlSettings { database: None, statement: Statement::parse(statement).unwrap(), max_rows: 2 };
+        let settings = SqlSettings { database: None, statement: Statement::parse(statement).unwrap(), max_rows: 2, writes: false };
         let sql = Sql::new(settings, Arc::new(databases), Kept::new());
         TestGate::default().entry(Spec::new("look", "Looks."), Arc::new(sql)).open()
     }

@@ -155,6 +155,7 @@ fn default_category(does: &Does) -> Category {
     match does {
         Does::Http(http) if http.method == Method::GET => Category::DataRetrieval,
         Does::Http(_) => Category::ExternalIntegration,
+        Does::Sql(sql) if sql.writes => Category::ExternalIntegration,
         Does::Sql(_) => Category::DataRetrieval,
         Does::Command(_) | Does::Pipeline(_) => Category::Utility,
     }
@@ -421,9 +422,19 @@ fn sql(written: &raw::Sql, databases: &[&str], faults: &mut Faults) -> Option<Sq
     } else if written.database.is_none() && databases.len() != 1 {
         faults.add(written.place.fault(format!("which database? known are {}", databases.join(", "))));
     }
+    let writes = written.writes.as_ref().is_some_and(|flag| flag.value);
+    let parsed = said(Statement::parse(&statement.value), statement, faults)?;
+    if writes && !parsed.writes_rows() {
+        faults.add(statement.fault("with writes: true, a statement begins with INSERT, UPDATE, DELETE, REPLACE, MERGE or WITH"));
+    }
+    let database = written.database.as_ref().map_or(databases.first().copied(), |database| Some(database.value.as_str()));
+    if writes && database == Some(toolcrib_tools::SAMPLE) {
+        faults.add(statement.fault("the sample database is only there to be read"));
+    }
     Some(SqlSettings {
+        writes,
         database: written.database.as_ref().map(|database| database.value.clone()),
-        statement: said(Statement::parse(&statement.value), statement, faults)?,
+        statement: parsed,
         max_rows: within(written.max_rows.as_ref(), 1..=1_000_000, faults).unwrap_or(DEFAULT_MAX_ROWS),
     })
 }

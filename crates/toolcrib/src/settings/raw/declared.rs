@@ -93,6 +93,7 @@ pub(in crate::settings) struct Sql {
     pub(in crate::settings) database: Option<Spanned<String>>,
     pub(in crate::settings) statement: Option<Spanned<String>>,
     pub(in crate::settings) max_rows: Option<Spanned<usize>>,
+    pub(in crate::settings) writes: Option<Spanned<bool>>,
 }
 
 #[derive(Debug)]
@@ -135,7 +136,7 @@ const OPENAPI: &[&str] = &["file", "url", "server", "include", "exclude", "auth"
 const HTTP: &[&str] = &["method", "url", "query", "headers", "body", "form", "select", "errors", "pages"];
 const PAGES: &[&str] = &["next", "parameter", "items", "max"];
 const COMMAND: &[&str] = &["run", "stdin", "env", "directory", "output", "maxOutputBytes", "exitCodes", "fine", "limits", "sandbox"];
-const SQL: &[&str] = &["database", "statement", "maxRows"];
+const SQL: &[&str] = &["database", "statement", "maxRows", "writes"];
 const PIPELINE: &[&str] = &["steps", "result"];
 const STEP: &[&str] = &["name", "tool", "args", "when"];
 
@@ -329,7 +330,7 @@ impl Reader<'_> {
     }
 
     fn sql_tool(&mut self, node: &Node<'_>) -> Sql {
-        let mut sql = Sql { place: node.place(), database: None, statement: None, max_rows: None };
+        let mut sql = Sql { place: node.place(), database: None, statement: None, max_rows: None, writes: None };
         if node.is_scalar() {
             sql.statement = self.text(node);
             return sql;
@@ -338,6 +339,7 @@ impl Reader<'_> {
             match key.as_str() {
                 "database" => sql.database = self.text(&node),
                 "statement" => sql.statement = self.text(&node),
+                "writes" => sql.writes = self.flag(&node),
                 "maxRows" => sql.max_rows = node.scalar("a whole number", self.faults),
                 _ => self.faults.add(node.unknown(&key, SQL)),
             }
