@@ -158,30 +158,34 @@ tools:
 #[test]
 fn a_statement_writes_only_where_the_config_says_so() {
     let folder = Folder::new();
-    let check = |sql: Value| {
-        let config = folder.config(&json!({
-            "databases": {"shop": "sqlite:shop.sqlite"},
+    let file = folder.path().join("shop.sqlite");
+    let made = Command::new("python3")
+        .args(["-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('CREATE TABLE notes (text)')"])
+        .arg(&file)
+        .status();
+    assert!(made.unwrap().success());
+    let note = |sql: Value| {
+        json!({
+            "databases": {"shop": format!("sqlite:{}", file.display())},
             "tools": {"note": {"description": "Notes something.", "input": {"text": "string"}, "sql": sql}},
-        }));
-        let (_, said, fault) = output(toolcrib().arg("check").arg(config));
+        })
+    };
+    let said = |statement: &str| {
+        let (_, said, fault) = output(toolcrib().arg("check").arg(folder.config(&note(json!({"statement": statement, "writes": true})))));
         said + &fault
     };
+    assert!(said("CREATE TABLE other (a) -- ").contains("a statement begins with INSERT, UPDATE, DELETE"));
+    assert!(said("INSERT INTO notes VALUES ('{{text}}')").contains("within quotes or a comment"));
     let insert = "INSERT INTO notes (text) VALUES ({{text}})";
-    assert!(check(json!({"statement": insert, "writes": true})).contains("is sound"));
-    let said = check(json!({"statement": "DROP TABLE notes -- {{text}}", "writes": true}));
-    assert!(said.contains("within quotes or a comment"), "{said}");
-    let said = check(json!({"statement": "CREATE TABLE {{text}} (a)", "writes": true}));
-    assert!(said.contains("a statement begins with INSERT, UPDATE, DELETE"), "{said}");
-    // Without that word it is refused when it is called, by the walls that stand before every reader.
-    let server = Server::with(&json!({
-        "tools": {
-            "note": {"description": "Notes.", "sql": {"statement": "INSERT INTO users (name) VALUES ('x')", "database": "sample"}},
-            "write": {"description": "Writes.", "input": {"text": "string"}, "sql": {"statement": insert, "database": "notes", "writes": true}},
-        },
-        "databases": {"sample": "sqlite:sample.sqlite", "notes": "sqlite:notes.sqlite"},
-    }));
-    let tools = server.modern("tools/list", json!({}));
-    let tool = |name: &str| tools["result"]["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == name).unwrap().clone();
-    assert_eq!(tool("write")["annotations"]["destructiveHint"], true);
-    assert_eq!(tool("note")["annotations"]["readOnlyHint"], true);
+    let server = Server::with(&note(json!({"statement": insert, "writes": true})));
+    let listed = server.modern("tools/list", json!({}));
+    let tool = listed["result"]["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == "note").unwrap();
+    assert_eq!((&tool["annotations"]["readOnlyHint"], &tool["annotations"]["destructiveHint"]), (&json!(false), &json!(true)));
+    assert_eq!(server.call("note", json!({"text": "it's here"})).unwrap(), r#"{"affected":1}"#);
+    let read = |server: &Server| server.call("database_query", json!({"query": "SELECT text FROM notes"})).unwrap();
+    assert!(read(&server).contains("it's here"));
+    // Without that word it is refused, by the walls that stand before every reader.
+    let server = Server::with(&note(json!(insert)));
+    assert!(server.call("note", json!({"text": "nor this"})).unwrap_err().contains("only reading is allowed"));
+    assert!(!read(&server).contains("nor this"));
 }

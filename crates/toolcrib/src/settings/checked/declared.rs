@@ -427,10 +427,6 @@ fn sql(written: &raw::Sql, databases: &[&str], faults: &mut Faults) -> Option<Sq
     if writes && !parsed.writes_rows() {
         faults.add(statement.fault("with writes: true, a statement begins with INSERT, UPDATE, DELETE, REPLACE, MERGE or WITH"));
     }
-    let database = written.database.as_ref().map_or(databases.first().copied(), |database| Some(database.value.as_str()));
-    if writes && database == Some(toolcrib_tools::SAMPLE) {
-        faults.add(statement.fault("the sample database is only there to be read"));
-    }
     Some(SqlSettings {
         writes,
         database: written.database.as_ref().map(|database| database.value.clone()),
