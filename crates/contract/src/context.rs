@@ -283,6 +283,31 @@ impl CallContext {
         }
     }
 
+    /// Calls another tool as [`CallContext::call_tool`] does, and reads what it gives: its structure, or its text.
+    ///
+    /// ```
+    /// # use toolcrib_contract::{CallContext, CallError};
+    /// #[derive(serde::Deserialize)]
+    /// struct Sum {
+    ///     result: f64,
+    /// }
+    ///
+    /// async fn double(x: f64, cx: &CallContext) -> Result<f64, CallError> {
+    ///     let sum: Sum = cx.call_for("calculator", &serde_json::json!({"expression": format!("2 * {x}")})).await?;
+    ///     Ok(sum.result)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`CallError`]: those of the other call; that it failed in its own words, or gave something else.
+    pub async fn call_for<T: DeserializeOwned>(&self, name: &str, arguments: &impl Serialize) -> Result<T, CallError> {
+        let arguments = Json::of(arguments).map_err(CallError::failed)?;
+        let value =
+            self.call_tool(name, arguments).await?.into_value().map_err(|said| CallError::failed(format_args!("{name}: {said}")))?;
+        serde_json::from_value(value)
+            .map_err(|error| CallError::failed(format_args!("{name} gave something else than is looked for: {error}")))
+    }
+
     /// The token that the caller has shown, for what said that it passes it on.
     #[must_use]
     pub fn token(&self) -> Option<&Arc<str>> {

@@ -1,6 +1,7 @@
 //! What comes of a call.
 
 use serde::Serialize;
+use serde_json::Value;
 use toolcrib_json::{Json, JsonError, Members};
 
 /// What comes of a call, before a door gives it the form that its client understands.
@@ -26,6 +27,41 @@ impl Output {
             Self::Tool(output) => output.is_error,
             Self::Foreign(result) => result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true"),
             _ => false,
+        }
+    }
+
+    /// What a tool has given, as a value for whoever goes on with it: its structure, or its text, read as JSON where it is that.
+    ///
+    /// # Errors
+    /// What a tool says that has failed; and where it gave nothing that can be gone on with.
+    pub fn into_value(self) -> Result<Value, String> {
+        let is_error = self.is_error();
+        let (texts, structured): (Vec<String>, Option<Json>) = match self {
+            Self::Tool(output) => {
+                // What is too much for a model lies elsewhere; its beginning is not what is to be gone on with.
+                if output.structured.is_none() && output.content.iter().any(|block| matches!(block, Content::ResourceLink { .. })) {
+                    return Err("it gave more than can be handed on".to_owned());
+                }
+                let texts =
+                    output.content.into_iter().filter_map(|block| if let Content::Text { text } = block { Some(text) } else { None });
+                (texts.collect(), output.structured)
+            }
+            Self::Foreign(result) => {
+                let blocks = result.get("content").and_then(|content| content.elements().ok()).unwrap_or_default();
+                let texts = blocks.iter().filter_map(|block| block.members().ok()?.string("text"));
+                (texts.collect(), result.get("structuredContent"))
+            }
+            _ => return Err("it gave something that is no tool's result".to_owned()),
+        };
+        let text = texts.join("\n");
+        if is_error {
+            return Err(text);
+        }
+        match structured {
+            Some(structured) => structured.to_value().map_err(|error| error.to_string()),
+            // A text that looks like a number is a text.
+            None if text.trim_start().starts_with(['{', '[']) => Ok(serde_json::from_str(&text).unwrap_or(Value::String(text))),
+            None => Ok(Value::String(text)),
         }
     }
 

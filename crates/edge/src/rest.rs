@@ -1,7 +1,7 @@
 //! REST: tools for those who have no MCP. The same gate, the same records.
 //!
 //! `POST /api/v1/mcp/tool` takes `{"name": …, "args": {…}}`, `POST /api/v1/tools/NAME` the arguments alone. Both answer
-//! `{"success": true, "result": …, "execution_time": …, "tool_version": …}` or `{"success": false, "error": …, "error_type": …}`.
+//! `{"success": true, "result": …, "execution_time": …, "tool_version": …}` or `{"success": false, "error": …, "error_type": …, "execution_time": …, "tool_version": …}`; a request that was no call has no time.
 
 mod openapi;
 
@@ -45,6 +45,8 @@ struct Refusal {
     kind: &'static str,
     message: String,
     retry_after_secs: Option<u64>,
+    /// Of a call that was made: how long it took, in seconds, and the version of its tool.
+    made: Option<(f64, Option<String>)>,
 }
 
 /// Somebody who calls by REST, and where from.
@@ -210,10 +212,11 @@ async fn answer(endpoints: &Endpoints, visitor: Visitor, name: &str, arguments: 
     let back = Arc::new(Unheard(Arc::clone(&endpoints.gate)));
     let started = Instant::now();
     let result = endpoints.gate.call(Arrived { caller, profile: None, call: Call::tool(name, arguments), origin, back }).await;
+    let seconds = started.elapsed().as_secs_f64();
     match result {
         Ok(reply) => match result_of(reply) {
             Ok(result) => {
-                let seconds = Json::of(&started.elapsed().as_secs_f64()).expect("a number has a JSON form");
+                let seconds = Json::of(&seconds).expect("a number has a JSON form");
                 let body = Json::object()
                     .reserve(result.size_bytes())
                     .with("success", &Json::of(&true).expect("a flag has a JSON form"))
@@ -222,13 +225,14 @@ async fn answer(endpoints: &Endpoints, visitor: Visitor, name: &str, arguments: 
                     .with_some("tool_version", version.as_deref().map(Json::string).as_ref());
                 json(StatusCode::OK, body.finish())
             }
-            Err(message) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "tool_error", message).into_response(),
+            Err(message) => Refusal::of_tool(message).made(seconds, version).into_response(),
         },
+        Err(CallError::Failed(message)) => Refusal::of_tool(message).made(seconds, version).into_response(),
         Err(CallError::Forbidden { scopes, .. }) if !scopes.is_empty() => {
             let refusal = Refusal::new(StatusCode::FORBIDDEN, "insufficient_scope", "a scope is missing, see WWW-Authenticate".into());
             demand_scope(refusal.into_response(), &scopes.join(" "), is_anonymous, endpoints)
         }
-        Err(error) => Refusal::of(&error).into_response(),
+        Err(error) => Refusal::of(&error).made(seconds, version).into_response(),
     }
 }
 
@@ -261,11 +265,20 @@ fn json(status: StatusCode, body: Json) -> Response {
 
 impl Refusal {
     fn new(status: StatusCode, kind: &'static str, message: String) -> Self {
-        Self { status, kind, message, retry_after_secs: None }
+        Self { status, kind, message, retry_after_secs: None, made: None }
     }
 
     fn bad(message: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message.to_string())
+    }
+
+    /// What a tool says that has failed, whoever made it.
+    fn of_tool(message: String) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "tool_error", message)
+    }
+
+    fn made(self, seconds: f64, version: Option<String>) -> Self {
+        Self { made: Some((seconds, version)), ..self }
     }
 
     /// What a call that ended without an output is answered with.
@@ -292,16 +305,20 @@ impl Refusal {
             _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(1),
             _ => None,
         };
-        Self { status, kind, message: error.to_string(), retry_after_secs }
+        Self { status, kind, message: error.to_string(), retry_after_secs, made: None }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = Json::object()
+        let mut body = Json::object()
             .with("success", &Json::of(&false).expect("a flag has a JSON form"))
             .with_str("error", &self.message)
             .with_str("error_type", self.kind);
+        if let Some((seconds, version)) = self.made {
+            body = body.with("execution_time", &Json::of(&seconds).expect("a number has a JSON form"));
+            body = body.with_some("tool_version", version.as_deref().map(Json::string).as_ref());
+        }
         let mut response = json(self.status, body.finish());
         if let Some(seconds) = self.retry_after_secs {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -288,6 +288,12 @@ impl ToolEntry {
         self.run.tally.as_ref().map(|tally| tally.read()).unwrap_or_default()
     }
 
+    /// Whether it may call other tools.
+    #[must_use]
+    pub fn calls_others(&self) -> bool {
+        !matches!(self.run.callable.others(), Others::Nobody)
+    }
+
     pub(crate) fn arguments(&self) -> &Arguments {
         &self.arguments
     }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use toolcrib_contract::{AuditLog, CallError, Kept, Outcome, Record};
+use toolcrib_contract::{AuditLog, CallError, Kept, Kind, Outcome, Record};
 
 /// A record that is being made. Dropped before it is closed, it tells that the call was abandoned.
 pub(crate) struct Open {
@@ -56,6 +56,8 @@ impl Open {
         if let Some(record) = &mut self.record {
             record.outcome = match &result {
                 Ok(reply) => Outcome::Answered { output_bytes: reply.size_bytes, is_error: reply.output.is_error() },
+                // A tool that says so by an error has failed as one that says so by its output.
+                Err(CallError::Failed(said)) if record.kind == Kind::Tool => Outcome::Answered { output_bytes: said.len(), is_error: true },
                 Err(error) => Outcome::Refused(error.code()),
             };
             record.reason = result.as_ref().err().and_then(CallError::rule).cloned();

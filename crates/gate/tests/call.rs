@@ -62,7 +62,16 @@ async fn every_way_out_leaves_one_record() {
     gate.call("counts", r#"{"n": 1}"#).await.unwrap();
     assert_eq!(
         codes(&gate),
-        ["not_found", "failed", "panicked", "too_large", "invalid_arguments", "invalid_arguments", "invalid_arguments", "answered"]
+        [
+            "not_found",
+            "answered with an error",
+            "panicked",
+            "too_large",
+            "invalid_arguments",
+            "invalid_arguments",
+            "invalid_arguments",
+            "answered"
+        ]
     );
 }
 

@@ -87,7 +87,8 @@ fn responses(well: Value) -> Value {
 
 fn failure() -> Value {
     json!({"type": "object", "required": ["error"], "properties": {
-        "success": {"const": false}, "error": {"type": "string", "description": "For people."}, "error_type": {"type": "string", "description": "For programs."}}})
+        "success": {"const": false}, "error": {"type": "string", "description": "For people."}, "error_type": {"type": "string", "description": "For programs."},
+        "execution_time": {"type": "number", "description": "In seconds."}, "tool_version": {"type": "string"}}})
 }
 
 /// Puts a schema of a tool among the components, and gives a reference to it. What the schema says of its own parts is told

@@ -35,9 +35,10 @@ impl Audience for Terminal {
         let number = |key: &str| params.get(key).map(|json| json.to_string());
         match notification.method.as_ref() {
             method::PROGRESS => {
+                let done = number("progress").and_then(|done| done.parse::<f64>().ok()).unwrap_or_default();
                 let total = number("total").map(|total| format!("/{total}")).unwrap_or_default();
                 let message = params.string("message").unwrap_or_default();
-                eprintln!("… {}{total} {message}", number("progress").unwrap_or_default());
+                eprintln!("… {}{total} {message}", (done * 10.0).round() / 10.0);
             }
             method::LOG => eprintln!(
                 "{}: {}",
@@ -126,6 +127,12 @@ impl Client {
 /// Waits for the servers that the command needs. That the one that has the tool is down is worth saying so; that another
 /// is, is not.
 pub(super) async fn settle(crib: &Crib, wait: Wait, name: &str) -> Result<(), Failure> {
+    let catalogue = crib.gate().catalogue();
+    // One that is made of others may need any of them.
+    let wait = match catalogue.tool(name) {
+        Some(tool) if tool.calls_others() => Wait::ForAll,
+        _ => wait,
+    };
     for upstream in crib.upstreams() {
         let beginning = upstream.definition().names_begin_with();
         let is_owner = beginning.as_deref().is_some_and(|beginning| name.starts_with(beginning));

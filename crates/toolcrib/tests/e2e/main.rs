@@ -12,6 +12,7 @@ mod children;
 mod cli;
 mod conformance;
 mod declared;
+mod examples;
 mod lifecycle;
 mod login;
 mod lossless;

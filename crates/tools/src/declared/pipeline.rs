@@ -8,7 +8,7 @@ use super::{
 };
 use crate::kept::Kept;
 use serde_json::{Map, Value};
-use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Content, Input, Json, Others, Output};
+use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Input, Json, Others, Output};
 
 /// By which name the arguments of the call are found.
 pub const ARGS: &str = "args";
@@ -104,7 +104,8 @@ impl Pipeline {
             cx.progress(began.elapsed().as_secs_f64(), None, Some(&format!("{}: {}", step.name, step.tool)));
             let arguments = step.arguments.fill(&scope).unwrap_or_else(|| Value::Object(Map::new()));
             let output = steps.call(step, Json::from(&arguments), cx).await.map_err(|error| in_step(step, error))?;
-            last = value_of(output)
+            last = output
+                .into_value()
                 .map_err(|said| CallError::failed(format_args!("the step {:?} ({}) failed: {said}", step.name, step.tool)))?;
             scope[&step.name] = last.clone();
         }
@@ -145,37 +146,6 @@ fn in_step(step: &Step, error: CallError) -> CallError {
             CallError::OutcomeUnknown { server: step.tool.as_str().into(), reason: format!("{place}: {error}") }
         }
         other => CallError::failed(format_args!("{place}: {other}")),
-    }
-}
-
-/// What a step has given, for the next: its structure, or the text that it is, read as JSON where it is that.
-fn value_of(output: Output) -> Result<Value, String> {
-    let is_error = output.is_error();
-    let (texts, structured): (Vec<String>, Option<Json>) = match output {
-        Output::Tool(output) => {
-            // What is too much for a model lies elsewhere; its beginning is not what the next step was to get.
-            if output.structured.is_none() && output.content.iter().any(|block| matches!(block, Content::ResourceLink { .. })) {
-                return Err("it gave more than one step can hand to the next".to_owned());
-            }
-            let texts = output.content.into_iter().filter_map(|block| if let Content::Text { text } = block { Some(text) } else { None });
-            (texts.collect(), output.structured)
-        }
-        Output::Foreign(result) => {
-            let blocks = result.get("content").and_then(|content| content.elements().ok()).unwrap_or_default();
-            let texts = blocks.iter().filter_map(|block| block.members().ok()?.string("text"));
-            (texts.collect(), result.get("structuredContent"))
-        }
-        _ => return Err("it gave something that is no tool's result".to_owned()),
-    };
-    let text = texts.join("\n");
-    if is_error {
-        return Err(text);
-    }
-    match structured {
-        Some(structured) => structured.to_value().map_err(|error| error.to_string()),
-        // A text that looks like a number is a text.
-        None if text.trim_start().starts_with(['{', '[']) => Ok(serde_json::from_str(&text).unwrap_or(Value::String(text))),
-        None => Ok(Value::String(text)),
     }
 }
 
@@ -276,7 +246,7 @@ mod tests {
             .entry(Spec::new("all", "Does all of it."), Arc::new(Pipeline::new(settings, Kept::new())))
             .open();
         let error = gate.text("all", &json!({})).await.unwrap_err();
-        assert!(error.contains("more than one step can hand to the next"), "{error}");
+        assert!(error.contains("more than can be handed on"), "{error}");
     }
 
     #[tokio::test]
