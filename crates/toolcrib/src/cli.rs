@@ -5,6 +5,8 @@ mod call;
 mod check;
 mod client;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod explain;
 mod key;
 mod list;

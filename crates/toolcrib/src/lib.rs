@@ -25,8 +25,10 @@
 //! A tool that holds something is a struct:
 //!
 //! ```
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
 //! use std::sync::atomic::{AtomicU64, Ordering};
-//! use toolcrib::{BoxError, CallContext, CallError, Spec, Tool, schemars::JsonSchema, serde::{Deserialize, Serialize}};
+//! use toolcrib::{BoxError, CallContext, CallError, Spec, Tool};
 //!
 //! /// Gives out numbers.
 //! #[derive(Default)]
@@ -35,14 +37,12 @@
 //! }
 //!
 //! #[derive(Deserialize, JsonSchema)]
-//! # #[serde(crate = "toolcrib::serde")] #[schemars(crate = "toolcrib::schemars")]
 //! struct Args {
 //!     /// What the number is for; it stands before it.
 //!     prefix: String,
 //! }
 //!
 //! #[derive(Serialize, JsonSchema)]
-//! # #[serde(crate = "toolcrib::serde")] #[schemars(crate = "toolcrib::schemars")]
 //! struct Number {
 //!     number: String,
 //! }
@@ -146,4 +146,20 @@ const INSTRUCTIONS: &str = "Toolcrib serves tools of its own, whose names stand 
 pub fn main() -> std::process::ExitCode {
     let toolcrib = Crib::builder().name("toolcrib", env!("CARGO_PKG_VERSION")).title("Toolcrib").instructions(INSTRUCTIONS);
     cli::run(toolcrib.ready_tools(READY_TOOLS), cli::Bare::Helps)
+}
+
+/// Every block of Rust in the documentation is compiled, and those that can be are run.
+#[cfg(doctest)]
+mod documentation {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/book/src/first-tool.md")]
+    struct FirstTool;
+
+    #[doc = include_str!("../../../docs/book/src/tools-in-rust.md")]
+    struct ToolsInRust;
+
+    #[doc = include_str!("../../../docs/book/src/testing.md")]
+    struct Testing;
 }
