@@ -15,7 +15,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use toolcrib_contract::{Annotations, Category, Json, Reach, Spec};
-use toolcrib_egress::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use toolcrib_egress::{HeaderMap, HeaderName, HeaderValue, Method, Url, header};
 
 /// How much of a description is told.
 const MAX_DESCRIPTION_CHARS: usize = 1000;
@@ -34,7 +34,7 @@ pub(super) fn declared(
 ) -> Result<Declared, String> {
     let server = match &settings.server {
         Some(server) => server.clone(),
-        None => document.server(operation, settings.location.as_ref())?,
+        None => its_own(document.server(operation, settings.location.as_ref())?, settings)?,
     };
     let mut arguments = Arguments::default();
     let mut request = Parts::default();
@@ -82,6 +82,18 @@ pub(super) fn declared(
         .input_schema(Json::from(&arguments.schema()));
     spec.title = operation.says["summary"].as_str().map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
     Ok(Declared { spec, does })
+}
+
+/// A document from elsewhere says nothing of where else we may go: what the config names may be reached whatever the rules of egress
+/// are, and is shown what the config has for it.
+fn its_own(server: Url, settings: &OpenApiSettings) -> Result<Url, String> {
+    match &settings.location {
+        Some(location) if location.origin() != server.origin() => {
+            let host = server.host_str().unwrap_or_default();
+            Err(format!("its API is at {host}, which is not where the document is: say \"server\" to have it asked"))
+        }
+        _ => Ok(server),
+    }
 }
 
 /// HTTP says that these can be repeated (RFC 9110, section 9.2.2), and nothing about what they destroy.

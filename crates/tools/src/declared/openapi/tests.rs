@@ -191,6 +191,10 @@ fn what_cannot_be_offered_is_said() {
     let mut nowhere = shop();
     nowhere["servers"] = json!([{"url": "/v1"}]);
     assert!(fault(nowhere.clone()).contains("say \"server\""));
+    // A document from elsewhere says nothing of other hosts.
+    let elsewhere = OpenApiSettings { location: Some(Url::parse("https://docs.example.com/shop.json").unwrap()), ..settings() };
+    let error = translate(&shop(), &elsewhere).unwrap_err();
+    assert!(error.contains("its API is at eu.shop.example.com, which is not where the document is: say \"server\""), "{error}");
     // Where the document lies says where its API is.
     let located = OpenApiSettings { location: Some(Url::parse("https://docs.example.com/spec/openapi.json").unwrap()), ..settings() };
     let translated = translate(&nowhere, &located).unwrap();
