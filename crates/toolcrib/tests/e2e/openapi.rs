@@ -44,7 +44,7 @@ fn operations_are_tools_wherever_their_document_is() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let is_away = Arc::new(AtomicBool::new(false));
     let state = Arc::clone(&is_away);
-    let site = runtime.block_on(Site::serve(move |asked| answer(&asked, &state)));
+    let site = runtime.block_on(Site::serve(move |asked| answer(asked, &state)));
     let folder = Folder::new();
     std::fs::write(folder.path().join("openapi.yaml"), DOCUMENT).unwrap();
     let shown = json!({"key": "secret-of-the-shop"});

@@ -68,7 +68,7 @@ struct Source {
 enum Origin {
     File(PathBuf, usize),
     Folder(FolderSettings),
-    Command(Command, Option<Duration>),
+    Command(Box<Command>, Option<Duration>),
 }
 
 /// What is in a resource.
@@ -97,7 +97,7 @@ impl Resources {
             let from = match from {
                 From::File(path, max_bytes) => Origin::File(path, max_bytes),
                 From::Folder(folder) => Origin::Folder(folder),
-                From::Command(command, every) => Origin::Command(Command::new(*command, Arc::clone(guard), kept.clone()), every),
+                From::Command(command, every) => Origin::Command(Box::new(Command::new(*command, Arc::clone(guard), kept.clone())), every),
             };
             let source = Source { uri: spec.uri.clone(), mime_type: spec.mime_type.clone(), from, announce: Arc::clone(&announce) };
             (spec, Arc::new(source))
