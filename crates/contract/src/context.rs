@@ -5,7 +5,7 @@ use crate::{
     error::CallError,
     output::Output,
     tool::BoxFuture,
-    typed::schema_of_read,
+    typed::form_of,
 };
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -384,8 +384,7 @@ impl CallContext {
     /// # Errors
     /// Those of [`CallContext::ask`]; [`CallError::Failed`](CallError::failed) where the client's answer is no such form.
     pub async fn ask_form<T: DeserializeOwned + JsonSchema>(&self, name: &str, message: &str) -> Result<Option<T>, CallError> {
-        let schema = Json::of(&schema_of_read::<T>()).map_err(CallError::failed)?;
-        let answer = self.ask(name, Question::form(message, &schema)).await?;
+        let answer = self.ask(name, Question::form(message, &form_of::<T>())).await?;
         let answer = answer.members().map_err(CallError::failed)?;
         if answer.string("action").as_deref() != Some("accept") {
             return Ok(None);

@@ -8,12 +8,15 @@ use crate::{
     tool::{BoxFuture, Callable, Input, Others, Tool},
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use toolcrib_json::Json;
 
 /// The member that holds an output that is no object.
 const RESULT: &str = "result";
+
+/// The name of an output's own schema among those that it refers to.
+const ITSELF: &str = "Result";
 
 /// Formats of JSON Schema (2020-12, section 7.3) that types here may have.
 const KNOWN_FORMATS: &[&str] = &["date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid", "regex"];
@@ -45,10 +48,59 @@ fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Schema {
     settings.with_transform(without_formats).into_generator().into_root_schema_for::<T>()
 }
 
+/// What the form is that a user is asked to fill in: flat, of texts, numbers, flags and choices, as MCP has them (2025-11-25,
+/// elicitation). What may be left out is not required; nobody fills in a null.
+pub(crate) fn form_of<T: JsonSchema>() -> Json {
+    let settings = SchemaSettings::default().for_deserialize().with(|settings| settings.inline_subschemas = true);
+    let schema = schema_of::<T>(settings);
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let fields: Map<String, Value> = properties.map(|(name, field)| (name.clone(), form_field(field))).collect();
+    let required = schema.get("required").cloned().unwrap_or_else(|| json!([]));
+    Json::from(&json!({"type": "object", "properties": fields, "required": required}))
+}
+
+fn form_field(field: &Value) -> Value {
+    let mut field = field.clone();
+    // Of a field that may be absent: what it is if it is there.
+    let without_null = field["anyOf"].as_array().and_then(|either| either.iter().find(|kind| kind["type"] != "null").cloned());
+    if let Some(mut kind) = without_null {
+        if let (Some(object), Some(about)) = (kind.as_object_mut(), field.get("description")) {
+            object.insert("description".into(), about.clone());
+        }
+        field = kind;
+    }
+    let kinds = field["type"].as_array().and_then(|kinds| kinds.iter().find(|kind| **kind != "null").cloned());
+    if let Some(kind) = kinds {
+        field["type"] = kind;
+    }
+    if let Some(values) = field["enum"].as_array_mut() {
+        values.retain(|value| !value.is_null());
+    }
+    // Those that are described stand each for itself, the others together.
+    let those = |choice: &Value| choice["enum"].as_array().cloned().unwrap_or_else(|| vec![choice["const"].clone()]);
+    let choices: Option<Vec<Value>> = field["oneOf"].as_array().map(|choices| choices.iter().flat_map(those).collect());
+    if let (Some(choices), Some(object)) = (choices, field.as_object_mut()) {
+        object.remove("oneOf");
+        object.insert("type".into(), "string".into());
+        object.insert("enum".into(), choices.into());
+    }
+    field
+}
+
 /// The schema of an object that holds what this one describes. What others refer to stays where they look for it.
 fn wrapped(mut schema: Schema) -> Json {
-    let definitions = schema.remove("$defs");
+    let mut definitions = schema.remove("$defs");
     let dialect = schema.remove("$schema");
+    let schema = match rooted(schema.clone().to_value()) {
+        None => schema.to_value(),
+        // What refers to itself is not the root any more.
+        Some(itself) => {
+            let definitions = definitions.get_or_insert_with(|| json!({}));
+            *definitions = elsewhere(definitions.take());
+            definitions[ITSELF] = itself;
+            json!({"$ref": format!("#/$defs/{ITSELF}")})
+        }
+    };
     let mut object = json!({"type": "object", "properties": {RESULT: schema}, "required": [RESULT]});
     for (key, value) in [("$schema", dialect), ("$defs", definitions)] {
         if let Some(value) = value {
@@ -56,6 +108,26 @@ fn wrapped(mut schema: Schema) -> Json {
         }
     }
     Json::from(&object)
+}
+
+/// The same schema, where it refers to itself as the root: with references to where it stands from now on.
+fn rooted(schema: Value) -> Option<Value> {
+    let moved = elsewhere(schema.clone());
+    (moved != schema).then_some(moved)
+}
+
+fn elsewhere(schema: Value) -> Value {
+    match schema {
+        Value::Object(members) => {
+            let member = |(key, value): (String, Value)| {
+                let is_root = key == "$ref" && value == "#";
+                (key, if is_root { format!("#/$defs/{ITSELF}").into() } else { elsewhere(value) })
+            };
+            members.into_iter().map(member).collect::<Map<_, _>>().into()
+        }
+        Value::Array(items) => items.into_iter().map(elsewhere).collect(),
+        other => other,
+    }
 }
 
 fn of(schema: &Schema) -> Json {
@@ -141,6 +213,46 @@ mod tests {
         assert_eq!(places["properties"][RESULT]["items"]["$ref"], "#/$defs/Place");
         assert_eq!(places["$defs"]["Place"]["properties"]["name"]["type"], "string");
         assert_eq!(schema_of_output::<Place>()["properties"]["name"]["type"], "string");
+    }
+
+    #[derive(Serialize, JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    enum Tree {
+        Leaf(u8),
+        Branch(Vec<Tree>),
+    }
+
+    #[test]
+    fn what_refers_to_itself_still_does() {
+        let tree = schema_of_output::<Tree>();
+        assert!(!tree.to_string().contains(r##""$ref":"#""##), "{tree}");
+        assert_eq!(tree["properties"][RESULT]["$ref"], "#/$defs/Result");
+        assert!(tree["$defs"]["Result"]["oneOf"].is_array(), "{tree}");
+    }
+
+    #[test]
+    fn a_form_is_flat() {
+        #[derive(serde::Deserialize, JsonSchema)]
+        enum Size {
+            Small,
+            /// As large as it gets.
+            Large,
+        }
+        #[derive(serde::Deserialize, JsonSchema)]
+        #[expect(dead_code, reason = "only its schema is looked at")]
+        struct Order {
+            /// How large.
+            size: Size,
+            note: Option<String>,
+            again: Option<Size>,
+            pieces: u8,
+        }
+        let form = form_of::<Order>().to_value().unwrap();
+        let choice = json!({"description": "How large.", "type": "string", "enum": ["Small", "Large"]});
+        assert_eq!(form["properties"]["size"], choice);
+        assert_eq!(form["properties"]["note"]["type"], "string");
+        assert_eq!(form["properties"]["again"]["enum"], choice["enum"]);
+        assert_eq!((&form["required"], &form["properties"]["pieces"]["type"]), (&json!(["size", "pieces"]), &json!("integer")));
     }
 
     #[test]

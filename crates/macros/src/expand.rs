@@ -4,7 +4,7 @@ use crate::arguments::Arguments;
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
-    Attribute, Expr, ExprLit, FnArg, GenericArgument, Ident, ItemFn, Lit, Meta, Pat, PatType, PathArguments, ReturnType, Type,
+    Attribute, Expr, ExprLit, FnArg, GenericArgument, Ident, ItemFn, Lit, Meta, Pat, PatType, PathArguments, ReturnType, Signature, Type,
     spanned::Spanned,
 };
 
@@ -48,7 +48,9 @@ fn written(arguments: &Arguments, function: &ItemFn, description: &str, paramete
         Parameter::Argument(_, name, _) => name.to_token_stream(),
         Parameter::Context(_) => quote!(__cx),
     });
-    let (signature, body) = (&function.sig, &function.block);
+    // A parameter may have the name of the function.
+    let signature = Signature { ident: Ident::new("__run", name.span()), ..function.sig.clone() };
+    let body = &function.block;
     let (serde_path, schemars_path) = (path_text(library, "serde"), path_text(library, "schemars"));
     quote! {
         #(#attributes)*
@@ -56,16 +58,16 @@ fn written(arguments: &Arguments, function: &ItemFn, description: &str, paramete
         #visibility fn #name() -> impl #library::Tool {
             #[derive(#library::serde::Deserialize, #library::schemars::JsonSchema)]
             #[serde(crate = #serde_path, deny_unknown_fields)]
-            #[schemars(crate = #schemars_path)]
+            #[schemars(crate = #schemars_path, rename = #called)]
             #[allow(missing_docs, reason = "each field is documented as its author wished")]
-            pub struct Arguments {
+            pub struct __Arguments {
                 #(#fields,)*
             }
 
-            struct Function;
+            struct __Function;
 
-            impl #library::Tool for Function {
-                type Args = Arguments;
+            impl #library::Tool for __Function {
+                type Args = __Arguments;
                 type Output = #output;
 
                 const CALLS_OTHERS: bool = #calls_others;
@@ -76,15 +78,15 @@ fn written(arguments: &Arguments, function: &ItemFn, description: &str, paramete
 
                 async fn run(
                     &self,
-                    Arguments { #(#names),* }: Arguments,
+                    __Arguments { #(#names),* }: __Arguments,
                     __cx: &#library::CallContext,
                 ) -> ::core::result::Result<#output, #library::CallError> {
                     #signature #body
-                    #name(#(#given),*).await
+                    __run(#(#given),*).await
                 }
             }
 
-            Function
+            __Function
         }
     }
 }

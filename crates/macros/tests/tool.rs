@@ -33,6 +33,20 @@ async fn bare() -> Result<String, CallError> {
     Err(CallError::failed("on purpose"))
 }
 
+/// The author's own, which is not ours.
+#[derive(toolcrib::serde::Serialize, toolcrib::schemars::JsonSchema)]
+#[serde(crate = "toolcrib::serde")]
+#[schemars(crate = "toolcrib::schemars")]
+struct Arguments {
+    query: String,
+}
+
+/// Looks something up.
+#[tool]
+async fn query(query: String) -> Result<Arguments, CallError> {
+    Ok(Arguments { query })
+}
+
 #[test]
 fn a_function_says_what_the_tool_is() {
     let Spec { name, title, description, category, version, author, tags, annotations, timeout, .. } = greet().spec();
@@ -57,10 +71,13 @@ fn parameters_are_the_arguments() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_function_is_called_by_the_road_of_every_tool() {
-    let gate = TestGate::default().typed(greet()).typed(bare()).open();
+    let gate = TestGate::default().typed(greet()).typed(bare()).typed(query()).open();
+    assert_eq!(gate.text("query", &json!({"query": "nails"})).await.unwrap(), r#"{"query":"nails"}"#);
     assert_eq!(gate.text("greet", &json!({"name": "Ann", "times": 2})).await.unwrap(), r#"["Hello, Ann!","Hello, Ann!"]"#);
     let error = gate.text("greet", &json!({"name": "Ann", "tmies": 2})).await.unwrap_err();
     assert!(error.contains("tmies"), "{error}");
     assert_eq!(gate.text("nothing-needed", &json!({})).await.unwrap_err(), "on purpose");
-    assert_eq!(gate.records().len(), 3);
+    let error = gate.text("nothing-needed", &json!({"more": 1})).await.unwrap_err();
+    assert!(error.contains("there is no argument \"more\"; there are none"), "{error}");
+    assert_eq!(gate.records().len(), 5);
 }

@@ -11,6 +11,7 @@ pub(crate) mod status;
 use crate::{
     BuildError, Builder, Crib,
     landing::Landings,
+    open_files,
     settings::{
         Sections, Settings,
         checked::{Overrides, Steadiness},
@@ -34,6 +35,7 @@ use toolcrib_tools::{
     declared::{Does, Resources},
 };
 use toolcrib_upstream::Definition;
+use toolcrib_wire::server::Limits as DoorLimits;
 
 /// Why a server cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -96,10 +98,12 @@ pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Cr
     settings.notes.extend(documents::bring(&mut settings.ready, settings.security.audit.folder.as_deref()).await);
     settings.notes.iter().for_each(|note| tracing::info!("{note}"));
     let mut fresh = JoinSet::new();
+    // Records go where the author says, unless the config speaks of them.
+    settings.security.audit.is_enabled &= builder.audit.is_none() || settings.sections.has("audit");
     let security = security::assemble(&settings, shown, &mut fresh)?;
     let stop = watch::Sender::new(false);
     let sign_ins = SignIns::new(&settings.ready.egress, security.vault.clone(), stop.subscribe())?;
-    let builder = builder.gate_config(settings.gate).door_limits(settings.doors).profiles(settings.profiles).statistics();
+    let builder = bounded(builder, &settings, stay).statistics();
     let public_url = settings.security.public_url.clone();
     let recorded_in = settings.security.audit.folder.clone().filter(|_| security.audit.is_some());
     let (audit, store) = (security.audit.clone(), security.store.clone());
@@ -109,10 +113,11 @@ pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Cr
     let has_secrets = shelves.secrets.is_some();
     let has_listings = shelves.listings.is_some();
     let ready = watch::Sender::new(false);
-    let builder = security.build(builder).ready(ready.subscribe()).callback(logins.map(|logins| logins as Arc<dyn Callback>));
+    let builder =
+        security.build(builder, &settings.sections).ready(ready.subscribe()).callback(logins.map(|logins| logins as Arc<dyn Callback>));
     let declared = settings.ready.declared.iter();
     let declared = declared.map(|tool| (tool.spec.name.clone(), matches!(tool.does, Does::Pipeline(_)))).collect();
-    let (builder, resources) = ready_tools(builder, settings.ready, &settings.steadiness)?;
+    let (builder, resources) = ready_tools(builder, settings.ready, &settings.steadiness, settings.sections.has("resilience"))?;
     let mut tasks = fresh;
     let behind = move |gate: &Arc<Gate>| {
         resources::publish(gate, resources, &mut tasks);
@@ -220,11 +225,26 @@ impl Behind {
     }
 }
 
+/// The bounds that the config sets, where it does; else those of the author.
+fn bounded(mut builder: Builder, settings: &Settings, stay: Stay) -> Builder {
+    let says = |section: &str| settings.sections.has(section);
+    if says("claude") || says("limits") {
+        builder = builder.gate_config(settings.gate.clone());
+    }
+    if says("profiles") {
+        builder = builder.profiles(settings.profiles.clone());
+    }
+    let doors = if says("limits") { settings.doors.clone() } else { builder.limits.clone() };
+    let max_connections = if stay == Stay::Long { open_files::make_room_for(doors.max_connections) } else { doors.max_connections };
+    builder.door_limits(DoorLimits { max_connections, ..doors })
+}
+
 /// Adds the ready tools that the builder offers, and what the config declares.
 pub(crate) fn ready_tools(
     mut builder: Builder,
     mut settings: toolcrib_tools::Settings,
     steadiness: &Steadiness,
+    is_said: bool,
 ) -> Result<(Builder, Resources), BuildError> {
     let is_wanted = |name: &str| builder.ready.iter().any(|wanted| wanted == name);
     if let Some(unknown) = builder.ready.iter().find(|name| !toolcrib_tools::NAMES.contains(&name.as_str())) {
@@ -238,7 +258,9 @@ pub(crate) fn ready_tools(
     let of_all = steadiness.of_source(&Overrides::default(), true);
     let names: Vec<String> = tools.iter().map(|(spec, _)| spec.name.clone()).chain(builder.tool_names()).collect();
     let of_tools = names.into_iter().filter_map(|name| Some((name.clone(), steadiness.of_tool(&name, &of_all)?))).collect();
-    builder = builder.resilience(of_all, of_tools);
+    if is_said || builder.treatment.is_none() {
+        builder = builder.resilience(of_all, of_tools);
+    }
     builder = tools.into_iter().fold(builder, |builder, (spec, callable)| builder.callable(spec, callable));
     for (spec, callable) in declared {
         builder = builder.source(publisher::declared_source(spec, callable, steadiness).map_err(Fault::from)?);

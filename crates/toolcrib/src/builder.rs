@@ -61,13 +61,16 @@ pub enum BuildError {
 pub struct Builder {
     pub(crate) identity: Identity,
     config: Config,
-    limits: Limits,
+    pub(crate) limits: Limits,
     site: Site,
     local: Credential,
     authentication: Authentication,
     access: Option<(Access, Vec<Limit>)>,
     profiles: Profiles,
-    audit: Arc<dyn AuditLog>,
+    /// Who keeps the records, if the author says.
+    pub(crate) audit: Option<Arc<dyn AuditLog>>,
+    /// What is done about faults of our own tools, if that is said.
+    pub(crate) treatment: Option<(Resilience, BTreeMap<String, Resilience>)>,
     own: Source,
     others: Vec<Source>,
     tells_statistics: bool,
@@ -91,7 +94,8 @@ impl Builder {
             authentication: Authentication::default(),
             access: None,
             profiles: Profiles::new(),
-            audit: Arc::new(Recent::new(RECORDS_KEPT)),
+            audit: None,
+            treatment: None,
             // What our own tools say of themselves is no hint but known.
             own: Source::new("toolcrib").resilience(Resilience { trusts_hints: true, ..Resilience::default() }, BTreeMap::new()),
             others: Vec::new(),
@@ -201,7 +205,7 @@ impl Builder {
     /// Sets who keeps the records of calls.
     #[must_use]
     pub fn audit(mut self, audit: Arc<dyn AuditLog>) -> Self {
-        self.audit = audit;
+        self.audit = Some(audit);
         self
     }
 
@@ -240,8 +244,9 @@ impl Builder {
         self
     }
 
-    /// Takes up a config: other servers, declared tools, who may do what, records. What it says goes before what the code says. A path
-    /// that is not absolute is one in the folder that the process is started in.
+    /// Takes up a config: other servers, declared tools, who may do what, records. Where it has a section, that goes before what the code
+    /// says of the same; a tool of the code keeps its name before one that is declared. A path that is not absolute is one in the
+    /// folder that the process is started in.
     ///
     /// [`Builder::serve`] takes `--config` instead, where it is given; without either, it takes `mcp-config.yaml` if there is one.
     #[must_use]
@@ -296,7 +301,7 @@ impl Builder {
     /// Sets what is done about faults of our own tools: of all, and of single ones by their names.
     #[must_use]
     pub fn resilience(mut self, of_all: Resilience, of_tools: BTreeMap<String, Resilience>) -> Self {
-        self.own = self.own.resilience(of_all, of_tools);
+        self.treatment = Some((of_all, of_tools));
         self
     }
 
@@ -340,8 +345,11 @@ impl Builder {
             let local = self.local.clone();
             return assemble(self, settings, local, Stay::Long).await;
         }
-        let builder =
-            if self.ready.is_empty() { self } else { ready_tools(self, toolcrib_tools::Settings::default(), &Steadiness::default())?.0 };
+        let builder = if self.ready.is_empty() {
+            self
+        } else {
+            ready_tools(self, toolcrib_tools::Settings::default(), &Steadiness::default(), false)?.0
+        };
         builder.finish(|_| Ok(None)).await
     }
 
@@ -355,7 +363,11 @@ impl Builder {
         }
         let lifecycle = self.lifecycle.clone();
         lifecycle.initialize().await?;
-        let mut gate = Gate::new(self.config, self.audit).authenticating(self.authentication);
+        let audit = self.audit.unwrap_or_else(|| Arc::new(Recent::new(RECORDS_KEPT)));
+        if let Some((of_all, of_tools)) = self.treatment {
+            self.own = self.own.resilience(of_all, of_tools);
+        }
+        let mut gate = Gate::new(self.config, audit).authenticating(self.authentication);
         if let Some((access, limits)) = self.access {
             gate = gate.ruled_by(access, limits);
         }

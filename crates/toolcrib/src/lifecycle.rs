@@ -82,7 +82,10 @@ impl Lifecycle {
 impl Hook {
     async fn initialize(&self) -> Result<(), BoxError> {
         match self {
-            Self::Begin(begin) => contained(begin(), TO_BEGIN).await?,
+            Self::Begin(begin) => {
+                let begin = Arc::clone(begin);
+                contained(async move { begin().await }, TO_BEGIN).await?
+            }
             Self::Tool(_, tool) => {
                 let tool = Arc::clone(tool);
                 contained(async move { tool.initialize().await }, TO_BEGIN).await?
@@ -93,7 +96,10 @@ impl Hook {
 
     async fn cleanup(&self) -> Result<(), BoxError> {
         match self {
-            Self::End(end) => contained(end(), TO_END).await,
+            Self::End(end) => {
+                let end = Arc::clone(end);
+                contained(async move { end().await }, TO_END).await
+            }
             Self::Tool(_, tool) => {
                 let tool = Arc::clone(tool);
                 contained(async move { tool.cleanup().await }, TO_END).await

@@ -396,6 +396,11 @@ impl Rows {
         }
         Ok(Table { columns, rows: self.rows, cut, masked, affected: None })
     }
+
+    /// What was written, and what is told of it: no more than there is room for, since it is done.
+    fn into_written(self, columns: Vec<Column>, cut: Option<Cut>, affected: u64) -> Table {
+        Table { columns, rows: self.rows, cut, masked: Vec::new(), affected: Some(affected) }
+    }
 }
 
 #[cfg(test)]

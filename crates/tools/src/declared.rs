@@ -28,7 +28,7 @@ mod template;
 pub use command::{CommandSettings, DEFAULT_MAX_OUTPUT_BYTES, Written};
 pub use folder::FolderSettings;
 pub use http::{Body, DEFAULT_PAGES, HttpSettings, Next, Pages};
-pub use openapi::{MAX_OPERATIONS, OpenApiSettings, Translated, digest, fetch, translate};
+pub use openapi::{MAX_OPERATIONS, OpenApiSettings, Translated, digest, fetch, shown, translate};
 pub use pipeline::{ARGS, PipelineSettings, Step};
 pub use prompt::PromptSettings;
 pub(crate) use prompt::prompt;
@@ -38,10 +38,13 @@ pub use sql::{SqlSettings, Statement};
 pub use template::{Place, Shape, Template};
 
 use crate::{database::Databases, kept::Kept};
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 use toolcrib_child::Guard;
 use toolcrib_contract::{Annotations, Callable, Spec};
-use toolcrib_egress::{Egress, Method, Setup};
+use toolcrib_egress::{Egress, Method, Setup, Url};
 
 /// A tool that the config declares.
 #[derive(Debug, Clone)]
@@ -97,11 +100,13 @@ pub(crate) struct Shared {
     pub(crate) databases: Arc<Databases>,
     pub(crate) kept: Kept,
     guard: Arc<OnceLock<Guard>>,
+    /// Ways to single hosts, by their origins.
+    ways: Mutex<BTreeMap<String, Egress>>,
 }
 
 impl Shared {
     pub(crate) fn new(egress: Egress, databases: Arc<Databases>, kept: Kept) -> Self {
-        Self { egress, databases, kept, guard: Arc::default() }
+        Self { egress, databases, kept, guard: Arc::default(), ways: Mutex::default() }
     }
 
     /// The resources that were declared.
@@ -109,12 +114,28 @@ impl Shared {
         Resources::new(settings, &self.guard, &self.kept)
     }
 
+    /// The way to a host that the config names, and wherever everybody may go: one for all tools that ask it, so that they share
+    /// connections, and its patience.
+    fn egress_to(&self, origin: &Url) -> Result<Egress, Setup> {
+        let mut known = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = origin.origin().ascii_serialization();
+        if let Some(egress) = known.get(&name) {
+            return Ok(egress.clone());
+        }
+        let egress = self.egress.also_reaching(&[origin], |_| {})?;
+        known.insert(name, egress.clone());
+        Ok(egress)
+    }
+
     /// The tool that was declared.
     pub(crate) fn make(&self, Declared { spec, does }: Declared) -> Result<(Spec, Arc<dyn Callable>), Setup> {
         let kept = self.kept.clone();
         let defaults = defaults::of(&spec);
         let callable: Arc<dyn Callable> = match does {
-            Does::Http(settings) => Arc::new(http::Http::new(&spec.name, settings, &self.egress, kept)?),
+            Does::Http(settings) => {
+                let egress = self.egress_to(&settings.origin)?;
+                Arc::new(http::Http::new(settings, egress, kept))
+            }
             Does::Command(settings) => Arc::new(command::Command::new(settings, Arc::clone(&self.guard), kept)),
             Does::Sql(settings) => Arc::new(sql::Sql::new(settings, Arc::clone(&self.databases), kept)),
             Does::Pipeline(settings) => Arc::new(pipeline::Pipeline::new(settings, kept)),

@@ -33,6 +33,16 @@ fn fault(error: &ValidationError<'_>, schema: &Value, value: &Value) -> String {
             let within = if pointer.is_empty() { String::new() } else { format!("{pointer}: ") };
             format!("{within}there is no argument {}{known}", listed(unexpected.iter().map(String::as_str)))
         }
+        // So it is told where there are no properties at all.
+        ValidationErrorKind::FalseSchema if asked.ends_with("/additionalProperties") => {
+            let given = value.pointer(pointer).and_then(Value::as_object).into_iter().flat_map(|given| given.keys());
+            let given = listed(given.map(String::as_str));
+            if pointer.is_empty() {
+                format!("there is no argument {given}; there are none")
+            } else {
+                format!("{pointer}: there is no {given}")
+            }
+        }
         ValidationErrorKind::Required { .. } => format!("{place}: {}", error.masked_with("it")),
         ValidationErrorKind::Enum { options } => match options.as_array().map(|options| values(options.iter())) {
             Some(values) => format!("{place}: expected one of {values} (found {came})"),

@@ -1,6 +1,9 @@
 //! Resources that the config declares, in the catalogue: again whenever other files lie in their folders.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::task::{JoinSet, spawn_blocking};
 use toolcrib_contract::{Resource, Template};
 use toolcrib_gate::{Gate, Source};
@@ -30,10 +33,13 @@ pub(super) fn publish(gate: &Arc<Gate>, resources: Resources, tasks: &mut JoinSe
     }
     let gate = Arc::clone(gate);
     tasks.spawn(async move {
+        let mut took = Duration::ZERO;
         loop {
-            tokio::time::sleep(LOOK).await;
-            let resources = resources.clone();
+            // What takes long to look through is looked through less often.
+            tokio::time::sleep(LOOK.max(took * 20)).await;
+            let (resources, began) = (resources.clone(), Instant::now());
             let Ok((offered, templates)) = spawn_blocking(move || resources.offered()).await else { return };
+            took = began.elapsed();
             let now = uris(&offered);
             if now != known {
                 known = now;

@@ -5,7 +5,7 @@ use crate::{
     Builder,
     jwks::Jwks,
     settings::{
-        Settings,
+        Sections, Settings,
         checked::security::{self as settings, KeySetAt, KeysAt},
     },
 };
@@ -79,8 +79,14 @@ pub(super) fn assemble(all: &Settings, shown: Credential, fresh: &mut JoinSet<()
 }
 
 impl Security {
-    pub(super) fn build(self, mut builder: Builder) -> Builder {
-        builder = builder.local(self.local).hosts(self.hosts);
+    /// What the config says of it goes before what the author says.
+    pub(super) fn build(self, mut builder: Builder, sections: &Sections) -> Builder {
+        if !matches!(self.local, Credential::None) {
+            builder = builder.local(self.local);
+        }
+        if sections.has("http") || sections.has("auth") {
+            builder = builder.hosts(self.hosts);
+        }
         if let Some(Asked { authentication, resource }) = self.asked {
             builder = builder.authentication(authentication).protected_resource(resource);
         }

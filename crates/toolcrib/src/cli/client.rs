@@ -95,7 +95,13 @@ impl Client {
         };
         tokio::spawn(serving);
         let (output, input) = tokio::io::split(ours);
-        let connection = pipe::Connection::open(output, input, info, audience, MAX_MESSAGE_BYTES, None).await.map_err(Failure::failed)?;
+        let connection = match pipe::Connection::open(output, input, info, audience, MAX_MESSAGE_BYTES, None).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                crib.close().await;
+                return Err(Failure::failed(error));
+            }
+        };
         Ok(Self { connection: Connection::Pipe(connection), crib: Some(crib) })
     }
 

@@ -31,12 +31,13 @@ impl New {
     pub(super) fn run(self) -> Done {
         check(&self.name)?;
         let folder = Path::new(&self.name);
+        let [toolcrib, testkit] = ["toolcrib", "testkit"].map(|name| self.dependency(name));
+        let (toolcrib, testkit) = (toolcrib?, testkit?);
         fs::create_dir(folder).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => Failure::usage(format_args!("{} is there already: choose another name", folder.display())),
             _ => cannot_write(folder, &error),
         })?;
-        let [toolcrib, testkit] = ["toolcrib", "testkit"].map(|name| self.dependency(name));
-        let values = [("{{name}}", &self.name), ("{{toolcrib}}", &toolcrib?), ("{{testkit}}", &testkit?)];
+        let values = [("{{name}}", &self.name), ("{{toolcrib}}", &toolcrib), ("{{testkit}}", &testkit)];
         for (file, text) in FILES {
             let path = folder.join(file);
             let text = values.iter().fold((*text).to_owned(), |text, (place, value)| text.replace(place, value));
@@ -67,7 +68,14 @@ impl New {
 /// Refuses what cargo takes for no name of a package.
 fn check(name: &str) -> Done {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    let is_taken = matches!(name, "test" | "core" | "std" | "alloc" | "proc_macro" | "toolcrib" | "serde" | "schemars");
+    const TAKEN: &[&str] =
+        &["alloc", "core", "proc_macro", "schemars", "serde", "serde_json", "std", "test", "tokio", "toolcrib", "toolcrib-testkit"];
+    const KEYWORDS: &[&str] = &[
+        "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "fn", "for", "gen", "if", "impl",
+        "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "type",
+        "unsafe", "use", "where", "while",
+    ];
+    let is_taken = TAKEN.contains(&name) || KEYWORDS.contains(&name);
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(is_plain) || is_taken {
         return Err(Failure::usage(format_args!(
             "{name:?} cannot be the name of a package: take lower-case letters, digits, \"-\" and \"_\", beginning with a letter, such as my-tools"

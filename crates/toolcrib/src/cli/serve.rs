@@ -4,7 +4,7 @@ use super::{Done, Failure, client::who_are_you, config_file, credential_of_envir
 use crate::{
     Builder, Crib, ServeError,
     assemble::{Stay, assemble},
-    notify, open_files,
+    notify,
     reload::Reload,
     shutdown::Signals,
 };
@@ -36,8 +36,7 @@ impl Serve {
         let credential = if self.stdio { credential_of_environment() } else { Credential::None };
         // The file that is meant now is the one that is read anew, whatever lies here then.
         let file = config_file(self.config.as_ref());
-        let mut settings = settings(file.as_ref())?;
-        settings.doors.max_connections = open_files::make_room_for(settings.doors.max_connections);
+        let settings = settings(file.as_ref())?;
         let files = settings.files.clone();
         let lifecycle = builder.lifecycle.clone();
         let crib = tokio::select! {

@@ -1,13 +1,17 @@
 //! A YAML or JSON document whose every value knows its line, read with all faults gathered.
 
 use saphyr::{MarkedYaml, ScalarStyle, ScanError, YamlData, YamlLoader};
-use saphyr_parser::Parser;
+use saphyr_parser::{Event, Parser};
 use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
 };
 use toolcrib_contract::Json;
+
+/// How deep a document may be nested.
+const MAX_DEPTH: usize = 200;
 
 /// One thing that is wrong in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +103,10 @@ pub(crate) fn value_of(text: &str, file: &Path) -> Result<Value, String> {
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(text).map_err(|error| format!("{} is no JSON: {error}", file.display()));
     }
+    // What stands for something else could stand for more than there is memory for.
+    if Parser::new_from_str(text).any(|event| matches!(event, Ok((Event::Alias(_), _)))) {
+        return Err(format!("{} has YAML aliases (*name), which are not taken in a document", file.display()));
+    }
     let mut faults = Faults::default();
     let read = parse(text, file, &mut faults)
         .and_then(|document| Node::root(&document, file).json(&mut |text| Some(text.value), &mut faults))
@@ -108,6 +116,18 @@ pub(crate) fn value_of(text: &str, file: &Path) -> Result<Value, String> {
 
 /// Loads scalars as they were written: whether `1.10` is a number or a text depends on where it stands.
 fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, ScanError> {
+    // What is loaded level by level takes stack for each of them.
+    let mut depth = 0_usize;
+    for (event, span) in Parser::new_from_str(text).map_while(Result::ok) {
+        match event {
+            Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
+            Event::SequenceEnd | Event::MappingEnd => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(ScanError::new(span.start, format!("it is nested more than {MAX_DEPTH} levels deep")));
+        }
+    }
     let mut loader = YamlLoader::<MarkedYaml<'_>>::default();
     loader.early_parse(false);
     Parser::new_from_str(text).load(&mut loader, true)?;
@@ -189,12 +209,13 @@ impl<'a> Node<'a> {
             return Vec::new();
         };
         let mut entries: Vec<(String, Node<'a>)> = Vec::new();
+        let mut names = BTreeSet::new();
         for (key, value) in mapping {
             let Some(name) = text_of(key) else {
                 faults.add(Node { yaml: key, file: self.file, key: self.key.clone() }.fault("a key must be a text"));
                 continue;
             };
-            if entries.iter().any(|(earlier, _)| *earlier == name) {
+            if !names.insert(name.clone()) {
                 faults.add(Node { yaml: key, file: self.file, key: self.child_key(&name) }.fault("this key stands here twice"));
                 continue;
             }

@@ -25,6 +25,12 @@ impl Sections {
         self.0.is_empty()
     }
 
+    /// Whether there is this section.
+    #[must_use]
+    pub fn has(&self, section: &str) -> bool {
+        self.0.contains_key(section)
+    }
+
     /// The sections in which the two differ.
     #[must_use]
     pub fn differing<'a>(&'a self, other: &'a Self) -> BTreeSet<&'a str> {

@@ -124,7 +124,7 @@ extra: 1
             "16: claude.mcp.timeout: expected a number of seconds, found \"soon\"",
             "17: claude.mcp.maxConcurrentTools: expected a number from 1 to 10000, found 0",
             "18: claude.mcp.enabeld: unknown key; did you mean \"enabled\"?",
-            "19: extra: unknown key; known are mcpServers, claude, limits, profiles, tools, egress, connections, databases, dataFolder, auth, access, audit, http, resilience",
+            "19: extra: unknown key; known are mcpServers, claude, limits, profiles, tools, prompts, resources, egress, connections, databases, dataFolder, auth, access, audit, http, resilience",
         ]
     );
 }
@@ -382,4 +382,16 @@ fn the_sample_lies_where_the_data_of_users_lie() {
     assert_eq!(folder_with(&[("HOME", "/home/ann"), ("XDG_DATA_HOME", "/data")]), Some("/data/toolcrib".into()));
     assert_eq!(folder_with(&[("XDG_DATA_HOME", "relative")]), None);
     assert!(read_text("mcp-config.yaml", "dataFolder: kept").unwrap().ready.sample_folder.unwrap().ends_with("kept"));
+}
+
+#[test]
+fn what_is_nested_without_end_is_a_fault() {
+    let deep = format!("mcpServers:\n  {}x", "- ".repeat(20_000));
+    let mut faults = Faults::default();
+    assert!(document::parse(&deep, Path::new("deep.yaml"), &mut faults).is_none());
+    assert!(faults.to_string().contains("nested more than 200 levels deep"), "{faults}");
+    let error = document::value_of(&deep, Path::new("deep.yaml")).unwrap_err();
+    assert!(error.contains("nested more than 200 levels deep"), "{error}");
+    let error = document::value_of("a: &a [1]\nb: [*a, *a]", Path::new("many.yaml")).unwrap_err();
+    assert!(error.contains("aliases"), "{error}");
 }

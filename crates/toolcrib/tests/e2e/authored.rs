@@ -1,10 +1,14 @@
 //! Tools that are written in Rust: a new server builds and serves, and its tools are treated as all others are.
 
 use crate::support::{Folder, repository, toolcrib};
+use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
+use toolcrib::{CallError, Crib, GateConfig, tool};
+use toolcrib_testkit::{OpenGate, Remembered};
 
 /// The folder that this test was built in, with everything that a server of our library is made of.
 fn target() -> PathBuf {
@@ -55,6 +59,34 @@ fn a_new_server_builds_and_its_tests_pass() {
     list.arg("list").current_dir(&demo);
     assert_eq!(run(list).trim(), "greet  Greets somebody by name.");
     assert!(demo.join("data").is_dir(), "records are kept where the config says");
+}
+
+/// Says hello.
+#[tool(pure)]
+async fn hello() -> Result<String, CallError> {
+    Ok("hello".to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_author_says_stands_where_the_config_says_nothing() {
+    let folder = Folder::new();
+    let keep = async |config: Value| {
+        let records = Arc::new(Remembered::default());
+        let bounds = GateConfig { max_argument_bytes: 10, ..GateConfig::default() };
+        let builder = Crib::builder().tool(hello()).audit(records.clone()).gate_config(bounds);
+        let crib = builder.config(folder.config(&config)).build().await.unwrap();
+        let gate = OpenGate::new(crib.gate().clone(), records);
+        let too_long = gate.text("hello", &json!({"a": "0123456789"})).await.unwrap_err();
+        let recorded = (gate.records().len(), too_long);
+        crib.close().await;
+        recorded
+    };
+    let data = folder.path().join("data");
+    let (kept, error) = keep(json!({"dataFolder": data})).await;
+    assert!(kept == 1 && error.contains("10"), "{kept} {error}");
+    // Where it does, that goes before.
+    let (kept, error) = keep(json!({"dataFolder": data, "audit": {"enabled": true}, "limits": {"maxArgumentBytes": 20}})).await;
+    assert!(kept == 0 && !error.contains("limit"), "{kept} {error}");
 }
 
 #[test]

@@ -184,8 +184,10 @@ fn a_statement_writes_only_where_the_config_says_so() {
     assert_eq!(server.call("note", json!({"text": "it's here"})).unwrap(), r#"{"affected":1}"#);
     let read = |server: &Server| server.call("database_query", json!({"query": "SELECT text FROM notes"})).unwrap();
     assert!(read(&server).contains("it's here"));
-    // Without that word it is refused, by the walls that stand before every reader.
-    let server = Server::with(&note(json!(insert)));
+    // Without that word it is a fault; and what does not look like one that writes is refused by the walls that stand before every reader.
+    let (_, said, _) = output(toolcrib().arg("check").arg(folder.config(&note(json!(insert)))));
+    assert!(said.contains("it writes: say writes: true"), "{said}");
+    let server = Server::with(&note(json!("WITH new(text) AS (SELECT {{text}}) INSERT INTO notes SELECT text FROM new")));
     assert!(server.call("note", json!({"text": "nor this"})).unwrap_err().contains("only reading is allowed"));
     assert!(!read(&server).contains("nor this"));
 }

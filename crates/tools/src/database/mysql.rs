@@ -56,7 +56,10 @@ impl Mysql {
         let mut session = self.pool.lease().await?;
         match tokio::time::timeout(self.timeout + Duration::from_secs(1), session.write(&ask, self.timeout)).await {
             Ok(Ok(table)) => {
-                session.hand_back();
+                // It is done, whatever becomes of the connection.
+                if session.end().await.is_ok() {
+                    session.hand_back();
+                }
                 Ok(table)
             }
             Ok(Err(error)) if session.conn.is_disconnected() => Err(SqlError::Lost(error.to_string())),
@@ -162,10 +165,8 @@ impl Session {
         let affected = if described.is_empty() { done.affected_rows() } else { given };
         drop(done);
         let columns = described.iter().map(|column| Column { name: column.name_str().into_owned(), kind: kind_of(column) }).collect();
-        let table = rows.into_table(columns, cut, Vec::new())?;
         self.conn.query_drop("COMMIT").await.map_err(failed)?;
-        self.end().await.map_err(failed)?;
-        Ok(Table { affected: Some(affected), ..table })
+        Ok(rows.into_written(columns, cut, affected))
     }
 
     /// Whether one of these relations is a view with a column that may be another table's masked one.

@@ -37,7 +37,7 @@ use tokio_postgres::{
     types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
-use toolcrib_contract::{Json, causes};
+use toolcrib_contract::causes;
 use toolcrib_egress::Egress;
 
 /// What one statement may bring over the wire, whatever it is: beyond it the connection is cut.
@@ -83,7 +83,10 @@ impl Postgres {
         let mut session = self.pool.lease().await?;
         match tokio::time::timeout(self.timeout + Duration::from_secs(1), session.write(&ask, self.timeout)).await {
             Ok(Ok(table)) => {
-                session.hand_back();
+                // It is done, whatever becomes of the connection.
+                if session.end().await.is_ok() {
+                    session.hand_back();
+                }
                 Ok(table)
             }
             Ok(Err(error)) if session.client.is_closed() => Err(SqlError::Lost(error.to_string())),
@@ -198,7 +201,6 @@ impl Session {
             self.returned(ask, &params, columns, timeout).await?
         };
         client.batch_execute("COMMIT").await.map_err(failed)?;
-        self.end().await.map_err(failed)?;
         Ok(table)
     }
 
@@ -210,25 +212,22 @@ impl Session {
         columns: Vec<Column>,
         timeout: Duration,
     ) -> Result<Table, SqlError> {
-        // The server writes each row as JSON: what is returned has no cursor that would give it as text.
-        let sql = format!(
-            "WITH toolcrib_done AS ({}\n) SELECT pg_catalog.to_json(toolcrib_done)::text FROM toolcrib_done",
-            ask.sql.trim().trim_end_matches(';')
-        );
-        let written = self.client.query(sql.as_str(), params).await.map_err(|error| explain(error, timeout))?;
-        let mut rows = Rows::new(ask.max_rows);
-        let mut cut = None;
-        for row in &written {
-            let row = Json::parse(row.get::<_, String>(0))
-                .and_then(|row| row.members())
-                .map_err(|error| SqlError::statement(error.to_string()))?;
-            let cells = columns.iter().map(|column| row.get(&column.name).unwrap_or_else(value::null)).collect();
-            cut = rows.push(cells).err();
-            if cut.is_some() {
-                break;
-            }
+        let failed = |error| explain(error, timeout);
+        let sql = ask.sql.trim().trim_end_matches(';');
+        if sql.get(..4).is_some_and(|first| first.eq_ignore_ascii_case("with")) {
+            // It cannot stand within another statement, and what it returns would come in no form that is exact for every type.
+            let written = self.client.query(sql, params).await.map_err(failed)?;
+            return Ok(Table { affected: Some(written.len() as u64), ..Table::default() });
         }
-        Ok(Table { affected: Some(written.len() as u64), ..rows.into_table(columns, cut, Vec::new())? })
+        // As text, each value is exact; a name that stands there twice is no hindrance.
+        let names: Vec<String> = (0..columns.len()).map(|index| format!("c{index}")).collect();
+        let texts: Vec<String> = names.iter().map(|name| format!("{name}::text")).collect();
+        let sql = format!("WITH toolcrib_done ({}) AS ({sql}\n) SELECT {} FROM toolcrib_done", names.join(", "), texts.join(", "));
+        let written = self.client.query(sql.as_str(), params).await.map_err(failed)?;
+        let nothing_hidden = vec![None; columns.len()];
+        let mut reader = Reader { columns: &columns, hidden: &nothing_hidden, rows: Rows::new(ask.max_rows) };
+        let cut = written.iter().find_map(|row| reader.take(|index| row.get::<_, Option<String>>(index)).err());
+        Ok(reader.rows.into_written(columns.clone(), cut, written.len() as u64))
     }
 
     /// Leaves nothing behind for the next statement. What the driver has prepared for itself stays.

@@ -1,6 +1,6 @@
 //! SQLite: a file, opened to read, behind an authorizer that knows what reading is.
 
-use super::{Ask, Column, DatabaseSettings, MAX_WAIT, Rows, SqlError, Table, mask::Mask, statement, value};
+use super::{Ask, Column, Cut, DatabaseSettings, MAX_WAIT, Rows, SqlError, Table, mask::Mask, statement, value};
 use rusqlite::{
     Connection, InterruptHandle, OpenFlags,
     config::DbConfig,
@@ -262,6 +262,9 @@ impl Sqlite {
         if columns.is_empty() && !self.writes {
             return Err(SqlError::Refused("the statement gives no rows: only reading is allowed".into()));
         }
+        if self.writes && statement.readonly() {
+            return Err(SqlError::Refused("the statement writes nothing".into()));
+        }
         if statement.parameter_count() != ask.params.len() {
             let message = format!("the statement has {} parameter(s), {} were given", statement.parameter_count(), ask.params.len());
             return Err(SqlError::statement(message));
@@ -275,15 +278,22 @@ impl Sqlite {
                 cut = Some(bound);
                 break;
             }
+            if run.is_over() && self.writes {
+                // The first row comes once everything is written: it is done, and no more is told of it.
+                cut = Some(Cut::Rows);
+                break;
+            }
             if run.is_over() {
                 return Err(SqlError::Timeout(self.timeout));
             }
         }
         drop(found);
         drop(statement);
+        if self.writes {
+            return Ok(rows.into_written(columns, cut, opened.connection.changes()));
+        }
         let masked = locked(&opened.masked).iter().cloned().collect();
-        let affected = self.writes.then(|| opened.connection.changes());
-        Ok(Table { affected, ..rows.into_table(columns, cut, masked)? })
+        rows.into_table(columns, cut, masked)
     }
 
     fn explain(&self, error: rusqlite::Error, sql: &str, run: &Run) -> SqlError {

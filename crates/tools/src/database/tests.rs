@@ -691,6 +691,8 @@ async fn writes(databases: &Databases, parameter: &str, returns: bool) {
         let written = write("DELETE FROM notes WHERE v = ? RETURNING id, v", &["same".into()]).await.unwrap();
         assert_eq!((written.affected, written.rows.len(), written.columns[1].name.as_str()), (Some(2), 2, "v"));
         assert_eq!(written.rows[0][1].as_str(), "\"same\"");
+        let written = write("INSERT INTO notes (id, v) VALUES (4, 'four') RETURNING id, id", &[]).await.unwrap();
+        assert_eq!((written.columns.len(), written.rows.len()), (2, 1));
     }
     // What fails leaves nothing behind, and nobody waits for it.
     let twice = write("INSERT INTO notes (id, v) VALUES (8, 'a'), (7, 'b')", &[]).await.unwrap_err();
@@ -701,6 +703,8 @@ async fn writes(databases: &Databases, parameter: &str, returns: bool) {
     // Those who read still cannot do more.
     for _ in 0..5 {
         assert!(query(databases, "DELETE FROM notes").await.is_err());
+        // The connections themselves, too, whatever is sent on them.
+        assert!(database.query_own("DELETE FROM notes").await.is_err());
     }
     assert_eq!(row(databases, "SELECT count(*) FROM notes WHERE id = 7").await, "1");
 }
@@ -715,7 +719,15 @@ async fn sqlite_is_written_by_statements_of_the_config() {
     let databases = databases(sqlite(&file));
     writes(&databases, "?", true).await;
     let database = databases.find(None).await.unwrap();
-    for other in ["DROP TABLE notes", "CREATE TABLE more (id)", "PRAGMA journal_mode = OFF", "ATTACH 'x' AS x", "VACUUM", "BEGIN"] {
+    for other in [
+        "WITH n AS (SELECT 1) SELECT * FROM n",
+        "DROP TABLE notes",
+        "CREATE TABLE more (id)",
+        "PRAGMA journal_mode = OFF",
+        "ATTACH 'x' AS x",
+        "VACUUM",
+        "BEGIN",
+    ] {
         let error = database.write(Ask { sql: other.into(), params: vec![], max_rows: 1 }).await.unwrap_err();
         assert_eq!(error.class(), "refused", "{other}: {error}");
     }
@@ -725,7 +737,17 @@ async fn sqlite_is_written_by_statements_of_the_config() {
 async fn postgres_is_written_by_statements_of_the_config() {
     let server = Postgres::start();
     server.execute("postgres", &format!("{NOTES} CREATE ROLE writer LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON notes TO writer;"));
-    writes(&databases(settings(&server.url("writer", "postgres"))), "$1", true).await;
+    let databases = databases(settings(&server.url("writer", "postgres")));
+    writes(&databases, "$1", true).await;
+    let database = databases.find(None).await.unwrap();
+    let write = async |sql: &str| database.write(Ask { sql: sql.into(), params: vec![], max_rows: 10 }).await.unwrap();
+    // Values are as exact as those that are read.
+    let written = write("UPDATE notes SET v = 'x' WHERE id = 7 RETURNING 9007199254740993::bigint, 1.10::numeric, 'a'::bytea").await;
+    let told: Vec<&str> = written.rows[0].iter().map(|cell| cell.as_str()).collect();
+    assert_eq!(told.join(" "), row(&databases, "SELECT 9007199254740993::bigint, 1.10::numeric, 'a'::bytea").await);
+    let moved =
+        write("WITH gone AS (DELETE FROM notes WHERE id = 7 RETURNING v) INSERT INTO notes SELECT 70, v FROM gone RETURNING id").await;
+    assert_eq!((moved.affected, moved.rows.len()), (Some(1), 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

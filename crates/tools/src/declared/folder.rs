@@ -1,4 +1,4 @@
-//! The files of a folder, as far as they are offered. Nothing outside of it can be reached: not by `..`, not by a link.
+//! The files of a folder, as far as they are offered. Nothing outside of it can be reached: not by `..`, not by a link; links are not followed at all.
 
 use super::resource::Contents;
 use cap_std::{
@@ -6,11 +6,16 @@ use cap_std::{
     fs::{Dir, Metadata, OpenOptions, OpenOptionsExt},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 use toolcrib_contract::Globs;
 
 /// How many files are listed.
 const MAX_LISTED: usize = 1000;
+/// How many entries of folders are looked at.
+const MAX_SEEN: usize = 20_000;
 /// How deep folders may lie in each other.
 const MAX_DEPTH: usize = 16;
 /// What of a name stands in a URI as it is (RFC 3986, section 2.3).
@@ -30,22 +35,35 @@ pub struct FolderSettings {
 }
 
 impl FolderSettings {
-    /// The paths of the files that are offered, in their order.
+    /// The paths of the files that are offered, in their order. What cannot be looked into has nothing to offer.
+    ///
+    /// # Errors
+    /// Those of the folder itself.
     pub(super) fn list(&self) -> io::Result<Vec<String>> {
-        let mut found = Vec::new();
-        let mut ahead = vec![(self.open()?, String::new(), 0)];
-        while let Some((dir, prefix, depth)) = ahead.pop() {
-            for entry in dir.entries()? {
-                let entry = entry?;
-                let Ok(name) = entry.file_name().into_string() else { continue };
-                let path = format!("{prefix}{name}");
-                let kind = entry.file_type()?;
+        let root = self.open()?;
+        let (mut found, mut seen, mut ahead) = (Vec::new(), 0, vec![(String::new(), 0)]);
+        while let Some((folder, depth)) = ahead.pop() {
+            let entries = match root.read_dir(if folder.is_empty() { "." } else { &folder }) {
+                Ok(entries) => entries,
+                Err(error) if folder.is_empty() => return Err(error),
+                Err(error) => {
+                    tracing::debug!("{folder} in {} is not looked into: {error}", self.path.display());
+                    continue;
+                }
+            };
+            for entry in entries.flatten() {
+                seen += 1;
+                let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
+                let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
                 if kind.is_dir() && !is_hidden(&path) && depth < MAX_DEPTH {
-                    // One that vanishes meanwhile has nothing to offer.
-                    ahead.extend(entry.open_dir().map(|dir| (dir, format!("{path}/"), depth + 1)));
-                } else if self.offers(&path) && dir.metadata(&name).is_ok_and(|found| found.is_file()) {
+                    ahead.push((path, depth + 1));
+                } else if kind.is_file() && self.offers(&path) {
                     found.push(path);
                 }
+            }
+            if seen > MAX_SEEN || found.len() > MAX_LISTED {
+                tracing::debug!("{} holds more than is listed", self.path.display());
+                break;
             }
         }
         found.sort_unstable();
@@ -58,10 +76,12 @@ impl FolderSettings {
         let mut options = OpenOptions::new();
         // A pipe would be waited for without end.
         options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        if !self.offers(path) {
+        let root = self.open()?;
+        // A link would lead past what patterns and rules say of paths.
+        if !self.offers(path) || root.canonicalize(path)? != Path::new(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let file = self.open()?.open_with(path, &options)?;
+        let file = root.open_with(path, &options)?;
         if !file.metadata()?.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -117,6 +137,10 @@ mod tests {
         std::os::unix::fs::symlink("../secret.md", path.join("link.md")).unwrap();
         std::os::unix::fs::symlink(outer.path(), path.join("up")).unwrap();
         std::os::unix::fs::symlink("a.md", path.join("inside.md")).unwrap();
+        std::os::unix::fs::symlink("deep/er", path.join("around")).unwrap();
+        // One that nobody may look into takes nothing from the others.
+        fs::create_dir(path.join("locked")).unwrap();
+        fs::set_permissions(path.join("locked"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
         let settings = FolderSettings { path, include: Globs::new(["*.md"]), exclude: Globs::new(["*draft*"]), max_bytes: 9 };
         (outer, settings)
     }
@@ -124,7 +148,7 @@ mod tests {
     #[test]
     fn what_is_offered_is_listed() {
         let (_outer, folder) = folder();
-        assert_eq!(folder.list().unwrap(), ["a.md", "big.md", "deep/er/b c.md", "inside.md"]);
+        assert_eq!(folder.list().unwrap(), ["a.md", "big.md", "deep/er/b c.md"]);
         assert_eq!(to_uri("deep/er/b c.md"), "deep/er/b%20c.md");
         assert_eq!(from_uri("deep/er/b%20c.md").as_deref(), Some("deep/er/b c.md"));
         // One path has one URI.
@@ -136,11 +160,19 @@ mod tests {
     fn nothing_else_can_be_read() {
         let (outer, folder) = folder();
         assert!(matches!(folder.read("a.md").unwrap(), Contents::Text(text) if text == "one"));
-        assert!(matches!(folder.read("inside.md").unwrap(), Contents::Text(text) if text == "one"));
         let absolute = outer.path().join("secret.md");
-        for path in
-            ["../secret.md", "deep/../../secret.md", "link.md", "up/secret.md", ".hidden.md", "c.txt", "deep", absolute.to_str().unwrap()]
-        {
+        for path in [
+            "../secret.md",
+            "deep/../../secret.md",
+            "link.md",
+            "inside.md",
+            "around/b c.md",
+            "up/secret.md",
+            ".hidden.md",
+            "c.txt",
+            "deep",
+            absolute.to_str().unwrap(),
+        ] {
             assert!(folder.read(path).is_err(), "{path}");
         }
         assert!(folder.read("big.md").unwrap_err().to_string().contains("more than 9 bytes"));

@@ -9,7 +9,7 @@ use super::{
     template::{Place, Shape, Template, text_of},
 };
 use crate::{
-    api::{Connection, ConnectionSettings, Select, covered, hidden, scrub},
+    api::{Select, covered, hidden, scrub},
     charset::{decode, media_type},
     kept::Kept,
     outside::{retry_after, with_heartbeat},
@@ -18,7 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Input, Json, Outage, Output};
-use toolcrib_egress::{Egress, EgressError, Fetched, HeaderMap, HeaderName, HeaderValue, Method, Request, Setup, StatusCode, Url, header};
+use toolcrib_egress::{Egress, EgressError, Fetched, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Url, header};
 
 /// What stays as it is in a piece of a path (RFC 3986, section 2.3: unreserved characters).
 const PIECE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -139,7 +139,7 @@ pub enum Next {
 /// The tool.
 pub(super) struct Http {
     settings: HttpSettings,
-    connection: Connection,
+    egress: Egress,
     select: Option<Select>,
     items: Option<Select>,
     cursor: Option<Select>,
@@ -251,16 +251,8 @@ fn below(origin: &Url, path: &str) -> Result<Url, CallError> {
 }
 
 impl Http {
-    pub(super) fn new(name: &str, settings: HttpSettings, egress: &Egress, kept: Kept) -> Result<Self, Setup> {
-        let connection = ConnectionSettings {
-            name: name.to_owned(),
-            base_url: settings.origin.clone(),
-            headers: settings.secrets.clone(),
-            methods: Vec::new(),
-            paths: None,
-            description: None,
-        };
-        let connection = Connection::open(connection, egress)?;
+    /// The tool, with a way out that reaches its host.
+    pub(super) fn new(settings: HttpSettings, egress: Egress, kept: Kept) -> Self {
         // Whether they can be read was found out with the config.
         let read = |path: Option<&String>| path.and_then(|path| Select::parse(path).ok());
         let select = read(settings.select.as_ref());
@@ -269,7 +261,7 @@ impl Http {
             Next::Cursor { path, .. } => read(Some(path)),
             Next::Link => None,
         });
-        Ok(Self { settings, connection, select, items, cursor, kept })
+        Self { settings, egress, select, items, cursor, kept }
     }
 
     fn host(&self) -> Arc<str> {
@@ -278,7 +270,7 @@ impl Http {
 
     /// Sends the request, and gives what was answered if that is no error.
     async fn fetch(&self, request: Request) -> Result<Fetched, CallError> {
-        let fetched = self.connection.egress().send(request).await.map_err(|error| self.unsent(error))?;
+        let fetched = self.egress.send(request).await.map_err(|error| self.unsent(error))?;
         let fetched = Fetched { body: scrub(&self.secrets(), fetched.body), ..fetched };
         if !fetched.status.is_success() {
             return Err(self.refused(&fetched));

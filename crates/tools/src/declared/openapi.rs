@@ -11,7 +11,6 @@ mod operation;
 mod schema;
 
 use super::Declared;
-use crate::api::{Connection, ConnectionSettings};
 use bytes::Bytes;
 use document::{Document, Operation};
 use serde_json::Value;
@@ -19,8 +18,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use toolcrib_contract::Globs;
-use toolcrib_egress::{Egress, HeaderMap, Method, Request, Url};
+use toolcrib_contract::{Annotations, Globs};
+use toolcrib_egress::{Egress, EgressError, HeaderMap, Method, Request, Url};
 
 /// The most operations that are offered out of one document: more are no help to a model.
 pub const MAX_OPERATIONS: usize = 200;
@@ -46,6 +45,10 @@ pub struct OpenApiSettings {
     pub auth: BTreeMap<String, String>,
     /// Headers of every request: secrets among them.
     pub headers: HeaderMap,
+    /// What its tools say of their effects, where that is not as their methods have it.
+    pub annotations: Annotations,
+    /// Words to find them by, besides those of the document.
+    pub tags: Vec<String>,
     /// Values that stand in it and that nobody is to see.
     pub hidden: Vec<String>,
 }
@@ -64,19 +67,8 @@ pub struct Translated {
 /// # Errors
 /// Why it cannot be had, in a sentence.
 pub async fn fetch(url: &Url, egress: &Egress) -> Result<Bytes, String> {
-    let mut origin = url.clone();
-    origin.set_path("/");
-    origin.set_query(None);
-    let place = ConnectionSettings {
-        name: "openapi".to_owned(),
-        base_url: origin,
-        headers: HeaderMap::new(),
-        methods: Vec::new(),
-        paths: None,
-        description: None,
-    };
     // Its host may be reached because the config names it.
-    let connection = Connection::open(place, egress).map_err(|setup| setup.to_string())?;
+    let egress = egress.also_reaching(&[url], |_| {}).map_err(|setup| setup.to_string())?;
     let request = Request {
         method: Method::GET,
         url: url.to_string(),
@@ -86,14 +78,22 @@ pub async fn fetch(url: &Url, egress: &Egress) -> Result<Bytes, String> {
         timeout: Some(TO_FETCH),
         follows_redirects: false,
     };
-    let fetched = connection.egress().send(request).await.map_err(|error| error.to_string())?;
+    // What asks for it may have a key in it.
+    let unsent = |error: EgressError| error.to_string().replace(url.as_str(), &shown(url));
+    let fetched = egress.send(request).await.map_err(unsent)?;
     if !fetched.status.is_success() {
-        return Err(format!("{url} answered {}", fetched.status));
+        return Err(format!("{} answered {}", shown(url), fetched.status));
     }
     if fetched.body.is_cut {
         return Err(format!("the document is larger than {} bytes (egress.maxBodyBytes)", fetched.body.bytes.len()));
     }
     Ok(fetched.body.bytes)
+}
+
+/// A URL as it is told of: without what may be a key.
+#[must_use]
+pub fn shown(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
 /// The tools of a document.
@@ -118,7 +118,7 @@ pub fn translate(document: &Value, settings: &OpenApiSettings) -> Result<Transla
         }
         _ => {}
     }
-    let mut translated = Translated::default();
+    let mut translated = Translated { left_out: without_match(&operations, settings), ..Translated::default() };
     let mut names = BTreeSet::new();
     for operation in selected {
         let name = name_of(&settings.name, &operation.id, &names);
@@ -136,12 +136,25 @@ pub fn translate(document: &Value, settings: &OpenApiSettings) -> Result<Transla
     Ok(translated)
 }
 
+/// What is said of patterns that select nothing: they are likely to be misspelt.
+fn without_match(operations: &[Operation<'_>], settings: &OpenApiSettings) -> Vec<String> {
+    let names: Vec<String> = operations.iter().flat_map(known_as).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let lists = settings.include.iter().map(|globs| ("include", globs)).chain([("exclude", &settings.exclude)]);
+    lists
+        .flat_map(|(list, globs)| globs.without_match(&names).map(move |pattern| format!("{list}: no operation is meant by {pattern:?}")))
+        .collect()
+}
+
+/// What patterns find an operation by.
+fn known_as(operation: &Operation<'_>) -> Vec<String> {
+    let tags = operation.tags().map(|tag| format!("tag:{tag}"));
+    [operation.id.clone(), format!("{} {}", operation.method, operation.path)].into_iter().chain(tags).collect()
+}
+
 fn is_selected(operation: &Operation<'_>, settings: &OpenApiSettings) -> bool {
-    let is_in = |globs: &Globs| {
-        globs.include(&operation.id)
-            || globs.include(&format!("{} {}", operation.method, operation.path))
-            || operation.tags().any(|tag| globs.include(&format!("tag:{tag}")))
-    };
+    let names = known_as(operation);
+    let is_in = |globs: &Globs| names.iter().any(|name| globs.include(name));
     settings.include.as_ref().is_none_or(is_in) && !is_in(&settings.exclude)
 }
 

@@ -51,7 +51,8 @@ pub fn rehearsal(Declared { spec, does }: Declared, canned: Canned) -> Result<(S
     let kept = Kept::new();
     let part = match does {
         Does::Http(settings) => {
-            Part::Http(Box::new(http::Http::new(&spec.name, settings, &Egress::new(toolcrib_egress::Config::default())?, kept.clone())?))
+            let nowhere = Egress::new(toolcrib_egress::Config::default())?;
+            Part::Http(Box::new(http::Http::new(settings, nowhere, kept.clone())))
         }
         Does::Command(settings) => Part::Command(Box::new(command::Command::new(settings, Arc::default(), kept.clone()))),
         Does::Pipeline(settings) => Part::Pipeline(pipeline::Pipeline::new(settings, kept.clone())),

@@ -7,12 +7,13 @@ use super::{
 use crate::kept::Kept;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use std::{
+    collections::BTreeMap,
     fs::File,
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 use tokio::task::{JoinSet, spawn_blocking};
@@ -24,6 +25,8 @@ use toolcrib_contract::{
 
 /// How often it is looked whether a file has changed that somebody wants to hear of.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a program may take that is run to see whether what it writes has changed.
+const TO_RUN: Duration = Duration::from_secs(30);
 /// What the URIs of declared resources begin with, unless the config says otherwise.
 pub const PREFIX: &str = "toolcrib://resources/";
 
@@ -63,7 +66,14 @@ struct Source {
     mime_type: Option<String>,
     from: Origin,
     announce: Arc<OnceLock<Announce>>,
+    /// Of a folder: whether it could be read when it was last listed, and its files.
+    listed: Mutex<(bool, Vec<String>)>,
+    /// Who looks for changes, by the URIs that somebody wants to hear of: one for each, however many those are.
+    looking: Mutex<BTreeMap<Arc<str>, Weak<Looking>>>,
 }
+
+/// Looks for changes until it is dropped.
+struct Looking(#[expect(dead_code, reason = "held for the task that ends with it")] JoinSet<()>);
 
 enum Origin {
     File(PathBuf, usize),
@@ -99,7 +109,14 @@ impl Resources {
                 From::Folder(folder) => Origin::Folder(folder),
                 From::Command(command, every) => Origin::Command(Box::new(Command::new(*command, Arc::clone(guard), kept.clone())), every),
             };
-            let source = Source { uri: spec.uri.clone(), mime_type: spec.mime_type.clone(), from, announce: Arc::clone(&announce) };
+            let source = Source {
+                uri: spec.uri.clone(),
+                mime_type: spec.mime_type.clone(),
+                from,
+                announce: Arc::clone(&announce),
+                listed: Mutex::new((true, Vec::new())),
+                looking: Mutex::default(),
+            };
             (spec, Arc::new(source))
         };
         Self { members: settings.into_iter().map(member).collect(), announce }
@@ -133,10 +150,7 @@ impl Resources {
                 resources.push(Resource::of(spec.clone(), callable()));
                 continue;
             };
-            let files = folder.list().unwrap_or_else(|error| {
-                tracing::warn!("the folder {} of the resource {:?} cannot be read: {error}", folder.path.display(), spec.name);
-                Vec::new()
-            });
+            let files = source.files(folder, &spec.name);
             resources.extend(files.iter().map(|path| Resource::of(of_file(spec, path), callable())));
             let template = TemplateSpec {
                 uri_template: format!("{}{{+path}}", spec.uri),
@@ -200,13 +214,29 @@ impl Source {
         }
     }
 
+    /// The files of its folder; while that cannot be read, those that there were.
+    fn files(&self, folder: &FolderSettings, name: &str) -> Vec<String> {
+        let mut last = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        match folder.list() {
+            Ok(files) => *last = (true, files),
+            Err(error) => {
+                if std::mem::replace(&mut last.0, false) {
+                    tracing::warn!("the folder {} of the resource {name:?} cannot be read: {error}", folder.path.display());
+                }
+            }
+        }
+        last.1.clone()
+    }
+
     fn path_of(&self, uri: &str) -> Result<String, CallError> {
         uri.strip_prefix(&self.uri).and_then(folder::from_uri).ok_or_else(|| not_found(uri))
     }
 
     /// What of a failure clients are told: not where it lies, and of what is not there as of what is not offered.
     fn unreadable(&self, uri: &str, error: &io::Error) -> CallError {
-        if matches!(self.from, Origin::Folder(_)) && !matches!(error.kind(), io::ErrorKind::Other) {
+        use io::ErrorKind as Kind;
+        let is_hidden = matches!(error.kind(), Kind::NotFound | Kind::PermissionDenied | Kind::NotADirectory | Kind::IsADirectory);
+        if matches!(self.from, Origin::Folder(_)) && is_hidden {
             tracing::debug!("{uri} cannot be read: {error}");
             return not_found(uri);
         }
@@ -227,9 +257,43 @@ impl Source {
                 let found = off_the_runtime(move || folder.state(&path.ok()?)).await.ok().flatten();
                 found.hash(&mut hasher);
             }
-            Origin::Command(command, _) => command.text().await.ok().hash(&mut hasher),
+            // One that does not end has written nothing.
+            Origin::Command(command, _) => {
+                let written = tokio::time::timeout(TO_RUN, command.text()).await;
+                written.ok().and_then(Result::ok).hash(&mut hasher);
+            }
         }
         hasher.finish()
+    }
+
+    /// Whoever looks for changes of this URI: the one who does already, or a new one.
+    async fn looked_at(self: &Arc<Self>, uri: &Arc<str>, every: Duration) -> Arc<Looking> {
+        let known = || self.looking.lock().unwrap_or_else(PoisonError::into_inner).get(uri).and_then(Weak::upgrade);
+        if let Some(looking) = known() {
+            return looking;
+        }
+        // From this state on, changes are told.
+        let mut last = self.state(uri).await;
+        let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        looking.retain(|_, looking| looking.strong_count() > 0);
+        if let Some(meanwhile) = looking.get(uri).and_then(Weak::upgrade) {
+            return meanwhile;
+        }
+        let (source, told) = (Arc::clone(self), Arc::clone(uri));
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let now = source.state(&told).await;
+                if let Some(announce) = source.announce.get().filter(|_| now != last) {
+                    announce(Change::Resource(Arc::clone(&told)));
+                }
+                last = now;
+            }
+        });
+        let new = Arc::new(Looking(task));
+        looking.insert(Arc::clone(uri), Arc::downgrade(&new));
+        new
     }
 
     fn every(&self) -> Option<Duration> {
@@ -276,21 +340,52 @@ impl Callable for Reads {
     }
 
     fn watch(&self, uri: &str) -> Option<BoxFuture<'_, Result<Watch, CallError>>> {
-        let (source, every, uri) = (Arc::clone(&self.0), self.0.every()?, Arc::<str>::from(uri));
-        Some(Box::pin(async move {
-            let mut last = source.state(&uri).await;
-            let mut watching = JoinSet::new();
-            watching.spawn(async move {
-                loop {
-                    tokio::time::sleep(every).await;
-                    let now = source.state(&uri).await;
-                    if let Some(announce) = source.announce.get().filter(|_| now != last) {
-                        announce(Change::Resource(Arc::clone(&uri)));
-                    }
-                    last = now;
-                }
-            });
-            Ok(Watch::holding(watching))
-        }))
+        let (every, uri) = (self.0.every()?, Arc::<str>::from(uri));
+        Some(Box::pin(async move { Ok(Watch::holding(self.0.looked_at(&uri, every).await)) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use toolcrib_contract::Globs;
+
+    fn resources(folder: &Path) -> Resources {
+        let of = |from: From, uri: &str| ResourceSettings { spec: ResourceSpec::new(uri, "r"), from };
+        let files = FolderSettings { path: folder.to_owned(), include: Globs::new(["*"]), exclude: Globs::default(), max_bytes: 100 };
+        let settings = vec![of(From::File(folder.join("one.txt"), 100), "r://one"), of(From::Folder(files), "r://all/")];
+        Resources::new(settings, &Arc::default(), &Kept::new())
+    }
+
+    #[tokio::test]
+    async fn one_looks_for_all_who_want_to_hear() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("one.txt"), "one").unwrap();
+        let resources = resources(folder.path());
+        let source = &resources.members[0].1;
+        let uri: Arc<str> = "r://one".into();
+        let first = source.looked_at(&uri, LOOK).await;
+        assert!(Arc::ptr_eq(&first, &source.looked_at(&uri, LOOK).await));
+        // Once nobody does any more, nobody looks.
+        let gone = Arc::downgrade(&first);
+        drop(first);
+        assert!(gone.upgrade().is_none());
+        source.looked_at(&"r://two".into(), LOOK).await;
+        assert_eq!(source.looking.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn while_a_folder_cannot_be_read_its_files_stay_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("one.txt"), "one").unwrap();
+        let resources = resources(folder.path());
+        let uris = || resources.offered().0.iter().map(|resource| resource.spec.uri.clone()).collect::<Vec<_>>();
+        assert_eq!(uris(), ["r://one", "r://all/one.txt"]);
+        let elsewhere = folder.path().with_extension("moved");
+        std::fs::rename(folder.path(), &elsewhere).unwrap();
+        assert_eq!(uris(), ["r://one", "r://all/one.txt"]);
+        std::fs::rename(&elsewhere, folder.path()).unwrap();
+        std::fs::remove_file(folder.path().join("one.txt")).unwrap();
+        assert_eq!(uris(), ["r://one"]);
     }
 }

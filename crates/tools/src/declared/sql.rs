@@ -74,12 +74,20 @@ impl Statement {
         self.places.iter().collect()
     }
 
-    /// Whether it is one that writes rows: what else changes a database is nothing that a tool does.
+    /// Whether it can be one that writes rows: what else changes a database is nothing that a tool does.
     #[must_use]
     pub fn writes_rows(&self) -> bool {
-        const WRITING: &[&str] = &["INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "WITH"];
-        let first = self.texts[0].split_whitespace().next().unwrap_or_default().to_uppercase();
-        WRITING.contains(&first.as_str())
+        self.begins_with_writing() || self.first_word() == "WITH"
+    }
+
+    /// Whether it is one that writes rows, as its first word tells.
+    #[must_use]
+    pub fn begins_with_writing(&self) -> bool {
+        matches!(self.first_word().as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "MERGE")
+    }
+
+    fn first_word(&self) -> String {
+        self.texts[0].split_whitespace().next().unwrap_or_default().to_uppercase()
     }
 
     /// The statement with parameters as the engine writes them, and their values. What is missing is NULL.

@@ -169,8 +169,19 @@ fn reaches(does: &Does) -> &'static [Reach] {
     }
 }
 
-fn annotations(does: &Does, hints: &[(String, Spanned<bool>)]) -> Annotations {
-    let mut annotations = does.annotations();
+fn annotations(does: &Does, written: &[(String, Spanned<bool>)]) -> Annotations {
+    let (said, known) = (hints(written), does.annotations());
+    Annotations {
+        is_read_only: said.is_read_only.or(known.is_read_only),
+        is_destructive: said.is_destructive.or(known.is_destructive),
+        is_idempotent: said.is_idempotent.or(known.is_idempotent),
+        is_open_world: said.is_open_world.or(known.is_open_world),
+    }
+}
+
+/// What the config says of effects.
+pub(super) fn hints(hints: &[(String, Spanned<bool>)]) -> Annotations {
+    let mut annotations = Annotations::default();
     for (hint, flag) in hints {
         let slot = match hint.as_str() {
             "readOnlyHint" => &mut annotations.is_read_only,
@@ -424,6 +435,9 @@ fn sql(written: &raw::Sql, databases: &[&str], faults: &mut Faults) -> Option<Sq
     }
     let writes = written.writes.as_ref().is_some_and(|flag| flag.value);
     let parsed = said(Statement::parse(&statement.value), statement, faults)?;
+    if !writes && parsed.begins_with_writing() {
+        faults.add(statement.fault("it writes: say writes: true beside the statement"));
+    }
     if writes && !parsed.writes_rows() {
         faults.add(statement.fault("with writes: true, a statement begins with INSERT, UPDATE, DELETE, REPLACE, MERGE or WITH"));
     }

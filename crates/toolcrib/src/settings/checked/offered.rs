@@ -11,7 +11,7 @@ use super::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use toolcrib_contract::{Globs, PromptArgument, PromptSpec, ResourceSpec, output::Role};
-use toolcrib_tools::declared::{FolderSettings, From, PREFIX, PromptSettings, ResourceSettings, media_type};
+use toolcrib_tools::declared::{FolderSettings, From, PREFIX, PromptSettings, ResourceSettings, Written as Output, media_type};
 
 const ROLES: &[(&str, Role)] = &[("user", Role::User), ("assistant", Role::Assistant)];
 /// The most that is read of a file, unless the config says.
@@ -81,6 +81,9 @@ fn resource(written: &raw::Resource, lookup: Lookup<'_>, faults: &mut Faults) ->
     let name = &written.name.value;
     let max_bytes = within(written.max_bytes.as_ref(), 1..=(8 << 20), faults);
     let every = seconds(written.every_secs.as_ref(), faults);
+    if let Some(often) = written.every_secs.as_ref().filter(|secs| secs.value < 1.0) {
+        faults.add(often.fault("a program is run every second at most"));
+    }
     refuse_strangers(written, faults);
     let (from, guessed) = match (&written.file, &written.folder, &written.command) {
         (Some(file), None, None) => {
@@ -102,7 +105,8 @@ fn resource(written: &raw::Resource, lookup: Lookup<'_>, faults: &mut Faults) ->
             if let Some(place) = settings.places().first() {
                 faults.add(program.place.fault(format!("{{{{{place}}}}}: a resource has no arguments")));
             }
-            (From::Command(Box::new(settings), every), Some("text/plain"))
+            let kind = if settings.output == Output::Json { "application/json" } else { "text/plain" };
+            (From::Command(Box::new(settings), every), Some(kind))
         }
         _ => {
             faults.add(written.name.fault("a resource is either a file, a folder, or what a command writes"));

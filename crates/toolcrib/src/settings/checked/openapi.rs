@@ -5,7 +5,7 @@ use super::{
         document::{Faults, Spanned, value_of},
         raw::declared::{Declared as Entry, OpenApi},
     },
-    declared::can_be_offered,
+    declared::{can_be_offered, hints},
     header_of, ready, seconds,
 };
 use std::{fs, time::Duration};
@@ -85,6 +85,8 @@ fn settings(entry: &Entry, written: &OpenApi, faults: &mut Faults) -> Option<Ope
         exclude: globs(&written.exclude),
         auth: written.auth.iter().map(|(scheme, value)| (scheme.clone(), value.value.clone())).collect(),
         headers,
+        annotations: hints(&entry.hints),
+        tags: entry.tags.iter().map(|tag| tag.value.clone()).collect(),
         hidden: entry.secrets.clone(),
     })
 }

@@ -28,7 +28,8 @@ fn get(site: &Site, path: &str) -> HttpSettings {
 
 fn gate(site: &Site, settings: HttpSettings) -> OpenGate {
     assert_eq!(settings.faults(), Vec::<String>::new());
-    let http = Http::new("ask", settings, &egress_to(site), Kept::new()).unwrap();
+    let egress = egress_to(site).also_reaching(&[&settings.origin], |_| {}).unwrap();
+    let http = Http::new(settings, egress, Kept::new());
     let once = toolcrib_gate::Resilience { attempts: 1, ..toolcrib_gate::Resilience::default() };
     TestGate::default().resilience(once, &[]).entry(Spec::new("ask", "Asks."), Arc::new(http)).open()
 }
@@ -136,7 +137,7 @@ async fn what_variables_have_put_in_is_shown_to_nobody() {
         let error = failure(&site, settings(path), json!({})).await.to_string();
         assert!(!error.contains("key+of") && !error.contains("key%2Bof"), "{error}");
     }
-    let http = Http::new("ask", settings("/a"), &egress_to(&site), Kept::new()).unwrap();
+    let http = Http::new(settings("/a"), egress_to(&site), Kept::new());
     let told = http.foretell(&Json::empty_object()).unwrap().unwrap().join("\n");
     assert!(told.contains("/a?appid=***") && told.contains("x-version: ***"), "{told}");
     assert_eq!(http.secrets(), ["key%2Bof%2Bours", "key+of+ours"], "a version is no secret that would have to be taken out of answers");
@@ -193,7 +194,7 @@ async fn what_only_looks_is_asked_again_and_what_acts_is_not() {
         .await;
     let trusting = toolcrib_gate::Resilience { trusts_hints: true, ..toolcrib_gate::Resilience::default() };
     let gate = |method: Method, annotations| {
-        let http = Http::new("ask", HttpSettings { method, ..get(&site, "/") }, &egress_to(&site), Kept::new()).unwrap();
+        let http = Http::new(HttpSettings { method, ..get(&site, "/") }, egress_to(&site), Kept::new());
         let spec = Spec::new("ask", "Asks.").annotations(annotations);
         TestGate::default().resilience(trusting.clone(), &[]).entry(spec, Arc::new(http)).open()
     };

@@ -33,10 +33,12 @@ pub(super) struct Operation<'a> {
 
 impl<'a> Document<'a> {
     pub(super) fn new(root: &'a Value) -> Result<Self, String> {
-        let version = root["openapi"].as_str().or_else(|| root["swagger"].as_str());
-        match version {
+        // Without quotes, YAML takes it for a number.
+        let text = |version: &Value| version.as_str().map(ToOwned::to_owned).or_else(|| version.is_number().then(|| version.to_string()));
+        let version = text(&root["openapi"]).or_else(|| text(&root["swagger"]));
+        match version.as_deref() {
             Some(version) if version.starts_with("3.0") || version.starts_with("3.1") => Ok(Self { root, is_swagger: false }),
-            Some("2.0") => Ok(Self { root, is_swagger: true }),
+            Some("2.0" | "2") => Ok(Self { root, is_swagger: true }),
             Some(other) => Err(format!("OpenAPI {other} is not known; 2.0, 3.0 and 3.1 are")),
             None => Err("this is no OpenAPI document: it has neither \"openapi\" nor \"swagger\"".to_owned()),
         }
@@ -113,6 +115,13 @@ impl<'a> Document<'a> {
     pub(super) fn consumes(&self, operation: &Operation<'a>) -> Vec<&'a str> {
         let types = operation.says.get("consumes").unwrap_or(&self.root["consumes"]);
         types.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
+    /// Where operations are that say nothing else.
+    pub(super) fn usual_server(&self, location: Option<&Url>) -> Option<Url> {
+        let nothing = &Value::Null;
+        let usual = Operation { id: String::new(), method: Method::GET, path: "", says: nothing, of_path: nothing };
+        self.server(&usual, location).ok()
     }
 
     /// Where an operation is: the URL that its path comes after.

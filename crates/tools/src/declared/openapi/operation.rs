@@ -34,7 +34,7 @@ pub(super) fn declared(
 ) -> Result<Declared, String> {
     let server = match &settings.server {
         Some(server) => server.clone(),
-        None => its_own(document.server(operation, settings.location.as_ref())?, settings)?,
+        None => its_own(document, document.server(operation, settings.location.as_ref())?, settings)?,
     };
     let mut arguments = Arguments::default();
     let mut request = Parts::default();
@@ -73,11 +73,11 @@ pub(super) fn declared(
     };
     authenticate(document, operation, settings, &mut http)?;
     let does = Does::Http(http);
-    let tags: Vec<&str> = operation.tags().collect();
+    let tags: Vec<&str> = operation.tags().chain(settings.tags.iter().map(String::as_str)).collect();
     let mut spec = Spec::new(name, &description(operation))
         .tags(&tags)
         .category(if operation.method == Method::GET { Category::DataRetrieval } else { Category::ExternalIntegration })
-        .annotations(annotations(&operation.method, &does))
+        .annotations(annotations(&operation.method, &does, settings.annotations))
         .reaches(&[Reach::Network])
         .input_schema(Json::from(&arguments.schema()));
     spec.title = operation.says["summary"].as_str().map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
@@ -86,20 +86,32 @@ pub(super) fn declared(
 
 /// A document from elsewhere says nothing of where else we may go: what the config names may be reached whatever the rules of egress
 /// are, and is shown what the config has for it.
-fn its_own(server: Url, settings: &OpenApiSettings) -> Result<Url, String> {
-    match &settings.location {
-        Some(location) if location.origin() != server.origin() => {
-            let host = server.host_str().unwrap_or_default();
-            Err(format!("its API is at {host}, which is not where the document is: say \"server\" to have it asked"))
-        }
-        _ => Ok(server),
+fn its_own(document: &Document<'_>, server: Url, settings: &OpenApiSettings) -> Result<Url, String> {
+    let host = server.host_str().unwrap_or_default();
+    if let Some(location) = settings.location.as_ref().filter(|location| location.origin() != server.origin()) {
+        let place = location.host_str().unwrap_or_default();
+        return Err(format!("its API is at {host}, and the document at {place}: say \"server\" to have it asked"));
     }
+    // What is shown to one host is not shown to another that a part of the document names.
+    let shows_something = !settings.auth.is_empty() || !settings.headers.is_empty();
+    let usual = document.usual_server(settings.location.as_ref());
+    if shows_something && usual.is_none_or(|usual| usual.origin() != server.origin()) {
+        return Err(format!(
+            "its API is at {host}, unlike that of the document: say \"server\" to have it asked with what is in auth or headers"
+        ));
+    }
+    Ok(server)
 }
 
 /// HTTP says that these can be repeated (RFC 9110, section 9.2.2), and nothing about what they destroy.
-fn annotations(method: &Method, does: &Does) -> Annotations {
-    let annotations = does.annotations();
-    if *method == Method::PATCH { Annotations { is_destructive: Some(true), ..annotations } } else { annotations }
+fn annotations(method: &Method, does: &Does, said: Annotations) -> Annotations {
+    let of_method = does.annotations();
+    Annotations {
+        is_read_only: said.is_read_only.or(of_method.is_read_only),
+        is_destructive: said.is_destructive.or(if *method == Method::PATCH { Some(true) } else { of_method.is_destructive }),
+        is_idempotent: said.is_idempotent.or(of_method.is_idempotent),
+        is_open_world: said.is_open_world.or(of_method.is_open_world),
+    }
 }
 
 fn description(operation: &Operation<'_>) -> String {

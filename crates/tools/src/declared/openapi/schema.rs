@@ -25,23 +25,27 @@ const LISTS: &[&str] = &["allOf", "anyOf", "oneOf", "prefixItems"];
 const SINGLE: &[&str] =
     &["items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedProperties"];
 
-/// The schema of a value that is sent, at most this deep and as deep as there is room for.
+/// The schema of a value that is sent, as deep as there is room for.
 pub(super) fn within_reason(document: &Document<'_>, schema: &Value) -> Value {
-    let depths = (0..=MAX_DEPTH).rev();
-    let mut last = json!({});
-    for depth in depths {
-        last = Expansion { document, open: Vec::new() }.expand(schema, depth);
-        if last.to_string().len() <= MAX_BYTES {
+    let mut deepest = json!({});
+    for depth in 0..=MAX_DEPTH {
+        let mut expansion = Expansion { document, open: Vec::new(), room: MAX_BYTES };
+        let expanded = expansion.expand(schema, depth);
+        // What is cut off for want of room is not whole; what is the same as before is all there is.
+        if expansion.room == 0 || (depth > 0 && expanded == deepest) {
             break;
         }
+        deepest = expanded;
     }
-    last
+    deepest
 }
 
 struct Expansion<'a, 'd> {
     document: &'a Document<'d>,
     /// The references that lead here: one that is met again goes in a circle.
     open: Vec<String>,
+    /// How many bytes there is still room for: a document whose schemas refer to many others would grow without end.
+    room: usize,
 }
 
 impl Expansion<'_, '_> {
@@ -65,6 +69,9 @@ impl Expansion<'_, '_> {
         };
         let mut expanded = Map::new();
         for (key, value) in written {
+            if self.room == 0 {
+                break;
+            }
             let key = key.as_str();
             let is_too_long = key == "pattern" && value.as_str().is_some_and(|pattern| pattern.len() > MAX_PATTERN_BYTES);
             // References are replaced, so nothing leads anywhere any more.
@@ -72,7 +79,10 @@ impl Expansion<'_, '_> {
                 continue;
             }
             let value = match key {
-                "description" => shortened(value),
+                "description" => {
+                    self.take(value.as_str().map_or(0, |text| text.len().min(MAX_DESCRIPTION_CHARS)));
+                    shortened(value)
+                }
                 "nullable" | "exclusiveMinimum" | "exclusiveMaximum" if value.is_boolean() => continue,
                 _ if BY_NAME.contains(&key) || LISTS.contains(&key) || SINGLE.contains(&key) => {
                     if depth == 0 {
@@ -80,8 +90,12 @@ impl Expansion<'_, '_> {
                     }
                     self.parts(key, value, depth - 1)
                 }
-                _ => value.clone(),
+                _ => {
+                    self.take(value.to_string().len());
+                    value.clone()
+                }
             };
+            self.take(key.len() + 4);
             expanded.insert(key.to_owned(), value);
         }
         translate_bounds(written, &mut expanded);
@@ -102,12 +116,24 @@ impl Expansion<'_, '_> {
             let properties = value.as_object().into_iter().flatten();
             let sent = properties.filter(|(_, schema)| key != "properties" || !self.is_only_read(schema));
             let sent: Vec<(&String, &Value)> = sent.collect();
-            return sent.into_iter().map(|(name, schema)| (name.clone(), self.expand(schema, depth))).collect::<Map<_, _>>().into();
+            let mut expanded = Map::new();
+            for (name, schema) in sent {
+                if self.room == 0 {
+                    break;
+                }
+                self.take(name.len() + 4);
+                expanded.insert(name.clone(), self.expand(schema, depth));
+            }
+            return expanded.into();
         }
         match value {
-            Value::Array(schemas) => schemas.iter().map(|schema| self.expand(schema, depth)).collect(),
+            Value::Array(schemas) => schemas.iter().map_while(|schema| (self.room > 0).then(|| self.expand(schema, depth))).collect(),
             schema => self.expand(schema, depth),
         }
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.room = self.room.saturating_sub(bytes);
     }
 
     /// What must be there is what can be sent.

@@ -149,6 +149,23 @@ fn what_is_too_much_to_read_is_told_less_deeply() {
 }
 
 #[test]
+fn a_document_whose_schemas_all_refer_to_each_other_takes_no_longer() {
+    let mut document = shop();
+    let level = |next: usize| {
+        let fields: serde_json::Map<String, Value> =
+            (0..50).map(|field| (format!("f{field}"), json!({"$ref": format!("#/components/schemas/L{next}")}))).collect();
+        json!({"type": "object", "properties": fields})
+    };
+    for number in 0..12 {
+        document["components"]["schemas"][format!("L{number}")] = level(number + 1);
+    }
+    document["components"]["schemas"]["Order"] = level(0);
+    let translated = translate(&document, &settings()).unwrap();
+    let schema = &tool(&translated, "shop__createOrder").spec.input_schema;
+    assert!(schema.size_bytes() < 20_000, "{}", schema.size_bytes());
+}
+
+#[test]
 fn secrets_are_shown_only_where_they_are_asked_for() {
     let mut with_key = settings();
     with_key.auth.insert("key".into(), "secret-key".into());
@@ -164,6 +181,19 @@ fn secrets_are_shown_only_where_they_are_asked_for() {
     assert!(!request(tool(&translated, "shop__listOrders"), &json!({})).0.contains("secret-key"));
     let unknown = OpenApiSettings { auth: BTreeMap::from([("tokn".to_owned(), String::new())]), ..settings() };
     assert_eq!(translate(&shop(), &unknown).unwrap_err(), "the document has no security scheme \"tokn\"; it has token, key");
+}
+
+#[test]
+fn what_is_shown_to_one_host_is_not_shown_to_another() {
+    let mut document = shop();
+    document["paths"]["/orders"]["get"]["servers"] = json!([{"url": "https://elsewhere.example.com"}]);
+    let translated = translate(&document, &settings()).unwrap();
+    assert!(!translated.tools.iter().any(|tool| tool.spec.name == "shop__listOrders"));
+    assert!(translated.left_out.iter().any(|left| left.contains("its API is at elsewhere.example.com")), "{:?}", translated.left_out);
+    // Where nothing is shown, the document may say what it likes.
+    let open = OpenApiSettings { name: "shop".into(), ..OpenApiSettings::default() };
+    let translated = translate(&document, &open).unwrap();
+    assert_eq!(request(tool(&translated, "shop__listOrders"), &json!({})).0, "GET https://elsewhere.example.com/orders");
 }
 
 #[test]
@@ -194,7 +224,7 @@ fn what_cannot_be_offered_is_said() {
     // A document from elsewhere says nothing of other hosts.
     let elsewhere = OpenApiSettings { location: Some(Url::parse("https://docs.example.com/shop.json").unwrap()), ..settings() };
     let error = translate(&shop(), &elsewhere).unwrap_err();
-    assert!(error.contains("its API is at eu.shop.example.com, which is not where the document is: say \"server\""), "{error}");
+    assert!(error.contains("its API is at eu.shop.example.com, and the document at docs.example.com: say \"server\""), "{error}");
     // Where the document lies says where its API is.
     let located = OpenApiSettings { location: Some(Url::parse("https://docs.example.com/spec/openapi.json").unwrap()), ..settings() };
     let translated = translate(&nowhere, &located).unwrap();
@@ -211,6 +241,8 @@ fn operations_are_selected_by_id_method_and_tag() {
     assert_eq!(names(&["tag:orders"], &[]).unwrap(), ["shop__listOrders"]);
     assert_eq!(names(&["GET *"], &[]).unwrap(), ["shop__listOrders", "shop__orders_get", "shop__myOrders"]);
     assert_eq!(names(&["*rder*"], &["DELETE *", "create*"]).unwrap(), ["shop__listOrders", "shop__orders_get", "shop__myOrders"]);
+    let misspelt = OpenApiSettings { include: Some(Globs::new(["listOrders", "lsitOrders"])), ..settings() };
+    assert_eq!(translate(&shop(), &misspelt).unwrap().left_out, ["include: no operation is meant by \"lsitOrders\""]);
     assert!(names(&["nothing"], &[]).unwrap_err().contains("no operation of the document is selected"));
     let mut many = shop();
     for number in 0..=MAX_OPERATIONS {
