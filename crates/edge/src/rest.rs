@@ -1,11 +1,13 @@
 //! REST: tools for those who have no MCP. The same gate, the same records.
 //!
 //! `POST /api/v1/mcp/tool` takes `{"name": …, "args": {…}}`, `POST /api/v1/tools/NAME` the arguments alone. Both answer
-//! `{"success": true, "result": …, "execution_time": …, "tool_version": …}` or `{"success": false, "error": …, "error_type": …, "execution_time": …, "tool_version": …}`; a request that was no call has no time.
+//! `{"success": true, "result": …, "execution_time": …, "tool_version": …}` or `{"success": false, "error": …, "error_type": …,
+//! "execution_time": …, "tool_version": …}` (see [`Envelope`](crate::envelope::Envelope)); a request that was no call has no time.
 
 mod openapi;
 
 use crate::{
+    envelope::{TOOL_ERROR, kind_of, result_of},
     http::{Endpoints, authenticate, demand_scope, origin},
     mcp::{MAX_NAME_BYTES, tool_definition},
     statistics,
@@ -24,8 +26,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::Semaphore;
-use toolcrib_contract::{BackChannel, Call, CallError, Change, Content, Json, Origin, Output, Spec};
-use toolcrib_gate::{Arrived, Caller, Gate, Reply, Visible};
+use toolcrib_contract::{BackChannel, Call, CallError, Change, Json, Origin, Spec};
+use toolcrib_gate::{Arrived, Caller, Gate, Visible};
 use toolcrib_wire::{Era, server::Limits};
 
 /// The name of the door, for the record.
@@ -225,38 +227,14 @@ async fn answer(endpoints: &Endpoints, visitor: Visitor, name: &str, arguments: 
                     .with_some("tool_version", version.as_deref().map(Json::string).as_ref());
                 json(StatusCode::OK, body.finish())
             }
-            Err(message) => Refusal::of_tool(message).made(seconds, version).into_response(),
+            Err(message) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, TOOL_ERROR, message).made(seconds, version).into_response(),
         },
-        Err(CallError::Failed(message)) => Refusal::of_tool(message).made(seconds, version).into_response(),
         Err(CallError::Forbidden { scopes, .. }) if !scopes.is_empty() => {
             let refusal = Refusal::new(StatusCode::FORBIDDEN, "insufficient_scope", "a scope is missing, see WWW-Authenticate".into());
             demand_scope(refusal.into_response(), &scopes.join(" "), is_anonymous, endpoints)
         }
         Err(error) => Refusal::of(&error).made(seconds, version).into_response(),
     }
-}
-
-/// The result as programs want it: the structure where there is one, a lone text as text, else the content. Of a failure, what
-/// it says.
-fn result_of(reply: Reply) -> Result<Json, String> {
-    let is_error = reply.output.is_error();
-    let (content, structured) = match reply.output {
-        Output::Tool(output) => (written(&output.content), output.structured),
-        Output::Foreign(result) => (result.get("content").unwrap_or_else(|| Json::array([])), result.get("structuredContent")),
-        _ => return Err("the tool gave something that is no tool's result".into()),
-    };
-    let blocks = content.elements().unwrap_or_default();
-    let text = |block: &Json| block.members().ok().filter(|block| block.string("type").as_deref() == Some("text"))?.string("text");
-    if is_error {
-        let texts: Vec<String> = blocks.iter().filter_map(text).collect();
-        return Err(texts.join("\n"));
-    }
-    let only_text = if let [block] = blocks.as_slice() { text(block) } else { None };
-    Ok(structured.unwrap_or_else(|| only_text.map_or(content, |text| Json::string(&text))))
-}
-
-fn written(content: &[Content]) -> Json {
-    Json::of(content).expect("our own outputs have a JSON form")
 }
 
 fn json(status: StatusCode, body: Json) -> Response {
@@ -270,11 +248,6 @@ impl Refusal {
 
     fn bad(message: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message.to_string())
-    }
-
-    /// What a tool says that has failed, whoever made it.
-    fn of_tool(message: String) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "tool_error", message)
     }
 
     fn made(self, seconds: f64, version: Option<String>) -> Self {
@@ -297,8 +270,7 @@ impl Refusal {
             }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        // What a caller may not have is answered as if it were not there.
-        let kind = if matches!(error, CallError::Forbidden { .. }) { "not_found" } else { error.code() };
+        let kind = kind_of(error);
         let retry_after_secs = match error {
             CallError::LimitReached { retry_after, .. } => Some(retry_after.as_secs().max(1)),
             CallError::Unavailable { outage, .. } => outage.retry_after().map(|after| after.as_secs().max(1)),

@@ -1,20 +1,27 @@
 //! A server put together: tools, resources and prompts behind one gate, and its doors.
 
 use crate::{Builder, assemble::Behind, lifecycle::Lifecycle};
-use std::{io, net::SocketAddr, sync::Arc};
+use serde::Serialize;
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     sync::watch,
 };
+use toolcrib_contract::{BackChannel, Call, CallError, Change, Json, Origin, Spec};
 use toolcrib_edge::{
+    envelope::Envelope,
     http::{self, Bounds, Door, Profiles, Site},
     mcp::Identity,
+    statistics::document,
     stdio,
 };
-use toolcrib_gate::{Credential, Gate, Unauthenticated};
+use toolcrib_gate::{Arrived, Caller, Credential, Gate, Reply, Unauthenticated};
 use toolcrib_upstream::Upstream;
 use toolcrib_wire::server::Limits;
+
+/// The name of the door of the program itself, for the record.
+const DOOR: &str = "library";
 
 /// A complete MCP server. Made by [`Crib::builder`]; ended by [`Crib::close`].
 #[derive(Debug)]
@@ -100,6 +107,52 @@ impl Crib {
     /// Begins the shutdown: no new calls, calls in flight may finish.
     pub fn shut_down(&self) {
         self.shutdown.send_replace(true);
+    }
+
+    /// Calls a tool as whoever is local, by the road of every call, and says what came of it. Questions in mid-call find nobody here.
+    ///
+    /// ```
+    /// # use toolcrib::{CallError, Crib, tool};
+    /// /// Halves a number.
+    /// #[tool(pure)]
+    /// async fn halve(number: u64) -> Result<u64, CallError> {
+    ///     if number % 2 == 1 { Err(CallError::failed("it is odd")) } else { Ok(number / 2) }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let crib = Crib::builder().tool(halve()).build().await?;
+    /// let halved = crib.call_tool("halve", &serde_json::json!({"number": 8})).await;
+    /// assert!(halved.success && halved.result.unwrap().as_str() == r#"{"result":4}"#);
+    /// let odd = crib.call_tool("halve", &serde_json::json!({"number": 7})).await;
+    /// assert_eq!((odd.error.as_deref(), odd.error_type), (Some("it is odd"), Some("tool_error")));
+    /// # crib.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn call_tool(&self, name: &str, arguments: &impl Serialize) -> Envelope {
+        let began = Instant::now();
+        let of_ours = |spec: &Spec| spec.foreign.is_none().then(|| spec.version.clone());
+        let (outcome, version) = match self.gate.authenticate(self.local.clone()).await {
+            Err(_) => (Err(CallError::Unauthenticated), None),
+            Ok(caller) => {
+                let version = self.gate.visible_to(&caller, &Origin::door(DOOR), None).tool(name).and_then(of_ours);
+                (self.pass(caller, name, arguments).await, version)
+            }
+        };
+        Envelope::of(outcome, began.elapsed(), version)
+    }
+
+    async fn pass(&self, caller: Caller, name: &str, arguments: &impl Serialize) -> Result<Reply, CallError> {
+        let arguments = Json::of(arguments).map_err(|error| CallError::InvalidArguments(error.to_string()))?;
+        let (call, origin) = (Call::tool(name, arguments), Origin::door(DOOR));
+        self.gate.call(Arrived { caller, profile: None, call, origin, back: Arc::new(Nobody(Arc::clone(&self.gate))) }).await
+    }
+
+    /// What tools there are, and how they have been used: what `metrics://server/stats` tells.
+    #[must_use]
+    pub fn statistics(&self) -> Json {
+        document(self.gate.catalogue().tools().map(|tool| (tool.spec(), tool.usage())))
     }
 
     /// The other servers behind the gate.
@@ -189,5 +242,15 @@ impl Crib {
 
     fn no_profile(&self, name: &str) -> ServeError {
         ServeError::NoProfile { name: name.to_owned(), known: self.profiles.keys().cloned().collect() }
+    }
+}
+
+/// Whoever calls from the program itself: hears nothing in mid-call, and cannot be asked. What changes is told to all others.
+#[derive(Debug)]
+struct Nobody(Arc<Gate>);
+
+impl BackChannel for Nobody {
+    fn announce(&self, change: Change) {
+        self.0.announce(change);
     }
 }

@@ -125,7 +125,10 @@ pub use toolcrib_contract::{
     ResourceSpec, Spec, Template, TemplateSpec, Tool, ToolOutput, Unrecorded, call::Kind, callable, completer, composed, output, tool_fn,
 };
 pub use toolcrib_contract::{schemars, serde};
-pub use toolcrib_edge::http::{Hosts, ProtectedResource};
+pub use toolcrib_edge::{
+    envelope::Envelope,
+    http::{Hosts, ProtectedResource},
+};
 pub use toolcrib_gate::{
     Access, Algorithm, Authentication, Condition, Config as GateConfig, Credential, Demands, Issuer, KeyFault, KeySet, KeySource, Keys,
     Limit, Names, PublicKey, Resilience, Rule, SchemaFault, Source, Unauthenticated, WeakSecret,
