@@ -10,6 +10,7 @@ pub(crate) mod status;
 
 use crate::{
     BuildError, Builder, Crib,
+    about::{self, settings::Effective},
     landing::Landings,
     open_files,
     settings::{
@@ -17,6 +18,7 @@ use crate::{
         checked::{Overrides, Steadiness},
     },
 };
+use arc_swap::ArcSwap;
 use fleet::{Changes, Fleet, Shelves};
 use publisher::{Publisher, Steadied};
 use sign_in::SignIns;
@@ -72,6 +74,8 @@ pub(crate) struct Behind {
     /// What the config said, section by section, when we began, and when the rules were last taken up.
     began_with: Sections,
     ruled_by: Mutex<Sections>,
+    /// How we are set, for who asks.
+    effective: Effective,
     /// Whether callers' tokens are kept for servers that they are passed on to, and callers' secrets are at hand.
     keeps_tokens: bool,
     has_secrets: bool,
@@ -103,6 +107,7 @@ pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Cr
     let security = security::assemble(&settings, shown, &mut fresh)?;
     let stop = watch::Sender::new(false);
     let sign_ins = SignIns::new(&settings.ready.egress, security.vault.clone(), stop.subscribe())?;
+    let effective: Effective = Arc::new(ArcSwap::from_pointee(about::settings::document(&settings, &builder.identity)));
     let builder = bounded(builder, &settings, stay).statistics();
     let public_url = settings.security.public_url.clone();
     let recorded_in = settings.security.audit.folder.clone().filter(|_| security.audit.is_some());
@@ -120,6 +125,9 @@ pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Cr
     let (builder, resources) = ready_tools(builder, settings.ready, &settings.steadiness, settings.sections.has("resilience"))?;
     let mut tasks = fresh;
     let behind = move |gate: &Arc<Gate>| {
+        for source in [about::settings::source(gate, Arc::clone(&effective)), about::log::source(gate)] {
+            gate.publish(source).iter().for_each(|clash| tracing::warn!("{clash}"));
+        }
         resources::publish(gate, resources, &mut tasks);
         let own_tools = gate.catalogue().tools().map(|tool| tool.spec().name.clone()).collect();
         security::recount(gate, store.as_ref())?;
@@ -139,6 +147,7 @@ pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Cr
             store,
             began_with: settings.sections.clone(),
             ruled_by: Mutex::new(settings.sections),
+            effective,
             keeps_tokens,
             has_secrets,
             has_listings,
@@ -162,9 +171,12 @@ impl Behind {
 
     /// Makes of the config as it is now what can be made of it while we serve: other servers, and who may do what. Says what was done.
     pub(crate) fn reload(&self, settings: Settings) {
-        let Settings { security, servers, steadiness, servers_steadied, sections, .. } = settings;
-        let needs_restart = self.began_with.differing(&sections).into_iter().filter(|section| !Self::TAKEN_UP.contains(section));
-        let mut needs_restart: Vec<&str> = needs_restart.collect();
+        let sections = settings.sections.clone();
+        let differing = self.began_with.differing(&sections);
+        let waiting: Vec<&str> = differing.into_iter().filter(|section| !Self::TAKEN_UP.contains(section)).collect();
+        self.effective.store(Arc::new(about::settings::taken_up(&self.effective.load(), &settings, &waiting)));
+        let Settings { security, servers, steadiness, servers_steadied, .. } = settings;
+        let mut needs_restart = waiting;
         // What was not asked for at the start is not there.
         if servers.iter().any(Definition::takes_token) && !self.keeps_tokens {
             needs_restart.push("${caller.token}");

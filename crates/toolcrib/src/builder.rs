@@ -2,11 +2,11 @@
 
 use crate::{
     Crib,
+    about::statistics::{self, Process},
     assemble::{Behind, Stay, assemble, ready_tools},
     cli,
     lifecycle::Lifecycle,
     settings::{self, SettingsError, checked::Steadiness},
-    statistics,
 };
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 use tokio::sync::watch;
@@ -372,7 +372,8 @@ impl Builder {
             gate = gate.ruled_by(access, limits);
         }
         let gate = gate.shared();
-        let statistics = self.tells_statistics.then(|| statistics::source(&gate));
+        let process = Process::begun();
+        let statistics = self.tells_statistics.then(|| statistics::source(&gate, process.clone()));
         for clash in std::iter::once(self.own).chain(self.others).chain(statistics).flat_map(|source| gate.publish(source)) {
             tracing::warn!("{clash}");
         }
@@ -384,7 +385,7 @@ impl Builder {
             }
         };
         let Self { identity, limits, site, local, profiles, .. } = self;
-        Ok(Crib { identity, gate, limits, site, local, profiles, shutdown: watch::Sender::new(false), lifecycle, behind })
+        Ok(Crib { identity, gate, limits, site, local, profiles, shutdown: watch::Sender::new(false), process, lifecycle, behind })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A server put together: tools, resources and prompts behind one gate, and its doors.
 
-use crate::{Builder, assemble::Behind, lifecycle::Lifecycle};
+use crate::{Builder, about::statistics::Process, assemble::Behind, lifecycle::Lifecycle};
 use serde::Serialize;
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 use tokio::{
@@ -13,7 +13,6 @@ use toolcrib_edge::{
     envelope::Envelope,
     http::{self, Bounds, Door, Profiles, Site},
     mcp::Identity,
-    statistics::document,
     stdio,
 };
 use toolcrib_gate::{Arrived, Caller, Credential, Gate, Reply, Unauthenticated};
@@ -33,6 +32,7 @@ pub struct Crib {
     pub(crate) local: Credential,
     pub(crate) profiles: Profiles,
     pub(crate) shutdown: watch::Sender<bool>,
+    pub(crate) process: Process,
     pub(crate) lifecycle: Lifecycle,
     /// What a config has put behind the gate.
     pub(crate) behind: Option<Behind>,
@@ -152,7 +152,7 @@ impl Crib {
     /// What tools there are, and how they have been used: what `metrics://server/stats` tells.
     #[must_use]
     pub fn statistics(&self) -> Json {
-        document(self.gate.catalogue().tools().map(|tool| (tool.spec(), tool.usage())))
+        self.process.told(&self.gate)
     }
 
     /// The other servers behind the gate.
@@ -195,7 +195,8 @@ impl Crib {
         let (gate, site) = (Arc::clone(&self.gate), self.site.clone());
         let door = Door::new(gate, &self.identity, &self.limits, site, &self.profiles, &self.shutdown_signal());
         let door = Arc::new(door);
-        let bounds = Bounds { max_connections: self.limits.max_connections, ..Bounds::default() };
+        let open = Arc::clone(&self.process.connections);
+        let bounds = Bounds { max_connections: self.limits.max_connections, open, ..Bounds::default() };
         let tending = tokio::spawn(Arc::clone(&door).tend(self.shutdown_signal()));
         let served = http::serve(listener, door, bounds, self.shutdown_signal()).await;
         tending.abort();

@@ -101,6 +101,7 @@
 //! # }
 //! ```
 
+mod about;
 mod assemble;
 mod builder;
 mod cli;
@@ -115,7 +116,6 @@ mod open_files;
 mod reload;
 pub mod settings;
 mod shutdown;
-mod statistics;
 
 pub use builder::{BuildError, Builder};
 pub use crib::{Crib, ServeError};

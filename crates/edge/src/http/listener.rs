@@ -13,7 +13,15 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -31,6 +39,8 @@ pub struct Bounds {
     pub header_timeout: Duration,
     /// How long calls in flight may finish once the door shuts. Default 25 s.
     pub drain: Duration,
+    /// Counts the connections that are open.
+    pub open: Arc<AtomicUsize>,
 }
 
 /// Connections beyond the bound that are heard at once; further ones wait to be accepted.
@@ -40,7 +50,7 @@ const CROWD_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { max_connections: 4096, header_timeout: Duration::from_secs(15), drain: Duration::from_secs(25) }
+        Self { max_connections: 4096, header_timeout: Duration::from_secs(15), drain: Duration::from_secs(25), open: Arc::default() }
     }
 }
 
@@ -107,7 +117,7 @@ pub(super) async fn serve_routes(
                         Held::Place(place) => (&http, &routes.all, place),
                         Held::Spare(spare) => (&brief, &routes.crowded, spare),
                     };
-                    connections.spawn(connection(http.clone(), TokioIo::new(stream), peer, router.clone(), stopped.clone(), permit));
+                    connections.spawn(connection(http.clone(), TokioIo::new(stream), peer, router.clone(), stopped.clone(), (permit, Open::one_more(&bounds.open))));
                 }
                 // Out of file descriptors, or a client gone before it was accepted: others may still come.
                 Err(error) => {
@@ -128,13 +138,29 @@ pub(super) async fn serve_routes(
     Ok(())
 }
 
+/// One of the connections that are open.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn one_more(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 async fn connection(
     http: http1::Builder,
     stream: TokioIo<tokio::net::TcpStream>,
     peer: SocketAddr,
     router: Router,
     mut shutdown: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    _held: (OwnedSemaphorePermit, Open),
 ) {
     let peer = Peer(peer.ip().to_canonical());
     let service = router.map_request(move |mut request: Request<Incoming>| {

@@ -5,7 +5,7 @@ use super::{
     client::{Client, Wait},
     print,
 };
-use crate::{Builder, assemble::status, statistics};
+use crate::{Builder, about::statistics, assemble::status};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use toolcrib_contract::Json;

@@ -106,6 +106,9 @@ fn advanced_tools() {
     assert!(run(&["explain", "clear_notes", "--as", "owner"]).1.contains("✓ authorize"));
     let (_, statistics, _) = run(&["read", "metrics://server/stats"]);
     assert!(serde_json::from_str::<Value>(&statistics).unwrap()["total_tools"].as_u64() >= Some(6), "{statistics}");
+    let (_, settings, _) = run(&["read", "config://server/settings"]);
+    assert_eq!(serde_json::from_str::<Value>(&settings).unwrap()["name"], "advanced-tools", "{settings}");
+    assert!(run(&["read", "logs://server/recent"]).0);
     let (is_well, found, said) = run(&["call", "database_query", "query=SELECT count(*) AS n FROM users"]);
     assert!(is_well && found.contains("\"n\""), "{found}{said}");
     // A file that cannot be read keeps the server from starting, and is not written over.

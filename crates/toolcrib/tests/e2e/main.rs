@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "in a test, what goes wrong ends it, and may be said")]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests find their peers by a variable"))]
 
+mod about;
 mod audit;
 mod auth;
 mod authored;

@@ -1,0 +1,77 @@
+//! What the server tells of itself, as resources: how it is set, how it is used, and what it has logged lately. Where there are rules of
+//! access, only one that names such a resource itself gives it.
+//!
+//! | resource | module |
+//! |---|---|
+//! | `config://server/settings` | [`settings`] |
+//! | `metrics://server/stats` | [`statistics`] |
+//! | `logs://server/recent` | [`log`] |
+//! | `status://server/upstreams` | `assemble/status.rs` |
+
+pub(crate) mod log;
+pub(crate) mod settings;
+pub(crate) mod statistics;
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::task::JoinSet;
+use toolcrib_contract::{
+    BoxFuture, CallContext, CallError, Callable, Change, Input, Output, ResourceSpec, Watch, output::ResourceContents,
+};
+use toolcrib_gate::{Gate, Source};
+
+/// Something that the server tells of itself.
+struct Told<F> {
+    uri: &'static str,
+    mime_type: &'static str,
+    tell: Arc<F>,
+    /// How often it is looked whether it is something else, while somebody wants to hear of that.
+    every: Duration,
+    gate: Weak<Gate>,
+}
+
+/// A resource that holds what `tell` gives, as a source of the catalogue.
+fn source<F>(gate: &Arc<Gate>, spec: ResourceSpec, uri: &'static str, every: Duration, tell: F) -> Source
+where
+    F: Fn() -> String + Send + Sync + 'static,
+{
+    let mut source = Source::new(&format!("toolcrib ({})", spec.name));
+    let mime_type = if spec.mime_type.as_deref() == Some("application/json") { "application/json" } else { "text/plain" };
+    // The gate holds what it offers: not the other way round.
+    source.resource(spec, Arc::new(Told { uri, mime_type, tell: Arc::new(tell), every, gate: Arc::downgrade(gate) }));
+    source
+}
+
+impl<F: Fn() -> String + Send + Sync + 'static> Callable for Told<F> {
+    fn call(&self, _: Input, _: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
+        Box::pin(async move { Ok(Output::Resource(vec![ResourceContents::text(self.uri, self.mime_type, (self.tell)())])) })
+    }
+
+    fn watch(&self, _: &str) -> Option<BoxFuture<'_, Result<Watch, CallError>>> {
+        let (tell, gate, uri, every) = (Arc::clone(&self.tell), self.gate.clone(), self.uri, self.every);
+        Some(Box::pin(async move {
+            let mut looking = JoinSet::new();
+            looking.spawn(until_it_is_gone(
+                every,
+                move || tell(),
+                move || gate.upgrade().map(|gate| gate.announce(Change::Resource(uri.into()))),
+            ));
+            Ok(Watch::holding(looking))
+        }))
+    }
+}
+
+/// Tells whenever what is seen is something else than before, as long as there is somebody to tell it to.
+async fn until_it_is_gone<T: PartialEq>(every: Duration, see: impl Fn() -> T, tell: impl Fn() -> Option<()>) {
+    let mut last = see();
+    loop {
+        tokio::time::sleep(every).await;
+        let now = see();
+        if now != last && tell().is_none() {
+            return;
+        }
+        last = now;
+    }
+}

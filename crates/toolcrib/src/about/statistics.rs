@@ -1,0 +1,76 @@
+//! How the server and its tools are used, as a resource.
+
+use serde::Serialize;
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use toolcrib_contract::{Json, ResourceSpec};
+use toolcrib_edge::statistics::document;
+use toolcrib_gate::{Gate, Source};
+
+/// The resource.
+pub(crate) const URI: &str = "metrics://server/stats";
+/// How often it is looked whether it is something else.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What the process itself knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    began: Instant,
+    /// Connections that are open at the HTTP door.
+    pub(crate) connections: Arc<AtomicUsize>,
+}
+
+#[derive(Serialize)]
+struct Live {
+    uptime_seconds: u64,
+    /// Calls of tools, answered or not.
+    total_requests: u64,
+    active_connections: usize,
+    /// What the process holds in memory, where the system tells it.
+    memory_usage_mb: Option<f64>,
+}
+
+impl Process {
+    pub(crate) fn begun() -> Self {
+        Self { began: Instant::now(), connections: Arc::default() }
+    }
+
+    fn live(&self, total_requests: u64) -> Live {
+        Live {
+            uptime_seconds: self.began.elapsed().as_secs(),
+            total_requests,
+            active_connections: self.connections.load(Ordering::Relaxed),
+            memory_usage_mb: resident_kib().map(|kib| (kib as f64 / 102.4).round() / 10.0),
+        }
+    }
+
+    /// How the process is, and how its tools have been used.
+    pub(crate) fn told(&self, gate: &Gate) -> Json {
+        let catalogue = gate.catalogue();
+        let total = catalogue.tools().map(|tool| tool.usage().calls).sum();
+        let of_process = Json::of(&self.live(total)).and_then(|live| live.members());
+        let of_tools = document(catalogue.tools().map(|tool| (tool.spec(), tool.usage()))).members();
+        let members = of_process.iter().chain(&of_tools).flat_map(|members| members.iter());
+        members.fold(Json::object(), |object, (name, value)| object.with(name, &value)).finish()
+    }
+}
+
+/// What of the process lies in memory, in KiB (proc(5), `VmRSS`).
+fn resident_kib() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+}
+
+/// The resource, as a source of the catalogue of this gate.
+pub(crate) fn source(gate: &Arc<Gate>, process: Process) -> Source {
+    let description = "How this server is doing, its tools by category, and how they have been used: calls, errors, latency.";
+    let spec = ResourceSpec::new(URI, "statistics").description(description).mime_type("application/json");
+    let weak = Arc::downgrade(gate);
+    super::source(gate, spec, URI, LOOK, move || weak.upgrade().map_or_else(|| "{}".to_owned(), |gate| process.told(&gate).to_string()))
+}
