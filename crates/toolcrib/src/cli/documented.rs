@@ -98,8 +98,10 @@ fn arguments(line: &str) -> Option<Vec<String>> {
 #[test]
 fn every_command_line_is_understood() {
     let (mut faults, mut count) = (String::new(), 0);
-    for block in blocks().iter().filter(|block| block.language == "sh") {
-        for given in block.text.replace("\\\n", " ").lines().filter_map(arguments) {
+    for block in blocks().iter().filter(|block| matches!(block.language.as_str(), "sh" | "console")) {
+        // Of what was seen on a console, only what was typed.
+        let is_typed = |line: &&str| block.language == "sh" || line.starts_with("$ ");
+        for given in block.text.replace("\\\n", " ").lines().filter(is_typed).filter_map(arguments) {
             count += 1;
             let bare = if given[0] == "toolcrib" { Bare::Helps } else { Bare::Serves };
             let read = parser(&Crib::builder(), bare).try_get_matches_from(&given).and_then(|matches| Cli::from_arg_matches(&matches));

@@ -1,4 +1,4 @@
-//! Every example, used as its README says. `declared` and `secure-tools` are used by the tests of what they show.
+//! Every example, used as its README says. `declared` is used by the tests of what it shows, `conformance` by the official suite.
 
 use crate::support::{Folder, Http, Running, free_port, node, peers, python, repository, text_of, toolcrib, wait_for};
 use serde_json::{Value, json};
@@ -184,6 +184,58 @@ fn resilient_api() {
     assert!(error.contains("1 s") || error.contains("deadline"), "{error}");
     assert_eq!(count("/report"), 1);
     drop(service);
+}
+
+#[test]
+fn secure_tools() {
+    let folder = Folder::new();
+    fs::copy(repository().join("examples/secure-tools/mcp-config.yaml"), folder.path().join("mcp-config.yaml")).unwrap();
+    let command = |arguments: &[&str], token: &str| {
+        let mut command = toolcrib();
+        command.args(arguments).current_dir(folder.path()).env("JWT_SECRET", "q1Vd0nYxkT8mZr5sHc2LwJ7uPb9eGfA4tKoXiRvN6Ms=");
+        command.env("TOOLCRIB_TOKEN", token);
+        command
+    };
+    let said = |arguments: &[&str], token: &str| {
+        let output = command(arguments, token).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, checked, faults) = said(&["check"], "");
+    assert!(code == Some(0) && checked.contains("6 of 6 tests came out as expected"), "{checked}{faults}");
+    let mut running = Running::start(command(&["serve", "--listen", "127.0.0.1:0"], ""));
+    let url = running.wait_to_say("serves MCP at ");
+    let admin = said(&["token", "--sub", "alice", "--role", "admin"], "").1;
+    let bob = said(&["token", "--sub", "bob", "--role", "user"], "").1;
+    let listed = |token: &str| -> Vec<String> {
+        let (_, listed, _) = said(&["list", "--url", &url], token);
+        listed.lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(listed(""), ["public_info"]);
+    assert_eq!(listed(&bob), ["public_info", "user_data"]);
+    assert_eq!(listed(&admin), ["admin_database", "public_info", "user_data"]);
+    let rest = url.replace("/mcp", "/api/v1/mcp/tool");
+    let ask = |token: &str, body: Value| {
+        let http = Http::new(&rest).header("content-type", "application/json").header("authorization", &format!("Bearer {token}"));
+        let reply = http.post(body.to_string());
+        (reply.status, reply.json())
+    };
+    let query = |sql: &str| json!({"name": "admin_database", "args": {"query": sql}});
+    assert_eq!(ask(&admin, query("SELECT name FROM users LIMIT 3")).0, 200);
+    let (status, told) = ask(&bob, query("SELECT 1"));
+    assert_eq!((status, &told["error"], &told["error_type"]), (404, &json!("unknown tool: admin_database"), &json!("not_found")));
+    let (status, told) = ask(&format!("{bob}x"), json!({"name": "public_info", "args": {"expression": "6*7"}}));
+    assert_eq!((status, &told["error"]), (401, &json!("Invalid authentication token")));
+    let (_, _, told) = said(&["call", "admin_database", "query=SELECT * FROM salaries", "--url", &url], &admin);
+    assert_eq!(told, "toolcrib: these arguments are not allowed for you; others may be");
+    let (_, explained, _) = said(&["explain", "admin_database", "--as", "admin", "--args", r#"{"query": "SELECT * FROM salaries"}"#], "");
+    assert!(explained.contains("denied by mcp-config.yaml:18"), "{explained}");
+    let key = said(&["key", "create", "--sub", "ci", "--role", "user", "--ttl", "90d"], "").1;
+    assert_eq!(listed(&key), ["public_info", "user_data"]);
+    let (_, refused, _) = said(&["audit", "--outcome", "refused", "--json"], "");
+    assert!(refused.contains("bob") && refused.contains("forbidden"), "{refused}");
+    let (code, verified, _) = said(&["audit", "verify"], "");
+    assert!(code == Some(0), "{verified}");
 }
 
 #[test]
