@@ -231,7 +231,8 @@ fn secure_tools() {
     let (_, explained, _) = said(&["explain", "admin_database", "--as", "admin", "--args", r#"{"query": "SELECT * FROM salaries"}"#], "");
     assert!(explained.contains("denied by mcp-config.yaml:18"), "{explained}");
     let key = said(&["key", "create", "--sub", "ci", "--role", "user", "--ttl", "90d"], "").1;
-    assert_eq!(listed(&key), ["public_info", "user_data"]);
+    // A server that runs knows of it within a second.
+    wait_for("the new key", || (listed(&key) == ["public_info", "user_data"]).then_some(()));
     let (_, refused, _) = said(&["audit", "--outcome", "refused", "--json"], "");
     assert!(refused.contains("bob") && refused.contains("forbidden"), "{refused}");
     let (code, verified, _) = said(&["audit", "verify"], "");
