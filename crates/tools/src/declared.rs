@@ -33,7 +33,7 @@ pub use pipeline::{ARGS, PipelineSettings, Step};
 pub use prompt::PromptSettings;
 pub(crate) use prompt::prompt;
 pub use rehearsal::{Canned, rehearsal};
-pub use resource::{Announce, From, PREFIX, ResourceSettings, Resources, media_type};
+pub use resource::{Announce, PREFIX, ReadFrom, ResourceSettings, Resources, media_type};
 pub use sql::{SqlSettings, Statement};
 pub use template::{Place, Shape, Template};
 

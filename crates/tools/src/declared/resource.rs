@@ -36,12 +36,12 @@ pub struct ResourceSettings {
     /// What is known of it; of a folder, what the URIs of its files begin with.
     pub spec: ResourceSpec,
     /// Where its contents come from.
-    pub from: From,
+    pub from: ReadFrom,
 }
 
 /// Where contents come from.
 #[derive(Debug, Clone)]
-pub enum From {
+pub enum ReadFrom {
     /// A file, and the most that is read of it, in bytes.
     File(PathBuf, usize),
     /// The files of a folder.
@@ -105,9 +105,11 @@ impl Resources {
         let announce: Arc<OnceLock<Announce>> = Arc::default();
         let member = |ResourceSettings { spec, from }| {
             let from = match from {
-                From::File(path, max_bytes) => Origin::File(path, max_bytes),
-                From::Folder(folder) => Origin::Folder(folder),
-                From::Command(command, every) => Origin::Command(Box::new(Command::new(*command, Arc::clone(guard), kept.clone())), every),
+                ReadFrom::File(path, max_bytes) => Origin::File(path, max_bytes),
+                ReadFrom::Folder(folder) => Origin::Folder(folder),
+                ReadFrom::Command(command, every) => {
+                    Origin::Command(Box::new(Command::new(*command, Arc::clone(guard), kept.clone())), every)
+                }
             };
             let source = Source {
                 uri: spec.uri.clone(),
@@ -351,9 +353,9 @@ mod tests {
     use toolcrib_contract::Globs;
 
     fn resources(folder: &Path) -> Resources {
-        let of = |from: From, uri: &str| ResourceSettings { spec: ResourceSpec::new(uri, "r"), from };
+        let of = |from: ReadFrom, uri: &str| ResourceSettings { spec: ResourceSpec::new(uri, "r"), from };
         let files = FolderSettings { path: folder.to_owned(), include: Globs::new(["*"]), exclude: Globs::default(), max_bytes: 100 };
-        let settings = vec![of(From::File(folder.join("one.txt"), 100), "r://one"), of(From::Folder(files), "r://all/")];
+        let settings = vec![of(ReadFrom::File(folder.join("one.txt"), 100), "r://one"), of(ReadFrom::Folder(files), "r://all/")];
         Resources::new(settings, &Arc::default(), &Kept::new())
     }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use toolcrib_contract::{Globs, PromptArgument, PromptSpec, ResourceSpec, output::Role};
-use toolcrib_tools::declared::{FolderSettings, From, PREFIX, PromptSettings, ResourceSettings, Written as Output, media_type};
+use toolcrib_tools::declared::{FolderSettings, PREFIX, PromptSettings, ReadFrom, ResourceSettings, Written as Output, media_type};
 
 const ROLES: &[(&str, Role)] = &[("user", Role::User), ("assistant", Role::Assistant)];
 /// The most that is read of a file, unless the config says.
@@ -89,7 +89,7 @@ fn resource(written: &raw::Resource, lookup: Lookup<'_>, faults: &mut Faults) ->
         (Some(file), None, None) => {
             let path = written.base.join(&file.value);
             let guessed = media_type(&path);
-            (From::File(path, max_bytes.unwrap_or(DEFAULT_MAX_BYTES)), guessed)
+            (ReadFrom::File(path, max_bytes.unwrap_or(DEFAULT_MAX_BYTES)), guessed)
         }
         (None, Some(folder), None) => {
             let path = written.base.join(&folder.value);
@@ -98,7 +98,7 @@ fn resource(written: &raw::Resource, lookup: Lookup<'_>, faults: &mut Faults) ->
             }
             let include = if written.include.is_empty() { Globs::new(["*"]) } else { globs(&written.include) };
             let max_bytes = max_bytes.unwrap_or(DEFAULT_MAX_BYTES);
-            (From::Folder(FolderSettings { path, include, exclude: globs(&written.exclude), max_bytes }), None)
+            (ReadFrom::Folder(FolderSettings { path, include, exclude: globs(&written.exclude), max_bytes }), None)
         }
         (None, None, Some(program)) => {
             let settings = command(program, &written.secrets, &written.base, lookup, faults)?;
@@ -106,14 +106,14 @@ fn resource(written: &raw::Resource, lookup: Lookup<'_>, faults: &mut Faults) ->
                 faults.add(program.place.fault(format!("{{{{{place}}}}}: a resource has no arguments")));
             }
             let kind = if settings.output == Output::Json { "application/json" } else { "text/plain" };
-            (From::Command(Box::new(settings), every), Some(kind))
+            (ReadFrom::Command(Box::new(settings), every), Some(kind))
         }
         _ => {
             faults.add(written.name.fault("a resource is either a file, a folder, or what a command writes"));
             return None;
         }
     };
-    let is_folder = matches!(from, From::Folder(_));
+    let is_folder = matches!(from, ReadFrom::Folder(_));
     let uri = match &written.uri {
         Some(uri) if is_uri(&uri.value) => uri.value.clone(),
         Some(uri) => {
