@@ -279,7 +279,9 @@ impl CallContext {
     pub async fn call_tool(&self, name: &str, arguments: Json) -> Result<Output, CallError> {
         match &self.onward {
             Some(onward) => onward.call(Call::tool(name, arguments)).await,
-            None => Err(CallError::failed("no other tools can be called from here")),
+            None => Err(CallError::failed(
+                "this tool has not said that it calls others: its author has to say so (`calls_others` in #[tool], CALLS_OTHERS of Tool, or composed)",
+            )),
         }
     }
 
@@ -382,9 +384,10 @@ impl CallContext {
     /// ```
     ///
     /// # Errors
-    /// Those of [`CallContext::ask`]; [`CallError::Failed`](CallError::failed) where the client's answer is no such form.
+    /// Those of [`CallContext::ask`]; [`CallError::Failed`](CallError::failed) where the type is none of a flat form, or the client's answer is no such form.
     pub async fn ask_form<T: DeserializeOwned + JsonSchema>(&self, name: &str, message: &str) -> Result<Option<T>, CallError> {
-        let answer = self.ask(name, Question::form(message, &form_of::<T>())).await?;
+        let form = form_of::<T>().map_err(CallError::failed)?;
+        let answer = self.ask(name, Question::form(message, &form)).await?;
         let answer = answer.members().map_err(CallError::failed)?;
         if answer.string("action").as_deref() != Some("accept") {
             return Ok(None);

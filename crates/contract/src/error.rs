@@ -87,7 +87,7 @@ pub enum CallError {
         outage: Outage,
     },
     /// The server that has the tool went away in mid-call: the work may be done, half done, or not begun.
-    #[error("the server {server:?} went away in mid-call, the outcome is unknown: {reason}")]
+    #[error("{server:?} did not finish the call, the outcome is unknown: {reason}")]
     OutcomeUnknown {
         /// The server.
         server: Arc<str>,

@@ -26,11 +26,14 @@ const KNOWN_FORMATS: &[&str] = &["date-time", "date", "time", "duration", "email
 pub fn typed<T: Tool>(tool: T) -> (Spec, Arc<dyn Callable>) {
     let mut spec = tool.spec();
     // What is read may leave out what has a default; what is written leaves out what says nothing.
-    spec.input_schema = of(&schema_of::<T::Args>(SchemaSettings::default().for_deserialize()));
+    let input = schema_of::<T::Args>(SchemaSettings::default().for_deserialize());
+    // Whoever takes nothing is called with an object all the same.
+    let takes_nothing = input.get("type").is_some_and(|kind| kind == "null");
+    spec.input_schema = if takes_nothing { Json::from(&json!({"type": "object", "additionalProperties": false})) } else { strict(input) };
     let output = schema_of::<T::Output>(SchemaSettings::default().for_serialize());
     let is_object = output.get("type").is_some_and(|kind| kind == "object");
     spec.output_schema = Some(if is_object { of(&output) } else { wrapped(output) });
-    (spec, Arc::new(Typed { tool, is_object }))
+    (spec, Arc::new(Typed { tool, is_object, takes_nothing }))
 }
 
 /// The schema of a type that is read.
@@ -50,13 +53,20 @@ fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Schema {
 
 /// What the form is that a user is asked to fill in: flat, of texts, numbers, flags and choices, as MCP has them (2025-11-25,
 /// elicitation). What may be left out is not required; nobody fills in a null.
-pub(crate) fn form_of<T: JsonSchema>() -> Json {
+///
+/// # Errors
+/// What of it no form can have, in a sentence.
+pub(crate) fn form_of<T: JsonSchema>() -> Result<Json, String> {
     let settings = SchemaSettings::default().for_deserialize().with(|settings| settings.inline_subschemas = true);
     let schema = schema_of::<T>(settings);
     let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
     let fields: Map<String, Value> = properties.map(|(name, field)| (name.clone(), form_field(field))).collect();
+    let is_flat = |field: &Value| ["string", "number", "integer", "boolean"].iter().any(|kind| field["type"] == *kind);
+    if let Some((name, _)) = fields.iter().find(|(_, field)| !is_flat(field)) {
+        return Err(format!("a form has texts, numbers, flags and choices: {name} is none of these"));
+    }
     let required = schema.get("required").cloned().unwrap_or_else(|| json!([]));
-    Json::from(&json!({"type": "object", "properties": fields, "required": required}))
+    Ok(Json::from(&json!({"type": "object", "properties": fields, "required": required})))
 }
 
 fn form_field(field: &Value) -> Value {
@@ -73,7 +83,7 @@ fn form_field(field: &Value) -> Value {
     if let Some(kind) = kinds {
         field["type"] = kind;
     }
-    if let Some(values) = field["enum"].as_array_mut() {
+    if let Some(values) = field.get_mut("enum").and_then(Value::as_array_mut) {
         values.retain(|value| !value.is_null());
     }
     // Those that are described stand each for itself, the others together.
@@ -130,6 +140,15 @@ fn elsewhere(schema: Value) -> Value {
     }
 }
 
+/// The same schema, by which an argument that nobody has heard of is a mistake, unless the type says that it takes others.
+fn strict(mut schema: Schema) -> Json {
+    let is_plain = schema.get("properties").is_some() && !["allOf", "anyOf", "oneOf", "$ref"].iter().any(|key| schema.get(*key).is_some());
+    if is_plain && schema.get("additionalProperties").is_none() {
+        schema.insert("additionalProperties".to_owned(), false.into());
+    }
+    of(&schema)
+}
+
 fn of(schema: &Schema) -> Json {
     Json::of(schema).expect("a schema is JSON")
 }
@@ -137,9 +156,15 @@ fn of(schema: &Schema) -> Json {
 struct Typed<T> {
     tool: T,
     is_object: bool,
+    takes_nothing: bool,
 }
 
 impl<T: Tool> Typed<T> {
+    fn arguments(&self, given: &Json) -> Result<T::Args, CallError> {
+        let read = if self.takes_nothing { Json::from(&Value::Null).read() } else { given.read() };
+        read.map_err(|error| CallError::InvalidArguments(error.to_string()))
+    }
+
     fn written(&self, output: &T::Output) -> Result<ToolOutput, CallError> {
         if self.is_object {
             return ToolOutput::structured(output).map_err(CallError::failed);
@@ -154,7 +179,7 @@ impl<T: Tool> Typed<T> {
 impl<T: Tool> Callable for Typed<T> {
     fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
         Box::pin(async move {
-            let args = input.arguments.read().map_err(|error| CallError::InvalidArguments(error.to_string()))?;
+            let args = self.arguments(&input.arguments)?;
             let output = self.tool.run(args, &cx).await?;
             let mut written = self.written(&output)?;
             self.tool.present(&output, &mut written);
@@ -247,7 +272,14 @@ mod tests {
             again: Option<Size>,
             pieces: u8,
         }
-        let form = form_of::<Order>().to_value().unwrap();
+        #[derive(serde::Deserialize, JsonSchema)]
+        #[expect(dead_code, reason = "only its schema is looked at")]
+        struct Nested {
+            order: Order,
+        }
+        assert_eq!(form_of::<Nested>().unwrap_err(), "a form has texts, numbers, flags and choices: order is none of these");
+        let form = form_of::<Order>().unwrap().to_value().unwrap();
+        assert!(form["properties"]["pieces"].get("enum").is_none(), "{form}");
         let choice = json!({"description": "How large.", "type": "string", "enum": ["Small", "Large"]});
         assert_eq!(form["properties"]["size"], choice);
         assert_eq!(form["properties"]["note"]["type"], "string");
@@ -257,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_text_is_shown_as_it_stands() {
-        let texts = Typed { tool: Gives::<String>(std::marker::PhantomData), is_object: false };
+        let texts = Typed { tool: Gives::<String>(std::marker::PhantomData), is_object: false, takes_nothing: false };
         let written = texts.written(&"two\nlines".to_owned()).unwrap();
         assert!(matches!(&written.content[..], [Content::Text { text }] if text == "two\nlines"));
         assert_eq!(written.structured.unwrap().as_str(), r#"{"result":"two\nlines"}"#);

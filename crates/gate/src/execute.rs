@@ -23,10 +23,15 @@ pub(crate) async fn run(checked: &Checked, bounds: &Arc<Bounds>) -> Result<Outpu
     let input = Input::from(permitted.call.clone());
     // What the tool leaves behind when it breaks is its own; nothing of ours is shared with it but what it was given.
     let started = catch_unwind(AssertUnwindSafe(|| permitted.entry.callable().call(input, cx)));
-    let Ok(mut running) = started else { return Err(CallError::Panicked) };
+    let broke_off = || {
+        // What it said when it broke may be about arguments: that is on standard error, not in a log that others read.
+        tracing::error!("{} {:?} panicked; standard error says where", permitted.call.kind, permitted.call.name);
+        Err(CallError::Panicked)
+    };
+    let Ok(mut running) = started else { return broke_off() };
     poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
         Ok(polled) => polled,
-        Err(_) => Poll::Ready(Err(CallError::Panicked)),
+        Err(_) => Poll::Ready(broke_off()),
     })
     .await
 }

@@ -54,13 +54,22 @@ impl Arguments {
         }
         let key: Ident = input.parse().map_err(|error| syn::Error::new(error.span(), format!("expected one of {KNOWN}")))?;
         match key.to_string().as_str() {
-            "name" => self.name = Some(valued(input)?),
+            "name" => {
+                let name: LitStr = valued(input)?;
+                let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+                if name.value().is_empty() || name.value().len() > 49 || !name.value().chars().all(is_plain) {
+                    return Err(syn::Error::new(name.span(), "a name has up to 49 letters, digits, `-` and `_`: clients take no others"));
+                }
+                self.name = Some(name);
+            }
             "title" => self.text(input, quote!(title))?,
             "version" => self.text(input, quote!(version))?,
             "author" => self.text(input, quote!(author))?,
             "category" => {
                 input.parse::<Token![=]>()?;
-                let category = category(&input.parse()?)?;
+                // In quotes or not.
+                let word = if input.peek(LitStr) { input.parse::<LitStr>()?.parse()? } else { input.parse()? };
+                let category = category(&word)?;
                 self.say(|library| quote!(category(#library::Category::#category)));
             }
             "tags" => {
@@ -75,6 +84,10 @@ impl Arguments {
                 let seconds = seconds(input)?;
                 self.say(|_| quote!(timeout(::core::time::Duration::from_secs_f64(#seconds))));
             }
+            "pure" if self.hints.contains(&("is_destructive", true)) => {
+                return Err(syn::Error::new(key.span(), "what only looks at its arguments destroys nothing"));
+            }
+            "destructive" if self.is_pure => return Err(syn::Error::new(key.span(), "what only looks at its arguments destroys nothing")),
             "pure" => self.is_pure = true,
             "calls_others" => self.calls_others = true,
             "read_only" => self.hint(input, "is_read_only")?,

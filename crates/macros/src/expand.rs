@@ -127,6 +127,9 @@ fn parameter(argument: &mut FnArg) -> syn::Result<Parameter> {
         let message = "an argument is owned, such as `String` or `Vec<…>`; only `&CallContext` is borrowed";
         return Err(syn::Error::new(reference.span(), message));
     }
+    if is_named_context(ty) {
+        return Err(syn::Error::new(ty.span(), "the context of the call is borrowed: write `&CallContext`"));
+    }
     let Pat::Ident(name) = &mut **pat else {
         return Err(syn::Error::new(pat.span(), "an argument needs a name: clients give it by that"));
     };
@@ -135,7 +138,11 @@ fn parameter(argument: &mut FnArg) -> syn::Result<Parameter> {
 
 fn is_context(kind: &Type) -> bool {
     let Type::Reference(reference) = kind else { return false };
-    let Type::Path(path) = &*reference.elem else { return false };
+    is_named_context(&reference.elem)
+}
+
+fn is_named_context(kind: &Type) -> bool {
+    let Type::Path(path) = kind else { return false };
     path.path.segments.last().is_some_and(|segment| segment.ident == "CallContext")
 }
 

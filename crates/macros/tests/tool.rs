@@ -81,3 +81,11 @@ async fn a_function_is_called_by_the_road_of_every_tool() {
     assert!(error.contains("there is no argument \"more\"; there are none"), "{error}");
     assert_eq!(gate.records().len(), 5);
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_takes_nothing_is_called_with_an_empty_object() {
+    let nothing = toolcrib::tool_fn(Spec::new("nothing", "Takes nothing."), |(): (), _| async { Ok("done".to_owned()) });
+    let gate = TestGate::default().typed(nothing).open();
+    assert_eq!(gate.text("nothing", &json!({})).await.unwrap(), "done");
+    assert!(gate.text("nothing", &json!({"more": 1})).await.unwrap_err().contains("there are none"));
+}

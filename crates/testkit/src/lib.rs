@@ -7,7 +7,10 @@ pub mod site;
 
 pub use site::{Asked, Served, Site};
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 use toolcrib_contract::{
     AuditLog, BackChannel, Call, CallContext, CallError, Callable, Change, Content, Input, Json, Kept, Origin, Output, Record, Spec, Tool,
     ToolOutput, callable, typed,
@@ -57,11 +60,22 @@ impl BackChannel for Deaf {
 pub struct TestGate {
     config: Config,
     source: Source,
+    tools: Tools,
+}
+
+/// What is made ready.
+#[derive(Default)]
+struct Tools(Vec<Arc<dyn Callable>>);
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tools", self.0.len())
+    }
 }
 
 impl Default for TestGate {
     fn default() -> Self {
-        Self { config: Config::default(), source: Source::new("test") }
+        Self { config: Config::default(), source: Source::new("test"), tools: Tools::default() }
     }
 }
 
@@ -104,11 +118,25 @@ impl TestGate {
     /// If its schema cannot be used.
     #[must_use]
     pub fn entry(mut self, spec: Spec, callable: Arc<dyn Callable>) -> Self {
+        self.tools.0.push(Arc::clone(&callable));
         self.source.tool(spec, callable).expect("the test's schema is sound");
         self
     }
 
-    /// The gate, open for calls.
+    /// The gate, open for calls once its tools are made ready, as those of a server are ([`Tool::initialize`]).
+    ///
+    /// # Panics
+    /// If one of them cannot be made ready.
+    pub async fn made_ready(self) -> OpenGate {
+        for tool in &self.tools.0 {
+            if let Err(reason) = tool.initialize().await {
+                panic!("a tool cannot be made ready: {reason}");
+            }
+        }
+        self.open()
+    }
+
+    /// The gate, open for calls of tools as they are.
     #[must_use]
     pub fn open(self) -> OpenGate {
         let audit = Arc::new(Remembered::default());

@@ -34,6 +34,14 @@ pub enum BuildError {
         /// What is wrong with its schema.
         fault: SchemaFault,
     },
+    /// No client could make use of a tool.
+    #[error("the tool {name:?} cannot be offered: {reason}")]
+    Unfit {
+        /// The tool.
+        name: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// Two tools have one name.
     #[error("there are two tools of the name {name:?}")]
     Twice {
@@ -224,6 +232,10 @@ impl Builder {
             self.faults.push(BuildError::Twice { name });
             return self;
         }
+        if let Some(reason) = unfit(&spec) {
+            self.faults.push(BuildError::Unfit { name, reason });
+            return self;
+        }
         self.lifecycle.tool(&name, Arc::clone(&callable));
         match self.own.tool(spec, callable) {
             Ok(()) => {}
@@ -387,6 +399,19 @@ impl Builder {
         let Self { identity, limits, site, local, profiles, .. } = self;
         Ok(Crib { identity, gate, limits, site, local, profiles, shutdown: watch::Sender::new(false), process, lifecycle, behind })
     }
+}
+
+/// Why no client could make use of the tool, if that is so.
+fn unfit(spec: &Spec) -> Option<&'static str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if spec.name.is_empty() || spec.name.len() > 49 || !spec.name.chars().all(is_plain) {
+        return Some("its name has to have up to 49 letters, digits, \"-\" and \"_\": clients take no others");
+    }
+    if spec.description.trim().is_empty() {
+        return Some("it needs a description: by that the model chooses");
+    }
+    let kind = spec.input_schema.members().ok().and_then(|schema| schema.string("type"));
+    kind.is_some_and(|kind| kind != "object").then_some("its arguments are no object: take a struct, each field of which is one argument")
 }
 
 /// The name of the program that runs.

@@ -225,8 +225,11 @@ pub(crate) fn run(builder: Builder, bare: Bare) -> ExitCode {
 
 /// How the command line is read: by the program's own name, and with the config that its code names.
 fn parser(builder: &Builder, bare: Bare) -> clap::Command {
-    let Identity { name, version, .. } = &builder.identity;
-    let mut parser = Cli::command().name(name.clone()).version(version.clone()).about(ABOUT);
+    let Identity { name, version, instructions, .. } = &builder.identity;
+    let mut parser = Cli::command().name(name.clone()).version(version.clone());
+    // A server of somebody else's tells of itself.
+    let about = |text: &Option<String>| text.clone().unwrap_or_else(|| "Serves tools over the Model Context Protocol (MCP).".to_owned());
+    parser = parser.about(if bare == Bare::Helps { ABOUT.to_owned() } else { about(instructions) });
     match bare {
         Bare::Helps => parser = parser.arg_required_else_help(true),
         // Whoever has a server does not begin one.

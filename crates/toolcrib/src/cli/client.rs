@@ -65,6 +65,9 @@ impl Client {
         let info =
             ClientInfo { name: "toolcrib-cli".into(), version: env!("CARGO_PKG_VERSION").into(), capabilities: Json::empty_object() };
         if let Some(url) = &target.url {
+            // Of a server whose address alone is given, the MCP endpoint is meant.
+            let is_bare = url.split_once("://").is_some_and(|(_, rest)| rest.trim_end_matches('/').find('/').is_none());
+            let url = &if is_bare { format!("{}/mcp", url.trim_end_matches('/')) } else { url.clone() };
             let endpoint = http::Endpoint {
                 url: url.clone(),
                 headers: headers()?,

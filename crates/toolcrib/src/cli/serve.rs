@@ -6,10 +6,14 @@ use crate::{
     assemble::{Stay, assemble},
     notify,
     reload::Reload,
+    settings::DEFAULT_FILE,
     shutdown::Signals,
 };
 use clap::Args;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 use tokio::net::TcpListener;
 use toolcrib_gate::Credential;
 
@@ -79,7 +83,7 @@ impl Serve {
 
     async fn serve_http(&self, crib: &Crib, signals: &mut Signals) -> Done {
         let listener = crib.listen(self.listen).await.map_err(explain)?;
-        announce(crib, &listener);
+        announce(crib, &listener, config_file(self.config.as_ref()).as_deref());
         notify::tell(service_manager().as_deref(), notify::State::Ready);
         let serving = crib.serve_listener(listener);
         drained(crib, serving, signals).await
@@ -119,7 +123,7 @@ fn explain(error: ServeError) -> Failure {
 }
 
 #[expect(clippy::print_stderr, reason = "this is what the person at the terminal waits for")]
-fn announce(crib: &Crib, listener: &TcpListener) {
+fn announce(crib: &Crib, listener: &TcpListener, file: Option<&Path>) {
     let Ok(address) = listener.local_addr() else { return };
     let (url, name) = (toolcrib_edge::http::url(address), &crib.identity.name);
     let servers = crib.upstreams();
@@ -131,6 +135,10 @@ fn announce(crib: &Crib, listener: &TcpListener) {
         eprintln!("  starting in the background: {}", servers.join(", "));
     }
     crib.profiles().for_each(|profile| eprintln!("  profile: {url}/{profile}"));
+    match file {
+        Some(file) => eprintln!("  config: {}", file.display()),
+        None => eprintln!("  config: none; there is no {} here, and --config names none", DEFAULT_FILE),
+    }
     let gate = crib.gate();
     let admitted = match (gate.authenticates(), gate.requires_authentication()) {
         (false, _) => "whoever reaches this address, as anonymous",

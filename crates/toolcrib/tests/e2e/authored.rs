@@ -7,7 +7,7 @@ use std::{
     process::Command,
     sync::Arc,
 };
-use toolcrib::{CallError, Crib, GateConfig, tool};
+use toolcrib::{CallError, Crib, GateConfig, Spec, tool, tool_fn};
 use toolcrib_testkit::{OpenGate, Remembered};
 
 /// The folder that this test was built in, with everything that a server of our library is made of.
@@ -101,4 +101,17 @@ fn a_new_server_takes_nobodys_place() {
     assert_eq!(said("demo").trim(), "toolcrib: demo is there already: choose another name");
     assert!(said("../elsewhere").contains("cannot be the name of a package: take lower-case letters"), "{}", said("../elsewhere"));
     assert!(said("Demo").contains("such as my-tools"));
+}
+
+#[tokio::test]
+async fn what_no_client_could_use_is_told_when_the_server_is_built() {
+    let fault = async |spec: Spec| {
+        let taking_text = tool_fn(spec, |text: String, _| async move { Ok(text) });
+        Crib::builder().tool(taking_text).build().await.unwrap_err().to_string()
+    };
+    assert!(fault(Spec::new("my tool!", "Says something.")).await.contains("up to 49 letters"));
+    assert!(fault(Spec::new("say", " ")).await.contains("it needs a description"));
+    assert!(fault(Spec::new("say", "Says something.")).await.contains("its arguments are no object: take a struct"));
+    let twice = Crib::builder().tool(hello()).tool(hello()).build().await.unwrap_err().to_string();
+    assert_eq!(twice, "there are two tools of the name \"hello\"");
 }

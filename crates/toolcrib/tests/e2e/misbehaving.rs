@@ -39,7 +39,7 @@ const OVER_STDIO: &[(&str, Seen)] = &[
     ("has_too_many_tools", Absent("more than 10000 items")),
     ("cannot_list", Absent("the list is lost")),
     ("has_strange_tools", Done),
-    ("crashes", Fails("went away in mid-call, the outcome is unknown")),
+    ("crashes", Fails("did not finish the call, the outcome is unknown")),
     ("is_shot", Fails(UNKNOWN)),
     ("hangs", Fails(DEADLINE)),
     ("breaks_off", Fails(UNKNOWN)),

@@ -179,7 +179,7 @@ fn a_child_that_dies_in_mid_call_is_told_of_and_brought_back() {
     server.wait_for_tool("s__die");
     let first = server.call("s__pid", json!({})).unwrap();
     let error = server.call("s__die", json!({})).unwrap_err();
-    assert!(error.contains("\"s\" went away in mid-call, the outcome is unknown"), "{error}");
+    assert!(error.contains("\"s\" did not finish the call, the outcome is unknown"), "{error}");
     assert!(server.tools().contains(&"s__pid".to_owned()), "what it last offered stays listed");
     let second = wait_for("the server to come back", || server.call("s__pid", json!({})).ok());
     assert_ne!(first, second);
