@@ -95,11 +95,13 @@ impl Mariadb {
             .expect("the folder can be written");
         let mut init = as_nobody(&install);
         init.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
-            .arg(format!("--datadir={}", data.display()));
+            .args([format!("--datadir={}", data.display()), format!("--tmpdir={}", folder.display())]);
         run(&mut init);
         let mut serve = as_nobody(&mariadbd);
         serve.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"]);
         serve.arg(format!("--datadir={}", data.display())).arg(format!("--port={port}"));
+        // A server that starts clears away what others have in a folder that they share.
+        serve.arg(format!("--tmpdir={}", folder.display()));
         serve.arg(format!("--socket={}", folder.join("socket").display())).arg(format!("--init-file={}", init_file.display()));
         serve.arg(format!("--pid-file={}", folder.join("pid").display()));
         let server = Self(Running::start(serve, folder, port));

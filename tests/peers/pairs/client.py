@@ -109,7 +109,7 @@ class Trial:
     async def resources(self):
         # Beside what we tell of ourselves.
         uris = [str(resource.uri) for resource in (await self.client.list_resources()).resources]
-        same([uri for uri in uris if not uri.startswith(("status://", "metrics://"))], ["note://one"])
+        same([uri for uri in uris if not uri.startswith(("status://", "metrics://", "config://", "logs://"))], ["note://one"])
         same((await self.client.read_resource("note://one")).contents[0].text, "the first note")
 
     async def templates(self):
