@@ -43,6 +43,17 @@ impl Annotations {
 
     /// A tool that looks at things outside and changes none.
     pub const LOOKS_OUTSIDE: Self = Self { is_open_world: Some(true), ..Self::PURE };
+
+    /// These, and where they say nothing, the others.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            is_read_only: self.is_read_only.or(others.is_read_only),
+            is_destructive: self.is_destructive.or(others.is_destructive),
+            is_idempotent: self.is_idempotent.or(others.is_idempotent),
+            is_open_world: self.is_open_world.or(others.is_open_world),
+        }
+    }
 }
 
 /// What a tool reaches beyond its arguments.

@@ -24,8 +24,7 @@ use toolcrib_gate::{Gate, Source};
 
 /// Something that the server tells of itself.
 struct Told<F> {
-    uri: &'static str,
-    mime_type: &'static str,
+    spec: ResourceSpec,
     tell: Arc<F>,
     /// How often it is looked whether it is something else, while somebody wants to hear of that.
     every: Duration,
@@ -33,30 +32,31 @@ struct Told<F> {
 }
 
 /// A resource that holds what `tell` gives, as a source of the catalogue.
-fn source<F>(gate: &Arc<Gate>, spec: ResourceSpec, uri: &'static str, every: Duration, tell: F) -> Source
+fn source<F>(gate: &Arc<Gate>, spec: ResourceSpec, every: Duration, tell: F) -> Source
 where
     F: Fn() -> String + Send + Sync + 'static,
 {
     let mut source = Source::new(&format!("toolcrib ({})", spec.name));
-    let mime_type = if spec.mime_type.as_deref() == Some("application/json") { "application/json" } else { "text/plain" };
     // The gate holds what it offers: not the other way round.
-    source.resource(spec, Arc::new(Told { uri, mime_type, tell: Arc::new(tell), every, gate: Arc::downgrade(gate) }));
+    let told = Told { spec: spec.clone(), tell: Arc::new(tell), every, gate: Arc::downgrade(gate) };
+    source.resource(spec, Arc::new(told));
     source
 }
 
 impl<F: Fn() -> String + Send + Sync + 'static> Callable for Told<F> {
     fn call(&self, _: Input, _: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
-        Box::pin(async move { Ok(Output::Resource(vec![ResourceContents::text(self.uri, self.mime_type, (self.tell)())])) })
+        let ResourceSpec { uri, mime_type, .. } = self.spec.clone();
+        Box::pin(async move { Ok(Output::Resource(vec![ResourceContents { uri, mime_type, text: Some((self.tell)()), blob: None }])) })
     }
 
     fn watch(&self, _: &str) -> Option<BoxFuture<'_, Result<Watch, CallError>>> {
-        let (tell, gate, uri, every) = (Arc::clone(&self.tell), self.gate.clone(), self.uri, self.every);
+        let (tell, gate, uri, every) = (Arc::clone(&self.tell), self.gate.clone(), Arc::<str>::from(self.spec.uri.as_str()), self.every);
         Some(Box::pin(async move {
             let mut looking = JoinSet::new();
             looking.spawn(until_it_is_gone(
                 every,
                 move || tell(),
-                move || gate.upgrade().map(|gate| gate.announce(Change::Resource(uri.into()))),
+                move || gate.upgrade().map(|gate| gate.announce(Change::Resource(Arc::clone(&uri)))),
             ));
             Ok(Watch::holding(looking))
         }))

@@ -74,10 +74,10 @@ impl Does {
     pub fn annotations(&self) -> Annotations {
         match self {
             Self::Http(http) if matches!(http.method, Method::GET | Method::HEAD) => Annotations::LOOKS_OUTSIDE,
-            // What is sent by POST may be anything; PUT writes over what was there.
+            // What is sent by POST may be anything; PUT and PATCH write over what was there.
             Self::Http(http) => Annotations {
                 is_read_only: Some(false),
-                is_destructive: matches!(http.method, Method::PUT | Method::DELETE).then_some(true),
+                is_destructive: matches!(http.method, Method::PUT | Method::PATCH | Method::DELETE).then_some(true),
                 is_idempotent: Some(matches!(http.method, Method::PUT | Method::DELETE)),
                 is_open_world: Some(true),
             },

@@ -52,7 +52,7 @@ fn lines() -> MutexGuard<'static, VecDeque<String>> {
 pub(crate) fn source(gate: &Arc<Gate>) -> Source {
     let description = "What this server has logged lately, a line for each event, the latest last.";
     let spec = ResourceSpec::new(URI, "log").description(description).mime_type("text/plain");
-    super::source(gate, spec, URI, LOOK, || lines().iter().map(|line| format!("{line}\n")).collect())
+    super::source(gate, spec, LOOK, || lines().iter().map(|line| format!("{line}\n")).collect())
 }
 
 #[cfg(test)]

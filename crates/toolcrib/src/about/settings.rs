@@ -85,5 +85,5 @@ pub(crate) fn document(settings: &Settings, identity: &Identity) -> Value {
 pub(crate) fn source(gate: &Arc<Gate>, effective: Effective) -> Source {
     let description = "How this server is set: version, bounds, and what of its config is in effect, without secrets.";
     let spec = ResourceSpec::new(URI, "settings").description(description).mime_type("application/json");
-    super::source(gate, spec, URI, LOOK, move || effective.load().to_string())
+    super::source(gate, spec, LOOK, move || effective.load().to_string())
 }

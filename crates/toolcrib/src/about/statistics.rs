@@ -30,7 +30,7 @@ pub(crate) struct Process {
 struct Live {
     uptime_seconds: u64,
     /// Calls of tools, answered or not.
-    total_requests: u64,
+    total_requests: Option<u64>,
     active_connections: usize,
     /// What the process holds in memory, where the system tells it.
     memory_usage_mb: Option<f64>,
@@ -41,7 +41,7 @@ impl Process {
         Self { began: Instant::now(), connections: Arc::default() }
     }
 
-    fn live(&self, total_requests: u64) -> Live {
+    fn live(&self, total_requests: Option<u64>) -> Live {
         Live {
             uptime_seconds: self.began.elapsed().as_secs(),
             total_requests,
@@ -52,10 +52,9 @@ impl Process {
 
     /// How the process is, and how its tools have been used.
     pub(crate) fn told(&self, gate: &Gate) -> Json {
-        let catalogue = gate.catalogue();
-        let total = catalogue.tools().map(|tool| tool.usage().calls).sum();
+        let of_tools = document(gate.catalogue().tools().map(|tool| (tool.spec(), tool.usage()))).members();
+        let total = of_tools.as_ref().ok().and_then(|told| told.get("total_calls")?.read().ok());
         let of_process = Json::of(&self.live(total)).and_then(|live| live.members());
-        let of_tools = document(catalogue.tools().map(|tool| (tool.spec(), tool.usage()))).members();
         let members = of_process.iter().chain(&of_tools).flat_map(|members| members.iter());
         members.fold(Json::object(), |object, (name, value)| object.with(name, &value)).finish()
     }
@@ -72,5 +71,5 @@ pub(crate) fn source(gate: &Arc<Gate>, process: Process) -> Source {
     let description = "How this server is doing, its tools by category, and how they have been used: calls, errors, latency.";
     let spec = ResourceSpec::new(URI, "statistics").description(description).mime_type("application/json");
     let weak = Arc::downgrade(gate);
-    super::source(gate, spec, URI, LOOK, move || weak.upgrade().map_or_else(|| "{}".to_owned(), |gate| process.told(&gate).to_string()))
+    super::source(gate, spec, LOOK, move || weak.upgrade().map_or_else(|| "{}".to_owned(), |gate| process.told(&gate).to_string()))
 }

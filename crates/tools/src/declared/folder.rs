@@ -1,11 +1,11 @@
 //! The files of a folder, as far as they are offered. Nothing outside of it can be reached: not by `..`, not by a link; links are not followed at all.
 
-use super::resource::Contents;
+use super::{http::PIECE, resource::Contents};
 use cap_std::{
     ambient_authority,
     fs::{Dir, Metadata, OpenOptions, OpenOptionsExt},
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -18,8 +18,6 @@ const MAX_LISTED: usize = 1000;
 const MAX_SEEN: usize = 20_000;
 /// How deep folders may lie in each other.
 const MAX_DEPTH: usize = 16;
-/// What of a name stands in a URI as it is (RFC 3986, section 2.3).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A folder whose files are resources.
 #[derive(Debug, Clone)]
@@ -110,7 +108,7 @@ fn is_hidden(path: &str) -> bool {
 
 /// A path, as it stands in a URI.
 pub(super) fn to_uri(path: &str) -> String {
-    path.split('/').map(|part| utf8_percent_encode(part, UNRESERVED).to_string()).collect::<Vec<_>>().join("/")
+    path.split('/').map(|part| utf8_percent_encode(part, PIECE).to_string()).collect::<Vec<_>>().join("/")
 }
 
 /// The path that stands in a URI; none that no list would give.

@@ -21,7 +21,7 @@ use toolcrib_contract::{BoxFuture, CallContext, CallError, Callable, Input, Json
 use toolcrib_egress::{Egress, EgressError, Fetched, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Url, header};
 
 /// What stays as it is in a piece of a path (RFC 3986, section 2.3: unreserved characters).
-const PIECE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const PIECE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The most pages of one answer, unless the config says.
 pub const DEFAULT_PAGES: usize = 10;
 /// How much of all pages together is read.

@@ -132,7 +132,7 @@ fn tool(written: &raw::Declared, databases: &[&str], lookup: Lookup<'_>, faults:
     let mut spec = Spec::new(&name.value, &description.value)
         .tags(&tags)
         .category(one_of(written.category.as_ref(), CATEGORIES, faults).unwrap_or(default_category(&does)))
-        .annotations(annotations(&does, &written.hints))
+        .annotations(hints(&written.hints).or(does.annotations()))
         .reaches(reaches(&does))
         .input_schema(schema);
     spec.title = written.title.as_ref().map(|title| title.value.clone());
@@ -166,16 +166,6 @@ fn reaches(does: &Does) -> &'static [Reach] {
         Does::Http(_) => &[Reach::Network],
         Does::Command(_) | Does::Sql(_) => &[Reach::Network, Reach::Files],
         Does::Pipeline(_) => &[],
-    }
-}
-
-fn annotations(does: &Does, written: &[(String, Spanned<bool>)]) -> Annotations {
-    let (said, known) = (hints(written), does.annotations());
-    Annotations {
-        is_read_only: said.is_read_only.or(known.is_read_only),
-        is_destructive: said.is_destructive.or(known.is_destructive),
-        is_idempotent: said.is_idempotent.or(known.is_idempotent),
-        is_open_world: said.is_open_world.or(known.is_open_world),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::declared::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use toolcrib_contract::{Annotations, Category, Json, Reach, Spec};
+use toolcrib_contract::{Category, Json, Reach, Spec};
 use toolcrib_egress::{HeaderMap, HeaderName, HeaderValue, Method, Url, header};
 
 /// How much of a description is told.
@@ -77,7 +77,7 @@ pub(super) fn declared(
     let mut spec = Spec::new(name, &description(operation))
         .tags(&tags)
         .category(if operation.method == Method::GET { Category::DataRetrieval } else { Category::ExternalIntegration })
-        .annotations(annotations(&operation.method, &does, settings.annotations))
+        .annotations(settings.annotations.or(does.annotations()))
         .reaches(&[Reach::Network])
         .input_schema(Json::from(&arguments.schema()));
     spec.title = operation.says["summary"].as_str().map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
@@ -101,17 +101,6 @@ fn its_own(document: &Document<'_>, server: Url, settings: &OpenApiSettings) -> 
         ));
     }
     Ok(server)
-}
-
-/// HTTP says that these can be repeated (RFC 9110, section 9.2.2), and nothing about what they destroy.
-fn annotations(method: &Method, does: &Does, said: Annotations) -> Annotations {
-    let of_method = does.annotations();
-    Annotations {
-        is_read_only: said.is_read_only.or(of_method.is_read_only),
-        is_destructive: said.is_destructive.or(if *method == Method::PATCH { Some(true) } else { of_method.is_destructive }),
-        is_idempotent: said.is_idempotent.or(of_method.is_idempotent),
-        is_open_world: said.is_open_world.or(of_method.is_open_world),
-    }
 }
 
 fn description(operation: &Operation<'_>) -> String {

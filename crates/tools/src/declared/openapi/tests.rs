@@ -203,6 +203,12 @@ fn effects_are_those_of_the_method() {
     assert_eq!(hints("shop__listOrders").is_read_only, Some(true));
     assert_eq!((hints("shop__createOrder").is_read_only, hints("shop__createOrder").is_destructive), (Some(false), None));
     assert_eq!((hints("shop__orders_delete").is_destructive, hints("shop__orders_delete").is_idempotent), (Some(true), Some(true)));
+    // What the config says of them goes before that.
+    let annotations = Annotations { is_read_only: Some(true), ..Default::default() };
+    let searching = translate(&shop(), &OpenApiSettings { annotations, tags: vec!["search".into()], ..settings() }).unwrap();
+    let spec = &tool(&searching, "shop__orders_delete").spec;
+    assert_eq!((spec.annotations.is_read_only, spec.annotations.is_idempotent), (Some(true), Some(true)));
+    assert_eq!(spec.tags, ["search"]);
     let spec = &tool(&translated, "shop__listOrders").spec;
     assert_eq!((spec.title.as_deref(), spec.tags.as_slice()), (Some("Lists orders"), ["orders".to_owned()].as_slice()));
     assert!(tool(&translated, "shop__orders_get").spec.description.ends_with("GET /orders/{order-id} (deprecated)"));
