@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the real clients and servers that the tests talk to, into the given folder (default target/peers); database servers
+# Installs the real clients and servers that the tests talk to, into the given folder (default target/peers); databases and a browser
 # come from the system's packages.
 # Does nothing where they are installed already.
 set -eu
@@ -14,7 +14,7 @@ need node "Node.js 20 or later (Debian: nodejs npm)"
 need npm "npm (Debian: npm)"
 need python3 "Python 3.10 or later with venv (Debian: python3 python3-venv)"
 need git "git (Debian: git)"
-sh "$here/databases.sh"
+sh "$here/system.sh"
 
 stamp=$(cat "$here/package.json" "$here"/requirements-*.txt "$here/setup.sh" | cksum)
 if [ -f "$peers/installed" ] && [ "$(cat "$peers/installed")" = "$stamp" ]; then

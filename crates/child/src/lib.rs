@@ -8,6 +8,6 @@ mod sandbox;
 
 pub use group::Group;
 pub use guard::Guard;
-pub use limits::Limits;
+pub use limits::{Limits, Use};
 pub use rustix::process::Signal;
 pub use sandbox::Sandbox;

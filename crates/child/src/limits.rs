@@ -61,15 +61,18 @@ impl Limits {
 }
 
 /// What the processes of a group use.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Use {
-    processes: u64,
-    memory_bytes: u64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Use {
+    /// How many they are.
+    pub processes: u64,
+    /// What lies in memory, in bytes; what they share is counted for each.
+    pub memory_bytes: u64,
 }
 
 impl Use {
-    /// A process that ends meanwhile uses nothing.
-    fn of(group: i32) -> Self {
+    /// What the group of this leader uses, as far as the system tells: `/proc`. A process that ends meanwhile uses nothing.
+    #[must_use]
+    pub fn of(group: i32) -> Self {
         let Ok(processes) = fs::read_dir("/proc") else { return Self::default() };
         let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
         let ours = numbers.filter(|process| group_of(*process) == Some(group)).filter_map(resident_bytes);

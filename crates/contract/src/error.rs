@@ -176,6 +176,27 @@ impl Outage {
 }
 
 impl CallError {
+    /// Every code that [`CallError::code`] gives.
+    pub const CODES: [&str; 17] = [
+        "not_found",
+        "forbidden",
+        "unauthenticated",
+        "limit_reached",
+        "not_recordable",
+        "not_recorded",
+        "invalid_arguments",
+        "deadline_exceeded",
+        "overloaded",
+        "failed",
+        "unavailable",
+        "outcome_unknown",
+        "too_large",
+        "panicked",
+        "refused",
+        "cannot_ask",
+        "needs_input",
+    ];
+
     /// The stable name of the error, for records, metrics and the error pages.
     #[must_use]
     pub fn code(&self) -> &'static str {

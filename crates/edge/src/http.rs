@@ -10,9 +10,10 @@ pub use callback::{PATH as CALLBACK_PATH, serve_callback};
 pub use listener::{Bounds, serve};
 
 use crate::{
+    dashboard::{self, Operations},
     mcp::{Identity, Mcp, WireCaller},
     raised,
-    rest::{self, Rest},
+    rest::{self, Refusal, Rest},
 };
 use axum::{
     Router,
@@ -22,7 +23,7 @@ use axum::{
     routing::{any, get},
 };
 use guard::Guard;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{Extensions, HeaderMap, StatusCode, Uri, header};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -61,6 +62,8 @@ pub struct Site {
     pub resource: Option<ProtectedResource>,
     /// Who takes in what browsers bring back from the authorization servers of others, at [`CALLBACK_PATH`].
     pub callback: Option<Arc<dyn Callback>>,
+    /// What those who look after the server see and do here.
+    pub operations: Option<Arc<dyn Operations>>,
     /// Turns true once there is what clients come for; if absent, that is so from the start.
     pub ready: Option<watch::Receiver<bool>>,
 }
@@ -85,6 +88,7 @@ pub struct Door {
 pub(crate) struct Endpoints {
     pub(crate) gate: Arc<Gate>,
     pub(crate) rest: Rest,
+    pub(crate) operations: Option<Arc<dyn Operations>>,
     resource: Option<ProtectedResource>,
     whole: Arc<Endpoint>,
     profiles: BTreeMap<String, Arc<Endpoint>>,
@@ -133,19 +137,20 @@ impl Door {
             Arc::new(Endpoint { server: HttpServer::new(Arc::clone(&mcp), limits.clone()), mcp })
         };
         let (whole, profiles) = (endpoint(None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(Some(profile)))).collect());
-        let endpoints = Arc::new(Endpoints { gate, rest: Rest::new(limits.clone()), resource: site.resource, whole, profiles });
+        let endpoints = Arc::new(Endpoints { gate, rest: Rest::new(limits.clone()), operations: site.operations, resource: site.resource, whole, profiles });
         let (guard, ready, stopping) = (Arc::new(Guard::new(site.hosts)), site.ready, shutdown.clone());
         let crowded = crowded(health(ready.clone(), stopping.clone()));
         let router = Router::new()
             .route("/mcp", any(everything))
             .route("/mcp/{profile}", any(one_profile))
             .merge(rest::routes())
+            .merge(dashboard::routes())
             .route(bearer::WELL_KNOWN, get(metadata))
             // Clients put the path of the URL that they know behind it, whatever a proxy made of it.
             .route(&format!("{}/{{*path}}", bearer::WELL_KNOWN), get(metadata))
             .merge(site.callback.map(callback::routes).unwrap_or_default())
             .merge(health(ready, stopping))
-            .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp, REST at /api/v1\n") })
+            .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp, REST at /api/v1, the dashboard at /\n") })
             // A browser asks before it calls; what it is told rests on the same list of origins as the guard.
             .layer(guard.cors())
             // Outermost: whoever came here by a false name goes no further.
@@ -204,7 +209,7 @@ async fn answer(endpoints: &Endpoints, endpoint: &Endpoint, request: Request) ->
         Err(error) => return bearer::unauthorized(&error, endpoints.resource.as_ref()),
     };
     let is_anonymous = caller.is_anonymous();
-    let caller = WireCaller { caller, origin: origin(&request) };
+    let caller = WireCaller { caller, origin: origin(request.headers(), request.extensions()) };
     let response = endpoint.server.handle(request, caller).await.map(Body::new);
     match response.extensions().get::<MissingScope>().cloned() {
         Some(MissingScope(scope)) => bearer::demand_scope(response, &scope, is_anonymous, endpoints.resource.as_ref()),
@@ -224,9 +229,11 @@ pub(crate) async fn authenticate(endpoints: &Endpoints, headers: &HeaderMap, uri
 }
 
 impl Endpoints {
-    /// What a client is told that has no good credential.
-    pub(crate) fn challenge(&self, error: &Unauthenticated) -> HeaderValue {
-        bearer::challenge_for(error, self.resource.as_ref())
+    /// What a client is told, apart from MCP, that has no good credential.
+    pub(crate) fn unauthorized(&self, error: &Unauthenticated) -> Response {
+        let mut response = Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", error.to_string()).into_response();
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer::challenge_for(error, self.resource.as_ref()));
+        response
     }
 }
 
@@ -236,9 +243,9 @@ pub(crate) fn demand_scope(response: Response, scope: &str, is_anonymous: bool, 
 }
 
 /// Where a request came from.
-pub(crate) fn origin(request: &Request) -> Origin {
-    let trace = request.headers().get(TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?)).map(Into::into);
-    Origin { door: "http", address: request.extensions().get::<Peer>().map(|Peer(address)| *address), client: None, trace }
+pub(crate) fn origin(headers: &HeaderMap, extensions: &Extensions) -> Origin {
+    let trace = headers.get(TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?)).map(Into::into);
+    Origin { door: "http", address: extensions.get::<Peer>().map(|Peer(address)| *address), client: None, trace }
 }
 
 /// The part of `traceparent` that names the trace (W3C Trace Context, section 3.2).

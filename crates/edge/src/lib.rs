@@ -5,11 +5,13 @@
 //! | [`http`] | the HTTP door: accept loop, guards, routes |
 //! | [`stdio`] | the door for an agent that starts us as a child |
 //! | [`mcp`] | MCP on both: every method of both eras |
+//! | [`dashboard`] | the dashboard, `/metrics`, and the endpoints for those who look after the server |
 //! | `rest` | tools by REST, and the description of it |
 //! | [`envelope`] | what comes of a call, for programs that speak no MCP |
 //! | [`answer`] | outputs and errors in the words of MCP; the only place where an error becomes a wire code |
 
 pub mod answer;
+pub mod dashboard;
 pub mod envelope;
 pub mod http;
 pub mod mcp;

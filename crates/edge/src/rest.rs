@@ -42,7 +42,7 @@ pub(crate) struct Rest {
 
 /// A request that is not answered with a result: the status, a word for programs, a sentence for people.
 #[derive(Debug)]
-struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     kind: &'static str,
     message: String,
@@ -144,7 +144,7 @@ async fn list(State(endpoints): State<Arc<Endpoints>>, wanted: Result<Query<Want
 
 async fn usage(State(endpoints): State<Arc<Endpoints>>, request: Request) -> Response {
     match enter(&endpoints, request).await {
-        Ok((visitor, ..)) => json(StatusCode::OK, statistics::document(visitor.visible(&endpoints.gate).used_tools())),
+        Ok((visitor, ..)) => json(StatusCode::OK, statistics::document(visitor.visible(&endpoints.gate).tool_entries())),
         Err(response) => response,
     }
 }
@@ -161,16 +161,11 @@ async fn describe(State(endpoints): State<Arc<Endpoints>>, request: Request) -> 
 
 /// Finds out who asks.
 async fn enter(endpoints: &Endpoints, request: Request) -> Result<(Visitor, HeaderMap, Body), Response> {
-    let origin = Origin { door: DOOR, client: user_agent(request.headers()), ..origin(&request) };
+    let origin = Origin { door: DOOR, client: user_agent(request.headers()), ..origin(request.headers(), request.extensions()) };
     let (parts, body) = request.into_parts();
     match authenticate(endpoints, &parts.headers, &parts.uri).await {
         Ok(caller) => Ok((Visitor { caller, origin }, parts.headers, body)),
-        Err(error) => {
-            let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", error.to_string());
-            let mut response = refusal.into_response();
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, endpoints.challenge(&error));
-            Err(response)
-        }
+        Err(error) => Err(endpoints.unauthorized(&error)),
     }
 }
 
@@ -242,11 +237,15 @@ fn json(status: StatusCode, body: Json) -> Response {
 }
 
 impl Refusal {
-    fn new(status: StatusCode, kind: &'static str, message: String) -> Self {
+    pub(crate) fn new(status: StatusCode, kind: &'static str, message: String) -> Self {
         Self { status, kind, message, retry_after_secs: None, made: None }
     }
 
-    fn bad(message: impl std::fmt::Display) -> Self {
+    pub(crate) fn unavailable(message: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message.to_owned())
+    }
+
+    pub(crate) fn bad(message: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message.to_string())
     }
 
@@ -255,7 +254,7 @@ impl Refusal {
     }
 
     /// What a call that ended without an output is answered with.
-    fn of(error: &CallError) -> Self {
+    pub(crate) fn of(error: &CallError) -> Self {
         let status = match error {
             CallError::NotFound { .. } | CallError::Forbidden { .. } => StatusCode::NOT_FOUND,
             CallError::ArgumentsForbidden { .. } => StatusCode::FORBIDDEN,
@@ -301,7 +300,7 @@ impl IntoResponse for Refusal {
 
 /// A client that hears nothing before the answer and cannot be asked.
 #[derive(Debug)]
-struct Unheard(Arc<Gate>);
+pub(crate) struct Unheard(pub(crate) Arc<Gate>);
 
 impl BackChannel for Unheard {
     fn announce(&self, change: Change) {

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use toolcrib_contract::{Category, Json, Spec};
-use toolcrib_gate::Usage;
+use toolcrib_contract::{Category, Json};
+use toolcrib_gate::{ToolEntry, Usage};
 
 #[derive(Serialize)]
 struct Statistics<'a> {
@@ -26,8 +26,11 @@ struct Tool<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     author: Option<&'a str>,
     tags: &'a [String],
+    /// Which source offers it: `toolcrib`, or another server.
+    source: &'a str,
     calls: u64,
     errors: u64,
+    in_flight: u64,
     success_rate: Option<f64>,
     last_used: Option<String>,
     latency_ms: Latency,
@@ -42,13 +45,14 @@ struct Latency {
 
 /// What these tools are, and how they have been used since the process began: durations in milliseconds, times in UTC (RFC 3339).
 #[must_use]
-pub fn document<'a>(tools: impl Iterator<Item = (&'a Spec, Usage)>) -> Json {
+pub fn document<'a>(tools: impl Iterator<Item = &'a ToolEntry>) -> Json {
     let (mut by_category, mut all, mut described) = (BTreeMap::new(), Usage::default(), Vec::new());
-    for (spec, usage) in tools {
-        *by_category.entry(word(spec.category)).or_default() += 1;
+    for entry in tools {
+        let usage = entry.usage();
+        *by_category.entry(word(entry.spec().category)).or_default() += 1;
         all.calls += usage.calls;
         all.errors += usage.errors;
-        described.push(tool(spec, &usage));
+        described.push(tool(entry, &usage));
     }
     let most_used = described.iter().filter(|tool| tool.calls > 0).max_by_key(|tool| tool.calls).map(|tool| tool.name);
     let statistics = Statistics {
@@ -63,7 +67,8 @@ pub fn document<'a>(tools: impl Iterator<Item = (&'a Spec, Usage)>) -> Json {
     Json::of(&statistics).expect("names and numbers are JSON")
 }
 
-fn tool<'a>(spec: &'a Spec, usage: &Usage) -> Tool<'a> {
+fn tool<'a>(entry: &'a ToolEntry, usage: &Usage) -> Tool<'a> {
+    let spec = entry.spec();
     let millis = |duration: Option<Duration>| duration.map(|duration| (duration.as_secs_f64() * 1e6).round() / 1e3);
     Tool {
         name: &spec.name,
@@ -71,8 +76,10 @@ fn tool<'a>(spec: &'a Spec, usage: &Usage) -> Tool<'a> {
         version: &spec.version,
         author: spec.author.as_deref(),
         tags: &spec.tags,
+        source: entry.source(),
         calls: usage.calls,
         errors: usage.errors,
+        in_flight: usage.in_flight,
         success_rate: usage.success_rate(),
         last_used: usage.last_used.and_then(|at| OffsetDateTime::from(at).format(&Rfc3339).ok()),
         latency_ms: Latency { p50: millis(usage.median), p95: millis(usage.p95), p99: millis(usage.p99) },

@@ -19,7 +19,6 @@ pub use rules::{Access, Decision, EVERYONE, Names, Rule};
 use crate::{
     Arrived, Caller, Event,
     catalogue::{Catalogue, Entry, ToolEntry},
-    statistics::Usage,
     validate::Checked,
 };
 use std::sync::Arc;
@@ -59,10 +58,9 @@ impl Visible {
         self.catalogue.tools().map(ToolEntry::spec).filter(|spec| self.includes(Kind::Tool, &spec.name))
     }
 
-    /// The tools, by name, with how they have been used.
-    pub fn used_tools(&self) -> impl Iterator<Item = (&Spec, Usage)> {
-        let tools = self.catalogue.tools().filter(|tool| self.includes(Kind::Tool, &tool.spec().name));
-        tools.map(|tool| (tool.spec(), tool.usage()))
+    /// The tools, by name, with all that is known of them here.
+    pub fn tool_entries(&self) -> impl Iterator<Item = &ToolEntry> {
+        self.catalogue.tools().filter(|tool| self.includes(Kind::Tool, &tool.spec().name))
     }
 
     /// Every tool that there is, whoever may have it: for what is worked out once for all callers.
@@ -101,6 +99,12 @@ impl Visible {
             Change::Resources => any(Kind::Resource),
             Change::Resource(uri) => self.includes(Kind::Resource, uri),
         }
+    }
+
+    /// Whether the caller may read what has this URI, be it a resource of the catalogue or what a door itself shows.
+    #[must_use]
+    pub fn may_read(&self, uri: &str) -> bool {
+        self.includes(Kind::Resource, uri)
     }
 
     /// Whether no rule makes a difference between callers.

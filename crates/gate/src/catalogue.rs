@@ -4,7 +4,7 @@ mod template;
 
 use crate::{
     resilience::{Resilience, SourceState, Steady},
-    statistics::{Tallies, Tally, Usage},
+    statistics::{Durations, Tallies, Tally, Usage},
     validate::{Arguments, SchemaFault},
 };
 use std::{
@@ -105,6 +105,8 @@ struct Runnable {
     /// How a tool is used.
     tally: Option<Arc<Tally>>,
     timeout: Option<Duration>,
+    /// The name of whatever offers it.
+    source: Arc<str>,
 }
 
 /// A name that two sources claim. The one that was published first keeps it.
@@ -241,7 +243,7 @@ impl Source {
             // What is remembered was for one caller to have, all of its parts.
             let steady = if matches!(entry.callable().others(), Others::Nobody) { steady } else { steady.remembering_nothing() };
             let run = entry.run_mut();
-            (run.steady, run.tally) = (steady, tally);
+            (run.steady, run.tally, run.source) = (steady, tally, Arc::clone(&self.name));
             run.timeout = self.timeout;
         }
         self
@@ -265,7 +267,7 @@ impl Source {
 
 impl Runnable {
     fn new(callable: Arc<dyn Callable>, completer: Option<Arc<dyn Callable>>) -> Self {
-        Self { callable, completer, steady: Steady::nothing(), tally: None, timeout: None }
+        Self { callable, completer, steady: Steady::nothing(), tally: None, timeout: None, source: Arc::default() }
     }
 }
 
@@ -282,10 +284,22 @@ impl ToolEntry {
         &self.spec
     }
 
+    /// The name of the source that offers it: `toolcrib` for our own, else that of another server.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.run.source
+    }
+
     /// How it has been used.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.run.tally.as_ref().map(|tally| tally.read()).unwrap_or_default()
+    }
+
+    /// How long its calls took.
+    #[must_use]
+    pub fn durations(&self) -> Durations {
+        self.run.tally.as_ref().map(|tally| tally.durations()).unwrap_or_default()
     }
 
     /// Whether it may call other tools.

@@ -3,7 +3,7 @@
 use crate::{
     Gate,
     authenticate::Assumed,
-    authorize::{self, Access, Asker, Condition, Decision, Says},
+    authorize::{self, Access, Asker, Condition, Decision, Rule, Says},
     validate,
 };
 use std::{sync::Arc, time::SystemTime};
@@ -148,6 +148,13 @@ fn opinions(access: &Arc<Access>, kind: Kind, facts: authorize::Facts<'_>, argum
 }
 
 impl Access {
+    /// A rule that would decide on something for this caller, if its condition held; for what no rule decides on as it is.
+    #[must_use]
+    pub fn conditional(&self, Assumed(caller): &Assumed, kind: Kind, name: &str) -> Option<&Rule> {
+        let opinions = self.opinions(kind, authorize::facts(caller, &Origin::door("http"), name), None);
+        opinions.into_iter().map(|(rule, _)| rule).find(|rule| rule.when.is_some())
+    }
+
     /// Whether a caller may have something, and by which rule; with arguments, whether it may be called with them.
     #[must_use]
     pub fn verdict(&self, Assumed(caller): &Assumed, kind: Kind, name: &str, arguments: Option<&Json>) -> Decision<'_> {

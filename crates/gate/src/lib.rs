@@ -31,7 +31,7 @@ pub use catalogue::{Catalogue, Clash, Entry, Event, Prompt, Resource, Source, Te
 pub use compose::Reply;
 pub use explain::{Explanation, Step};
 pub use resilience::{Caching, Fallback, Resilience, Trip};
-pub use statistics::Usage;
+pub use statistics::{Durations, Totals, Usage};
 pub use validate::{Checked, SchemaFault};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -110,6 +110,7 @@ pub struct Gate {
     audit: Arc<dyn AuditLog>,
     answers: resilience::Answers,
     tallies: statistics::Tallies,
+    totals: statistics::Tote,
     /// For calls that make others; there is none before the gate is shared.
     itself: Weak<Self>,
 }
@@ -137,6 +138,7 @@ impl Gate {
             audit,
             answers: resilience::Answers::default(),
             tallies: statistics::Tallies::default(),
+            totals: statistics::Tote::default(),
             itself: Weak::new(),
         }
     }
@@ -227,9 +229,31 @@ impl Gate {
         self.call_from(arrived, 0).await
     }
 
+    /// Does something to the server itself on behalf of a caller, if it may have the resource that stands for that: judged and recorded as a
+    /// call that reads it.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn act(&self, arrived: Arrived, act: impl FnOnce() -> Result<(), CallError>) -> Result<(), CallError> {
+        let record = telemetry::open(&self.audit, &self.totals, &arrived)?;
+        let Arrived { caller, profile, call, origin, .. } = &arrived;
+        let done = if self.visible_to(caller, origin, profile.clone()).may_read(&call.name) {
+            act().map(|()| Reply { output: Output::Resource(Vec::new()), size_bytes: 0 })
+        } else {
+            Err(CallError::Forbidden { kind: call.kind, name: call.name.clone(), scopes: Box::default(), rule: None })
+        };
+        record.close(done).await.map(drop)
+    }
+
+    /// The rules of access, if there are any.
+    #[must_use]
+    pub fn access(&self) -> Option<Arc<Access>> {
+        self.access.load_full()
+    }
+
     /// The same, for a call that so many others have led to.
     pub(crate) async fn call_from(&self, arrived: Arrived, depth: u8) -> Result<Reply, CallError> {
-        let record = telemetry::open(&self.audit, &arrived)?;
+        let record = telemetry::open(&self.audit, &self.totals, &arrived)?;
         let result = self.pass(arrived, depth, true).await;
         record.close(result).await
     }
@@ -288,6 +312,12 @@ impl Gate {
     #[must_use]
     pub fn has_limits(&self) -> bool {
         !self.limits.load().is_empty()
+    }
+
+    /// What became of all calls since the process began.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals.read()
     }
 
     /// What may be called now. The snapshot stays as it is while it is held.

@@ -1,7 +1,15 @@
 //! How often tools are called, how that ends, and how long it takes. Counted without a lock, and kept for as long as the
 //! process lives, whatever is published anew meanwhile.
 
+mod durations;
+mod totals;
+
+pub use durations::Durations;
+pub use totals::Totals;
+pub(crate) use totals::Tote;
+
 use crate::{Reply, catalogue::Entry};
+use durations::Ladder;
 use std::{
     collections::HashMap,
     sync::{
@@ -12,11 +20,6 @@ use std::{
 };
 use toolcrib_contract::CallError;
 
-/// Durations are counted by powers of two of microseconds, each in so many parts: quantiles are off by a sixth at most.
-const PARTS: usize = 4;
-/// From a microsecond to some hours.
-const BUCKETS: usize = 34 * PARTS;
-
 /// How a tool has been used since the process began.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Usage {
@@ -24,6 +27,8 @@ pub struct Usage {
     pub calls: u64,
     /// How many of them ended with an error, or with an output that tells of one.
     pub errors: u64,
+    /// How many of them are under way.
+    pub in_flight: u64,
     /// When it was last called.
     pub last_used: Option<SystemTime>,
     /// The time within which half of the calls were answered.
@@ -47,9 +52,11 @@ impl Usage {
 pub(crate) struct Tally {
     calls: AtomicU64,
     errors: AtomicU64,
+    /// Calls that have ended, however they did.
+    over: AtomicU64,
     last_used_ms: AtomicU64,
     /// Made with the first call: most tools are never called.
-    durations: OnceLock<Box<[AtomicU64]>>,
+    durations: OnceLock<Ladder>,
 }
 
 /// What is counted of all tools, by their names.
@@ -75,16 +82,25 @@ impl Tallies {
 
 impl Tally {
     pub(crate) fn read(&self) -> Usage {
-        let counts: Vec<u64> = self.durations.get().into_iter().flatten().map(|count| count.load(Ordering::Relaxed)).collect();
+        let durations = self.durations();
         let last_used_ms = self.last_used_ms.load(Ordering::Relaxed);
+        // Read in this order, there are never more ended than begun.
+        let over = self.over.load(Ordering::Acquire);
+        let calls = self.calls.load(Ordering::Relaxed);
         Usage {
-            calls: self.calls.load(Ordering::Relaxed),
+            calls,
             errors: self.errors.load(Ordering::Relaxed),
+            in_flight: calls.saturating_sub(over),
             last_used: (last_used_ms > 0).then(|| UNIX_EPOCH + Duration::from_millis(last_used_ms)),
-            median: quantile(&counts, 0.5),
-            p95: quantile(&counts, 0.95),
-            p99: quantile(&counts, 0.99),
+            median: durations.quantile(0.5),
+            p95: durations.quantile(0.95),
+            p99: durations.quantile(0.99),
         }
+    }
+
+    /// How long its calls took.
+    pub(crate) fn durations(&self) -> Durations {
+        self.durations.get().map(Ladder::read).unwrap_or_default()
     }
 
     fn began(&self) {
@@ -95,8 +111,7 @@ impl Tally {
 
     fn ended(&self, took: Duration, is_error: bool) {
         self.errors.fetch_add(u64::from(is_error), Ordering::Relaxed);
-        let durations = self.durations.get_or_init(|| (0..BUCKETS).map(|_| AtomicU64::new(0)).collect());
-        durations[bucket(took)].fetch_add(1, Ordering::Relaxed);
+        self.durations.get_or_init(Ladder::default).count(took);
     }
 }
 
@@ -123,33 +138,12 @@ impl<'a> Counted<'a> {
     }
 }
 
-fn bucket(took: Duration) -> usize {
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
-    let power = micros.ilog2() as usize;
-    // The two bits after the highest say in which part of its power it lies.
-    let part = if power >= 2 { (micros >> (power - 2)) as usize & (PARTS - 1) } else { (micros << (2 - power)) as usize & (PARTS - 1) };
-    (power * PARTS + part).min(BUCKETS - 1)
-}
-
-/// The middle of a bucket.
-fn middle(bucket: usize) -> Duration {
-    let (power, part) = (bucket / PARTS, bucket % PARTS);
-    let micros = 2f64.powi(power as i32) * (1.0 + (part as f64 + 0.5) / PARTS as f64);
-    Duration::from_secs_f64(micros / 1e6)
-}
-
-fn quantile(counts: &[u64], share: f64) -> Option<Duration> {
-    let total: u64 = counts.iter().sum();
-    if total == 0 {
-        return None;
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if let Some(tally) = self.tally {
+            tally.over.fetch_add(1, Ordering::Release);
+        }
     }
-    let rank = (total as f64 * share).ceil().max(1.0) as u64;
-    let mut seen = 0;
-    let found = counts.iter().position(|count| {
-        seen += count;
-        seen >= rank
-    });
-    found.map(middle)
 }
 
 #[cfg(test)]
@@ -164,22 +158,11 @@ mod tests {
             tally.began();
             tally.ended(Duration::from_millis(millis), millis % 10 == 0);
         }
-        let Usage { calls, errors, last_used, median, p95, p99 } = tally.read();
-        assert_eq!((calls, errors), (1000, 100));
+        let Usage { calls, errors, in_flight, last_used, median, p95, p99 } = tally.read();
+        assert_eq!((calls, errors, in_flight), (1000, 100, 1000), "none of them is over");
         assert!(last_used.unwrap().elapsed().unwrap() < Duration::from_secs(60));
         let is_near = |found: Option<Duration>, millis: f64| (found.unwrap().as_secs_f64() * 1000.0 / millis - 1.0).abs() < 0.17;
         assert!(is_near(median, 500.0) && is_near(p95, 950.0) && is_near(p99, 990.0), "{median:?} {p95:?} {p99:?}");
         assert_eq!(tally.read().success_rate(), Some(0.9));
-    }
-
-    #[test]
-    fn each_duration_has_its_bucket() {
-        let buckets: Vec<usize> =
-            [0, 1, 2, 3, 4, 5, 6, 7, 8, 1000, u64::MAX / 2].map(|micros| bucket(Duration::from_micros(micros))).into();
-        assert!(buckets.is_sorted() && *buckets.last().unwrap() == BUCKETS - 1, "{buckets:?}");
-        for micros in [1_u64, 7, 100, 12_345, 9_999_999] {
-            let middle = middle(bucket(Duration::from_micros(micros))).as_secs_f64() * 1e6;
-            assert!((middle / micros as f64 - 1.0).abs() < 0.17, "{micros}: {middle}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! One record on every way out.
 
-use crate::{Arrived, Reply};
+use crate::{Arrived, Reply, statistics::Tote};
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -8,15 +8,20 @@ use std::{
 use toolcrib_contract::{AuditLog, CallError, Kept, Kind, Outcome, Record};
 
 /// A record that is being made. Dropped before it is closed, it tells that the call was abandoned.
-pub(crate) struct Open {
-    audit: Arc<dyn AuditLog>,
+pub(crate) struct Open<'a> {
+    audit: &'a Arc<dyn AuditLog>,
+    totals: &'a Tote,
     record: Option<Record>,
     started: Instant,
 }
 
 /// Opens the record of a call, unless none could be kept.
-pub(crate) fn open(audit: &Arc<dyn AuditLog>, arrived: &Arrived) -> Result<Open, CallError> {
-    audit.admits().map_err(|_| CallError::NotRecordable)?;
+pub(crate) fn open<'a>(audit: &'a Arc<dyn AuditLog>, totals: &'a Tote, arrived: &Arrived) -> Result<Open<'a>, CallError> {
+    totals.begin();
+    if audit.admits().is_err() {
+        totals.end(&Outcome::Refused(CallError::NotRecordable.code()), Duration::ZERO);
+        return Err(CallError::NotRecordable);
+    }
     let Arrived { caller, call, origin, .. } = arrived;
     let at = SystemTime::now();
     let record = Record {
@@ -31,7 +36,7 @@ pub(crate) fn open(audit: &Arc<dyn AuditLog>, arrived: &Arrived) -> Result<Open,
         duration: Duration::ZERO,
         arguments: call.arguments.clone(),
     };
-    Ok(Open { audit: Arc::clone(audit), record: Some(record), started: Instant::now() })
+    Ok(Open { audit, totals, record: Some(record), started: Instant::now() })
 }
 
 /// A UUID of version 7: it begins with the time, so that names sort as calls came (RFC 9562, section 5.7).
@@ -50,7 +55,7 @@ fn shortened(name: &str) -> &str {
     &name[..name.floor_char_boundary(MAX_BYTES)]
 }
 
-impl Open {
+impl Open<'_> {
     /// Keeps the record of how the call ended, and lets the result go once that is safe.
     pub(crate) async fn close(mut self, result: Result<Reply, CallError>) -> Result<Reply, CallError> {
         if let Some(record) = &mut self.record {
@@ -73,11 +78,12 @@ impl Open {
     fn keep(&mut self) -> Kept {
         let mut record = self.record.take()?;
         record.duration = self.started.elapsed();
+        self.totals.end(&record.outcome, record.duration);
         self.audit.keep(record)
     }
 }
 
-impl Drop for Open {
+impl Drop for Open<'_> {
     fn drop(&mut self) {
         // Nobody waits for the record of an abandoned call; the log sees to it all the same.
         drop(self.keep());

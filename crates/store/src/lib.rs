@@ -17,7 +17,7 @@ mod vault;
 pub use api_keys::{ApiKeys, Issued, KeyInfo, NewKey};
 pub use audit::{
     Audit, Policy,
-    query::{Entry, Filter, OutcomeFilter, Spent},
+    query::{Activity, Entry, Filter, OutcomeFilter, Spent},
     redact::Arguments,
     verify::{Broken, Verdict},
 };
@@ -167,6 +167,14 @@ impl Store {
     /// [`StoreError`].
     pub fn spent_since(&self, since: std::time::SystemTime) -> Result<Vec<Spent>, StoreError> {
         audit::query::spent_since(&self.database()?, since)
+    }
+
+    /// Who has called since then, the busiest first, and no more than so many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn activity_since(&self, since: std::time::SystemTime, limit: usize) -> Result<Vec<Activity>, StoreError> {
+        audit::query::activity_since(&self.database()?, since, limit)
     }
 
     /// Checks the whole chain of records.

@@ -8,7 +8,9 @@
 //! | `logs://server/recent` | [`log`] |
 //! | `status://server/upstreams` | `assemble/status.rs` |
 
+pub(crate) mod history;
 pub(crate) mod log;
+pub(crate) mod metrics;
 pub(crate) mod settings;
 pub(crate) mod statistics;
 

@@ -13,6 +13,7 @@ use crate::{
     about::{self, settings::Effective},
     landing::Landings,
     open_files,
+    operations::Configured,
     settings::{
         Sections, Settings,
         checked::{Overrides, Steadiness},
@@ -63,6 +64,8 @@ impl From<Fault> for BuildError {
 pub(crate) struct Behind {
     gate: Arc<Gate>,
     pub(crate) fleet: Fleet,
+    /// What of it there is to look after.
+    pub(crate) configured: Configured,
     /// The names of the tools that are not another server's.
     pub(crate) own_tools: Vec<String>,
     /// Where browsers come back to.
@@ -133,12 +136,14 @@ pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Cr
         security::recount(gate, store.as_ref())?;
         let steadied = Steadied { all: settings.steadiness, servers: settings.servers_steadied };
         let landings = Arc::clone(&sign_ins.landings);
+        let file = settings.files.first().cloned();
         let fleet = Fleet::new(Publisher::new(Arc::clone(gate), steadied, declared), sign_ins, shelves, stay);
         fleet.offer_status();
         settings.servers.into_iter().try_for_each(|definition| fleet.start(definition))?;
         fleet.tell_when_settled(ready);
         Ok(Some(Behind {
             gate: Arc::clone(gate),
+            configured: Configured { servers: fleet.lister(), store: store.clone(), effective: Arc::clone(&effective), file },
             fleet,
             own_tools,
             landings,

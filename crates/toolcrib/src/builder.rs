@@ -2,14 +2,18 @@
 
 use crate::{
     Crib,
-    about::statistics::{self, Process},
+    about::{
+        history::History,
+        statistics::{self, Process},
+    },
     assemble::{Behind, Stay, assemble, ready_tools},
     cli,
     lifecycle::Lifecycle,
+    operations::Operations,
     settings::{self, SettingsError, checked::Steadiness},
 };
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 use toolcrib_contract::{AuditLog, BoxError, Callable, Callback, Prompt, Resource, Spec, Template, Tool, typed};
 use toolcrib_edge::{
     http::{Hosts, Profiles, ProtectedResource, Site},
@@ -396,8 +400,16 @@ impl Builder {
                 return Err(error);
             }
         };
-        let Self { identity, limits, site, local, profiles, .. } = self;
-        Ok(Crib { identity, gate, limits, site, local, profiles, shutdown: watch::Sender::new(false), process, lifecycle, behind })
+        let Self { identity, limits, mut site, local, profiles, .. } = self;
+        let history = Arc::<History>::default();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&history).keep(Arc::downgrade(&gate)));
+        let configured = behind.as_ref().map(|behind| behind.configured.clone());
+        let operations =
+            Operations { gate: Arc::clone(&gate), identity: identity.clone(), process: process.clone(), history, configured };
+        site.operations = Some(Arc::new(operations));
+        let shutdown = watch::Sender::new(false);
+        Ok(Crib { identity, gate, limits, site, local, profiles, shutdown, process, lifecycle, behind, _tasks: tasks })
     }
 }
 

@@ -16,7 +16,6 @@ mod read;
 mod reload;
 mod secret;
 mod serve;
-mod times;
 mod token;
 
 use crate::{Builder, exit, observe, settings};

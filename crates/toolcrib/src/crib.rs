@@ -7,6 +7,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     sync::watch,
+    task::JoinSet,
 };
 use toolcrib_contract::{BackChannel, Call, CallError, Change, Json, Origin, Spec};
 use toolcrib_edge::{
@@ -36,6 +37,8 @@ pub struct Crib {
     pub(crate) lifecycle: Lifecycle,
     /// What a config has put behind the gate.
     pub(crate) behind: Option<Behind>,
+    /// What is written down from time to time; ends with this.
+    pub(crate) _tasks: JoinSet<()>,
 }
 
 /// Why a server does not serve.

@@ -113,9 +113,11 @@ mod lifecycle;
 mod notify;
 mod observe;
 mod open_files;
+mod operations;
 mod reload;
 pub mod settings;
 mod shutdown;
+mod times;
 
 pub use builder::{BuildError, Builder};
 pub use crib::{Crib, ServeError};

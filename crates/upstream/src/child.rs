@@ -66,6 +66,15 @@ impl Child {
         Ok((Self { process, group: Some(group), last_words, listening, watching }, pipes))
     }
 
+    /// The number of the process, while it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    pub(crate) fn last_words(&self) -> &LastWords {
+        &self.last_words
+    }
+
     /// Waits until the child ends by itself.
     pub(crate) async fn ended(&mut self) -> String {
         let status = self.process.wait().await;
@@ -125,6 +134,11 @@ impl LastWords {
             kept.pop_front();
         }
         kept.push_back(line);
+    }
+
+    /// The lines, the latest last.
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     fn joined(&self) -> String {

@@ -1,6 +1,9 @@
 //! What is known of a server's life, for whoever looks after it.
 
-use crate::attempts::SUSTAINED;
+use crate::{
+    attempts::SUSTAINED,
+    child::{Child, LastWords},
+};
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -19,6 +22,10 @@ pub struct Health {
     pub last_failure: Option<String>,
     /// When the next attempt is due.
     pub next_attempt: Option<SystemTime>,
+    /// The number of the process that runs, if it is a child, and does. It leads the group of all that it started.
+    pub process: Option<u32>,
+    /// What the child that runs, or ran last, has written to its standard error lately, the latest last.
+    pub last_words: Vec<String>,
 }
 
 /// The same, as it is being written.
@@ -29,12 +36,13 @@ pub(crate) struct Chart(Mutex<Written>);
 struct Written {
     health: Health,
     is_well: bool,
+    words: LastWords,
 }
 
 impl Chart {
     pub(crate) fn new() -> Self {
-        let health = Health { since: SystemTime::now(), attempts: 0, failures: 0, last_failure: None, next_attempt: None };
-        Self(Mutex::new(Written { health, is_well: false }))
+        let health = Health { since: SystemTime::now(), attempts: 0, failures: 0, last_failure: None, next_attempt: None, process: None, last_words: Vec::new() };
+        Self(Mutex::new(Written { health, is_well: false, words: LastWords::default() }))
     }
 
     pub(crate) fn read(&self) -> Health {
@@ -44,7 +52,20 @@ impl Chart {
         if written.is_well && health.since.elapsed().is_ok_and(|lasted| lasted > SUSTAINED) {
             health.failures = 0;
         }
+        health.last_words = written.words.all();
         health
+    }
+
+    /// A child runs.
+    pub(crate) fn runs(&self, child: &Child) {
+        let mut written = self.lock();
+        written.health.process = child.id();
+        written.words = child.last_words().clone();
+    }
+
+    /// None runs any more.
+    pub(crate) fn runs_no_more(&self) {
+        self.lock().health.process = None;
     }
 
     pub(crate) fn attempts(&self) {

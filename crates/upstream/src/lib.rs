@@ -22,6 +22,7 @@
 //! | `link` | the way from a call to the connection that it takes |
 //! | `traffic` | the calls under way on a connection, and whom a question is for |
 //! | `pulse` | whether a server still answers |
+//! | `orders` | what is ordered by hand |
 //! | `private` | connections that single clients have for themselves |
 //! | `watches` | resources whose changes somebody wants to hear of |
 
@@ -38,6 +39,7 @@ mod link;
 mod listing;
 mod login;
 pub mod naming;
+mod orders;
 mod private;
 mod pulse;
 mod remote;
@@ -52,7 +54,7 @@ pub use health::Health;
 pub use line::{Line, Quarantine, Status};
 pub use listing::Completed;
 pub use supervise::{Listener, Offer, Upstream};
-pub use toolcrib_child::{Guard, Limits, Sandbox};
+pub use toolcrib_child::{Guard, Limits, Sandbox, Use};
 
 use tokio::sync::watch;
 

@@ -61,7 +61,12 @@ pub enum Status {
     Down(String),
     /// A child that does not stay, left alone for a while.
     Quarantined(Quarantine),
+    /// Taken out of service by hand, until it is put back.
+    Held,
 }
+
+/// What is said of a server that was taken out of service.
+pub(crate) const HELD: &str = "it was taken out of service by hand, until whoever looks after Toolcrib starts it again";
 
 /// What is known of a child that does not stay.
 #[derive(Debug, Clone)]

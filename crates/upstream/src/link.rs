@@ -2,7 +2,7 @@
 
 use crate::{
     definition::Sharing,
-    line::{Line, Status},
+    line::{HELD, Line, Status},
     private::{Meeting, Private, Reserved},
     traffic::{Conversation, Owner, UnderWay},
     watches::Watches,
@@ -131,6 +131,7 @@ impl Link {
         // What does not stay when all share it does not stay for one. What is listed is so by the connection that all share.
         match &*self.shared.borrow() {
             Status::Quarantined(why) => return Err(self.unavailable(&why.to_string(), Outage::Lasting)),
+            Status::Held => return Err(self.unavailable(HELD, Outage::Lasting)),
             status => self.wake_if_asleep(status),
         }
         let meeting = if self.may_meet(owner) { Meeting::Allowed } else { Meeting::Forbidden };
@@ -174,6 +175,7 @@ impl Link {
                 Status::Down(reason) => return Err(self.unavailable(reason, Outage::Down)),
                 Status::LoginNeeded(reason) => return Err(self.unavailable(reason, Outage::Lasting)),
                 Status::Quarantined(why) => return Err(self.unavailable(&why.to_string(), Outage::Lasting)),
+                Status::Held => return Err(self.unavailable(HELD, Outage::Lasting)),
                 status @ (Status::Asleep | Status::Connecting) => self.wake_if_asleep(status),
             }
             status.changed().await.map_err(|_| self.unavailable("it is being stopped", Outage::Down))?;

@@ -11,6 +11,7 @@ use crate::{
     link::{Link, everything},
     listing::{Completed, Listing, Lists},
     login,
+    orders::Orders,
     private::Private,
     pulse, raised,
     traffic::Traffic,
@@ -45,6 +46,9 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 const MIN_FRESH: Duration = Duration::from_secs(30);
 /// How long a server that was only started to be listed stays, in case it is called after all.
 const LISTED_ONLY: Duration = Duration::from_secs(5);
+/// How long calls may go on at a server that somebody wants to end, and how often it is looked whether they do.
+const MOMENT: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(20);
 /// How long no call may have been seen at a server that nobody can reach any more before it is ended.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -89,6 +93,7 @@ pub struct Upstream {
     status: watch::Receiver<Status>,
     chart: Arc<Chart>,
     try_now: Arc<Notify>,
+    orders: Arc<Orders>,
     authorized: Option<Arc<Authorized>>,
     link: Arc<Link>,
 }
@@ -136,18 +141,20 @@ impl Upstream {
         let authorized = connector.authorized.clone();
         let link = Arc::new(link);
         let (chart, try_now) = (Arc::new(Chart::new()), Arc::new(Notify::new()));
+        let orders = Arc::new(Orders::none());
         let life = Life {
             connector,
             status,
             chart: Arc::clone(&chart),
             try_now: Arc::clone(&try_now),
+            orders: Arc::clone(&orders),
             hearing,
             link: Arc::clone(&link),
             is_in_use,
             is_listed: AtomicBool::new(false),
             is_login_offered: AtomicBool::new(false),
         };
-        (Self { definition, status: seen, chart, try_now, authorized, link }, async move {
+        (Self { definition, status: seen, chart, try_now, orders, authorized, link }, async move {
             tokio::join!(life.live(shutdown), tending);
         })
     }
@@ -211,6 +218,17 @@ impl Upstream {
         }
     }
 
+    /// Starts it anew: calls that are under way on the connection that all share have a moment to end, and those that come meanwhile wait.
+    /// One that is away is tried at once, and one that was taken out of service is put back.
+    pub fn restart(&self) {
+        self.orders.restart();
+    }
+
+    /// Takes it out of service, until [`Upstream::restart`]: it is ended, and calls are refused.
+    pub fn hold(&self) {
+        self.orders.hold();
+    }
+
     /// Whether no call is under way on any of its connections.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -241,6 +259,7 @@ struct Life {
     status: watch::Sender<Status>,
     chart: Arc<Chart>,
     try_now: Arc<Notify>,
+    orders: Arc<Orders>,
     hearing: Arc<Hearing>,
     link: Arc<Link>,
     /// Whether the one whose place it takes was not asleep: then it has to show that it can be started.
@@ -255,6 +274,8 @@ struct Life {
 enum End {
     /// Nobody needs it just now.
     Unused,
+    /// Somebody ordered it.
+    Ordered,
     /// It does not work, or no longer does, and why.
     Broken { reason: String, lived: Option<Lived> },
 }
@@ -301,8 +322,16 @@ impl Life {
             }
         }
         loop {
+            if !self.is_let(&mut shutdown).await {
+                return;
+            }
             let goes_on = match self.once(is_wanted, &mut shutdown).await {
                 None => return,
+                Some(End::Ordered) => {
+                    failing.is_over();
+                    is_wanted = true;
+                    true
+                }
                 Some(End::Unused) => {
                     failing.is_over();
                     is_wanted = true;
@@ -325,11 +354,17 @@ impl Life {
         let mut lived = None;
         let end = tokio::select! {
             end = self.connected(is_wanted, &mut lived, &mut child) => end,
+            after = self.recalled() => {
+                line::part(&self.status, child, after).await;
+                self.chart.runs_no_more();
+                return Some(End::Ordered);
+            }
             () = raised(shutdown) => {
                 line::part(&self.status, child, self.after("it is being stopped")).await;
                 return None;
             }
         };
+        self.chart.runs_no_more();
         match end {
             None => {
                 line::part(&self.status, child, Status::Asleep).await;
@@ -342,12 +377,40 @@ impl Life {
         }
     }
 
+    /// Waits until it is not held out of service any more; false if we are told to stop before.
+    async fn is_let(&self, shutdown: &mut watch::Receiver<bool>) -> bool {
+        if !self.orders.is_held() {
+            return true;
+        }
+        tracing::warn!(server = %self.definition().name, "taken out of service by hand");
+        self.status.send_replace(Status::Held);
+        tokio::select! {
+            () = self.orders.released() => true,
+            () = raised(shutdown) => false,
+        }
+    }
+
+    /// Completes once there is an order to end the connection, and calls on it have had a moment to end, with how it stands then.
+    async fn recalled(&self) -> Status {
+        self.orders.given().await;
+        let after = if self.orders.is_held() { Status::Held } else { Status::Connecting };
+        if let Status::Ready(line) = self.status.send_replace(after.clone()) {
+            let deadline = Instant::now() + MOMENT;
+            while line.traffic.idle_for().is_none() && Instant::now() < deadline {
+                tokio::time::sleep(LOOK).await;
+            }
+            line.close();
+        }
+        after
+    }
+
     /// Waits until a call, or a subscription, needs the server; false if we are told to stop before.
     async fn is_woken(&self, shutdown: &mut watch::Receiver<bool>) -> bool {
         self.chart.is_well();
         tokio::select! {
             () = self.link.wake.notified() => true,
             () = self.hearing.watches.until_wanted() => true,
+            () = self.orders.given() => true,
             () = raised(shutdown) => false,
         }
     }
@@ -387,6 +450,7 @@ impl Life {
                 }
                 () = self.until_signed_in(is_login_needed) => break,
                 () = self.try_now.notified() => break,
+                () = self.orders.given() => break,
                 () = raised(shutdown) => return false,
             }
         }
@@ -462,7 +526,9 @@ impl Life {
     async fn connected(&self, is_wanted: bool, lived: &mut Option<Lived>, slot: &mut Option<Child>) -> Option<String> {
         let traffic = Traffic::new(Arc::clone(&self.link.asks));
         let ear: Arc<dyn Audience> = Arc::new(Ear { hearing: Arc::clone(&self.hearing), traffic: Arc::clone(&traffic) });
-        let connection = match self.connector.connect(ear, slot).await {
+        let connected = self.connector.connect(ear, slot).await;
+        slot.iter().for_each(|child| self.chart.runs(child));
+        let connection = match connected {
             Ok(connection) => connection,
             Err(reason) => return Some(reason),
         };

@@ -15,7 +15,15 @@ const MAX_JUDGED_BYTES: usize = 64 * 1024;
 pub const EVERYONE: &str = "*";
 
 /// What the URIs of resources begin with that are for those who look after the server.
-const FOR_OPERATORS: &[&str] = &["status://server/", "metrics://server/", "config://server/", "logs://server/"];
+const FOR_OPERATORS: &[&str] = &[
+    "status://server/",
+    "metrics://server/",
+    "config://server/",
+    "logs://server/",
+    "audit://server/",
+    "access://server/",
+    "control://server/",
+];
 
 /// Things by the patterns of their names. What no pattern names is not meant.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -28,6 +28,8 @@ pub struct Filter {
     pub until: Option<SystemTime>,
     /// Written after the one with this number.
     pub after: Option<i64>,
+    /// Written before the one with this number.
+    pub before: Option<i64>,
     /// The most records; of more, the last ones.
     pub limit: Option<usize>,
 }
@@ -167,6 +169,9 @@ fn conditions(filter: &Filter) -> (Vec<String>, Vec<Value>) {
     if let Some(after) = filter.after {
         add("seq > ?", Value::Integer(after));
     }
+    if let Some(before) = filter.before {
+        add("seq < ?", Value::Integer(before));
+    }
     (conditions, values)
 }
 
@@ -194,6 +199,42 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         arguments: row.get(19)?,
         hash: crate::secret::hex(&row.get::<_, Vec<u8>>(20)?),
     })
+}
+
+/// What one caller has called, of whatever kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activity {
+    /// Who: `login:ann`.
+    pub principal: String,
+    /// How often.
+    pub calls: u64,
+    /// How many of these ended with an error, or with an output that tells of one.
+    pub errors: u64,
+    /// How long they took together.
+    pub spent: Duration,
+    /// When the last of them arrived.
+    pub last: SystemTime,
+}
+
+/// Who has called since then, the busiest first, and no more than so many.
+pub(crate) fn activity_since(database: &Database, since: SystemTime, limit: usize) -> Result<Vec<Activity>, StoreError> {
+    let query = "SELECT authority || ':' || subject, count(*), sum(outcome IN ('tool_error', 'refused') AND code IS NOT 'needs_input'), sum(duration_us), max(at_ms)
+        FROM audit WHERE at_ms >= ?1 AND id <> '' GROUP BY 1 ORDER BY 2 DESC LIMIT ?2";
+    let read = || -> rusqlite::Result<Vec<Activity>> {
+        let mut statement = database.connection.prepare(query)?;
+        let positive = |number: i64| number.max(0).unsigned_abs();
+        let rows = statement.query_map(rusqlite::params![millis(since), limit as i64], |row| {
+            Ok(Activity {
+                principal: row.get(0)?,
+                calls: positive(row.get(1)?),
+                errors: positive(row.get(2)?),
+                spent: Duration::from_micros(positive(row.get(3)?)),
+                last: of_millis(row.get(4)?),
+            })
+        })?;
+        rows.collect()
+    };
+    read().map_err(|error| database.failed(error))
 }
 
 /// What one caller called in one minute.

@@ -44,6 +44,11 @@ impl io::Write for Recent {
     }
 }
 
+/// The lines that are kept, the latest last.
+pub(crate) fn recent() -> Vec<String> {
+    lines().iter().cloned().collect()
+}
+
 fn lines() -> MutexGuard<'static, VecDeque<String>> {
     LINES.lock().unwrap_or_else(PoisonError::into_inner)
 }

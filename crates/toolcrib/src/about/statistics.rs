@@ -41,18 +41,23 @@ impl Process {
         Self { began: Instant::now(), connections: Arc::default() }
     }
 
+    /// How long it has run.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     fn live(&self, total_requests: Option<u64>) -> Live {
         Live {
             uptime_seconds: self.began.elapsed().as_secs(),
             total_requests,
             active_connections: self.connections.load(Ordering::Relaxed),
-            memory_usage_mb: resident_kib().map(|kib| (kib as f64 / 102.4).round() / 10.0),
+            memory_usage_mb: resident_bytes().map(megabytes),
         }
     }
 
     /// How the process is, and how its tools have been used.
     pub(crate) fn told(&self, gate: &Gate) -> Json {
-        let of_tools = document(gate.catalogue().tools().map(|tool| (tool.spec(), tool.usage()))).members();
+        let of_tools = document(gate.catalogue().tools()).members();
         let total = of_tools.as_ref().ok().and_then(|told| told.get("total_calls")?.read().ok());
         let of_process = Json::of(&self.live(total)).and_then(|live| live.members());
         let members = of_process.iter().chain(&of_tools).flat_map(|members| members.iter());
@@ -60,10 +65,16 @@ impl Process {
     }
 }
 
-/// What of the process lies in memory, in KiB (proc(5), `VmRSS`).
-fn resident_kib() -> Option<u64> {
+/// What of the process lies in memory, in bytes (proc(5), `VmRSS`).
+pub(crate) fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+    let kib: Option<u64> = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok();
+    kib.map(|kib| kib << 10)
+}
+
+/// For people: in MiB, to a tenth.
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    (bytes as f64 / 104_857.6).round() / 10.0
 }
 
 /// The resource, as a source of the catalogue of this gate.

@@ -6,6 +6,7 @@ use super::{
     sign_in::SignIns,
     status,
 };
+use crate::operations::Servers;
 use std::{
     fmt,
     sync::{
@@ -69,9 +70,14 @@ impl Fleet {
 
     /// Offers how the servers are as a resource.
     pub(super) fn offer_status(&self) {
+        let upstreams = self.lister();
+        self.publisher.gate.publish(status::source(move || upstreams()));
+    }
+
+    /// Gives the servers as they are at the moment when it is asked.
+    pub(super) fn lister(&self) -> Servers {
         let members = Arc::clone(&self.members);
-        let upstreams = move || locked(&members).iter().map(|member| Arc::clone(&member.upstream)).collect();
-        self.publisher.gate.publish(status::source(upstreams));
+        Arc::new(move || locked(&members).iter().map(|member| Arc::clone(&member.upstream)).collect())
     }
 
     /// The servers, in the order of the config.

@@ -1,7 +1,7 @@
 //! `toolcrib audit`.
 
-use super::{Done, Failure, existing_store, note, print, printable, times};
-use crate::exit;
+use super::{Done, Failure, existing_store, note, print, printable};
+use crate::{exit, times};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::{path::PathBuf, time::SystemTime};
@@ -85,8 +85,8 @@ impl Show {
             outcome: self.outcome.as_deref().map(OutcomeFilter::of),
             since: self.since,
             until: self.until,
-            after: None,
             limit: (self.limit > 0).then_some(self.limit),
+            ..Filter::default()
         };
         loop {
             let entries = store.records(&filter).map_err(Failure::failed)?;

@@ -152,6 +152,7 @@ pub(super) async fn settle(crib: &Crib, wait: Wait, name: &str) -> Result<(), Fa
         let ill = match upstream.settled().await {
             Status::Down(reason) | Status::LoginNeeded(reason) => Some(reason),
             Status::Quarantined(why) => Some(why.to_string()),
+            Status::Held => Some("taken out of service".to_owned()),
             Status::Connecting | Status::Ready(_) | Status::Asleep => None,
         };
         if let Some(reason) = ill.filter(|_| wait == Wait::ForOwner && is_owner) {

@@ -50,6 +50,7 @@ impl Doctor {
                 Status::Asleep => Ok("asleep until it is called".to_owned()),
                 Status::Connecting => Err("still connecting".to_owned()),
                 Status::Quarantined(why) => Err(why.to_string()),
+                Status::Held => Err("taken out of service".to_owned()),
                 Status::LoginNeeded(reason) | Status::Down(reason) => Err(reason),
             };
             diagnoses.push(Diagnosis { kind: "server", name: upstream.name().to_owned(), state, advice: None });

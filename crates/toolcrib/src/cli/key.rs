@@ -1,6 +1,7 @@
 //! `toolcrib key`.
 
-use super::{Done, Failure, InStore, check_caller, existing_store, note, print, printable, store, times};
+use super::{Done, Failure, InStore, check_caller, existing_store, note, print, printable, store};
+use crate::times;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::time::{Duration, SystemTime};

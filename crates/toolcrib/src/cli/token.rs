@@ -1,7 +1,10 @@
 //! `toolcrib token`.
 
-use super::{Done, Failure, check_caller, print, settings, times};
-use crate::settings::checked::security::{Issuer, KeysAt};
+use super::{Done, Failure, check_caller, print, settings};
+use crate::{
+    settings::checked::security::{Issuer, KeysAt},
+    times,
+};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::{

@@ -12,6 +12,7 @@ mod authored;
 mod children;
 mod cli;
 mod conformance;
+mod dashboard;
 mod declared;
 mod examples;
 mod lifecycle;

@@ -303,6 +303,10 @@ impl Http {
         self.send(reqwest::Method::POST, Some(body.into()))
     }
 
+    pub(crate) fn get(&self) -> Reply {
+        self.send(reqwest::Method::GET, None)
+    }
+
     pub(crate) fn send(&self, method: reqwest::Method, body: Option<String>) -> Reply {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(self.send_by(&client(), method, body.unwrap_or_default()))

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A length of time.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let fault = || format!("{text:?} is no time; write it like 90s, 15m, 1h or 30d");
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let number: u64 = number.parse().map_err(|_| fault())?;
@@ -18,7 +18,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A moment: so long ago, or a date or time as 2026-11-24 (UTC) or 2026-11-24T09:30:00Z.
-pub(super) fn moment(text: &str) -> Result<SystemTime, String> {
+pub(crate) fn moment(text: &str) -> Result<SystemTime, String> {
     if let Ok(ago) = duration(text) {
         return Ok(SystemTime::now().checked_sub(ago).unwrap_or(UNIX_EPOCH));
     }

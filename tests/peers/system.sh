@@ -1,0 +1,39 @@
+#!/bin/sh
+# Sees to it that the programs are there which the tests start for themselves: PostgreSQL, MariaDB, Chromium, and promtool of Prometheus.
+# Does nothing where they are installed already; installs Debian's packages where that is allowed.
+set -eu
+
+have_postgres() {
+  command -v postgres >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1
+}
+have_mariadb() {
+  { command -v mariadbd || ls /usr/sbin/mariadbd; } >/dev/null 2>&1 && command -v mariadb-install-db >/dev/null 2>&1 && command -v mariadb >/dev/null 2>&1
+}
+have_chromium() {
+  command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1
+}
+
+packages=
+have_postgres || packages="$packages postgresql postgresql-contrib"
+have_mariadb || packages="$packages mariadb-server-core mariadb-client-core"
+have_chromium || packages="$packages chromium fonts-dejavu-core"
+command -v promtool >/dev/null 2>&1 || packages="$packages prometheus"
+if [ -z "$packages" ]; then
+  exit 0
+fi
+
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "peers: these are needed, or what your system calls so:$packages (PostgreSQL 15, MariaDB 10.6 or later)" >&2
+  exit 1
+elif [ "$(id -u)" = 0 ]; then
+  as_root=
+elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+  as_root=sudo
+else
+  echo "peers: run 'sudo apt-get install --no-install-recommends$packages'" >&2
+  exit 1
+fi
+
+echo "peers: installing$packages" >&2
+$as_root apt-get update -qq >&2
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >&2
