@@ -293,7 +293,13 @@ const tasks = {
     await go(page, "config", "Config");
     await page.getByText("The config on disk has no faults.").waitFor();
     assert(!(await page.content()).includes("secret-in-a-header"));
-    await page.getByLabel("Log").getByText(/connected/).waitFor();
+    await page.getByLabel("Log", { exact: true }).getByText(/connected/).waitFor();
+    await page.getByRole("textbox", { name: "What is logged" }).fill("info,toolcrib_upstream=nonsense");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByRole("alert").getByText(/is not understood/).waitFor();
+    await page.getByRole("textbox", { name: "What is logged" }).fill("info,toolcrib_upstream=trace");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByLabel("Log", { exact: true }).getByText(/what is logged is now: info,toolcrib_upstream=trace/).waitFor();
     fs.writeFileSync(process.env.CONFIG, "mcpServers:\n  s: {comand: python3}\n");
     await page.reload();
     await page.getByRole("alert").getByText(/comand/).waitFor();

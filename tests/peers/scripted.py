@@ -6,7 +6,8 @@ bytes; reach, which tells what comes of reading or writing a file, itself or by 
 steps reports progress four times, half a second apart, before it answers. ask asks the user for a name, and answers with the name and the
 text that it was called with; it goes on reading meanwhile, so that many calls may ask at once. ask_late asks a second after it was called, and withdraw takes
 its question back after half a second and answers half a second later. heard tells every message
-that came so far. storm says two hundred times that its tools changed. given answers with its arguments.
+that came so far. storm says two hundred times that its tools changed. given answers with its arguments, and meta with what
+stands beside them.
 With --proud it leaves when it is asked anything before initialize, as some old servers do. With --modern it speaks 2026-07-28 instead. With --stubborn it ignores SIGTERM and the end of its input.
 """
 
@@ -21,7 +22,7 @@ import threading
 import time
 
 MODERN = "--modern" in sys.argv
-TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "withdraw", "heard", "storm", "given", "variable", "freeze", "swell", "allowed", "reach"]
+TOOLS = ["echo", "hang", "slow", "pid", "die", "grow", "spawn", "flood", "mute", "deaf", "steps", "ask", "ask_late", "withdraw", "heard", "storm", "given", "variable", "freeze", "swell", "allowed", "reach", "meta"]
 HEARD = []
 ASKED = {}
 LOUD = {"type": "object", "properties": {"text": {"type": "string"}}}
@@ -88,6 +89,8 @@ def call(params):
         return text("over")
     if name == "given":
         return text(json.dumps(arguments))
+    if name == "meta":
+        return text(json.dumps(params.get("_meta", {})))
     if name == "variable":
         return text(os.environ.get(arguments.get("text", ""), "not set"))
     if name == "flood":

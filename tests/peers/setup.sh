@@ -32,7 +32,7 @@ for version in 1 2; do
   python3 -m venv "$peers/python-$version"
   "$peers/python-$version/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements-$version.txt"
 done
-# Independent judges of the OpenAPI description and of REST.
+# Independent judges of the OpenAPI description, of REST, and of what a collector is told.
 python3 -m venv "$peers/python-rest"
 "$peers/python-rest/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements-rest.txt"
 echo "$stamp" > "$peers/installed"

@@ -3,6 +3,7 @@
 use crate::{
     call::{CallerId, Kind},
     tool::BoxFuture,
+    trace::Trace,
 };
 use std::{
     fmt,
@@ -46,8 +47,8 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// What the client calls itself: its name and version.
     pub client: Option<Arc<str>>,
-    /// The trace that the call belongs to (W3C Trace Context, `trace-id`: 32 hexadecimal digits).
-    pub trace: Option<Arc<str>>,
+    /// Where in a trace the call stands, if it belongs to one.
+    pub trace: Option<Trace>,
 }
 
 impl Origin {

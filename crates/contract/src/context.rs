@@ -5,6 +5,7 @@ use crate::{
     error::CallError,
     output::Output,
     tool::BoxFuture,
+    trace::Trace,
     typed::form_of,
 };
 use schemars::JsonSchema;
@@ -26,6 +27,7 @@ pub struct CallContext {
     deadline: Instant,
     back: Arc<dyn BackChannel>,
     onward: Option<Arc<dyn Onward>>,
+    trace: Option<Trace>,
 }
 
 /// The way on to other tools, for one that is made of them. The gate implements it.
@@ -256,13 +258,19 @@ impl CallContext {
     /// A context for one call; the gate makes it.
     #[must_use]
     pub fn new(caller: CallerId, deadline: Instant, back: Arc<dyn BackChannel>) -> Self {
-        Self { caller, token: None, deadline, back, onward: None }
+        Self { caller, token: None, deadline, back, onward: None, trace: None }
     }
 
     /// The same, with the token that the caller has shown.
     #[must_use]
     pub fn with_token(self, token: Arc<str>) -> Self {
         Self { token: Some(token), ..self }
+    }
+
+    /// The same, as a part of a trace.
+    #[must_use]
+    pub fn with_trace(self, trace: Option<Trace>) -> Self {
+        Self { trace, ..self }
     }
 
     /// The same, for a tool that may call others.
@@ -314,6 +322,12 @@ impl CallContext {
     #[must_use]
     pub fn token(&self) -> Option<&Arc<str>> {
         self.token.as_ref()
+    }
+
+    /// Where in a trace the tool runs, for whatever it asks of others.
+    #[must_use]
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
     }
 
     /// Who asked.

@@ -17,6 +17,7 @@
 //! | [`login`] | [`Callback`]: what browsers bring back from an authorization server |
 //! | [`listings`] | [`Listings`]: what servers had when they were last listed |
 //! | [`audit`] | the [`Record`] of a call, and who keeps it |
+//! | [`trace`] | [`Trace`]: where a call stands among those that led to it, and who is told what becomes of it |
 
 pub mod audit;
 pub mod authored;
@@ -30,6 +31,7 @@ pub mod login;
 pub mod output;
 pub mod spec;
 pub mod tool;
+pub mod trace;
 pub mod typed;
 
 pub use audit::{AuditLog, Kept, Origin, Outcome, Record, Unrecorded};
@@ -44,6 +46,7 @@ pub use login::{Callback, Confirmation, LoggedIn};
 pub use output::{Content, Output, ToolOutput};
 pub use spec::{Annotations, Category, PromptArgument, PromptSpec, Reach, ResourceSpec, Spec, TemplateSpec};
 pub use tool::{BoxFuture, Callable, Input, Others, Tool, Watch, callable, composed};
+pub use trace::{CallSpan, StepSpan, Trace, Tracing};
 pub use typed::typed;
 // The ones that the types of a tool are written with.
 pub use toolcrib_json::{Json, JsonError, Members};

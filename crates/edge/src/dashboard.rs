@@ -15,7 +15,7 @@ use axum::{
     Router,
     extract::{
         FromRequestParts, Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
+        rejection::{PathRejection, QueryRejection, StringRejection},
     },
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -46,8 +46,14 @@ pub trait Operations: Send + Sync + fmt::Debug {
     /// What the config comes to, and what is wrong with it as it is now.
     fn config(&self) -> BoxFuture<'_, Json>;
 
-    /// What was logged lately.
+    /// What was logged lately, and what is logged.
     fn log(&self) -> Json;
+
+    /// From now on something else is logged.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    fn set_log_filter(&self, filter: &str) -> Result<(), String>;
 
     /// Records of calls.
     ///
@@ -111,11 +117,12 @@ struct View {
 const NOW: View = View { name: "now", uri: "metrics://server/stats" };
 const SERVERS: View = View { name: "servers", uri: "status://server/upstreams" };
 const CONTROL: View = View { name: "control", uri: "control://server/upstreams" };
+const LOG_CONTROL: View = View { name: "log_control", uri: "control://server/log" };
 const CALLS: View = View { name: "calls", uri: "audit://server/calls" };
 const ACCESS: View = View { name: "access", uri: "access://server/rules" };
 const CONFIG: View = View { name: "config", uri: "config://server/settings" };
 const LOG: View = View { name: "log", uri: "logs://server/recent" };
-const VIEWS: [View; 7] = [NOW, SERVERS, CONTROL, CALLS, ACCESS, CONFIG, LOG];
+const VIEWS: [View; 8] = [NOW, SERVERS, CONTROL, LOG_CONTROL, CALLS, ACCESS, CONFIG, LOG];
 
 /// The routes.
 pub(crate) fn routes() -> Router<Arc<Endpoints>> {
@@ -131,6 +138,7 @@ pub(crate) fn routes() -> Router<Arc<Endpoints>> {
         .route("/api/v1/access", get(matrix))
         .route("/api/v1/config", get(config))
         .route("/api/v1/log", get(log))
+        .route("/api/v1/log/filter", post(set_log_filter))
 }
 
 /// Somebody who looks, and what they may see.
@@ -221,7 +229,7 @@ async fn matrix(State(endpoints): State<Arc<Endpoints>>, visitor: Visitor) -> An
     Ok(json(access::matrix(&endpoints.gate)))
 }
 
-/// Has something done to a server. The record says who did it, or would have.
+/// Has something done to a server.
 async fn order(
     State(endpoints): State<Arc<Endpoints>>,
     visitor: Visitor,
@@ -229,14 +237,31 @@ async fn order(
 ) -> Answer {
     let Path((server, order)) = path.map_err(|_| Refusal::bad("a server can be told to \"restart\" and to \"quarantine\""))?;
     let arguments = Json::object().with_str("order", order.word()).with_str("server", &server).finish();
-    let call = Call { kind: Kind::Resource, name: CONTROL.uri.into(), arguments, params: None };
-    let (refused, operations) = (visitor.may_see(CONTROL), endpoints.operations.clone());
+    let there_is_none = || format!("there is no server {server:?}");
+    act(&endpoints, visitor, CONTROL, arguments, |operations| operations.order(&server, order).then_some(()).ok_or_else(there_is_none)).await
+}
+
+/// Has something else logged.
+async fn set_log_filter(State(endpoints): State<Arc<Endpoints>>, visitor: Visitor, body: Result<String, StringRejection>) -> Answer {
+    let filter = body.map_err(|rejection| Refusal::bad(rejection.body_text()))?;
+    let arguments = Json::object().with_str("filter", &filter).finish();
+    act(&endpoints, visitor, LOG_CONTROL, arguments, |operations| operations.set_log_filter(&filter)).await
+}
+
+/// Does something to the server itself. The record says who did it, or would have.
+async fn act(
+    endpoints: &Endpoints,
+    visitor: Visitor,
+    view: View,
+    arguments: Json,
+    what: impl FnOnce(&dyn Operations) -> Result<(), String>,
+) -> Answer {
+    let call = Call { kind: Kind::Resource, name: view.uri.into(), arguments, params: None };
+    let (refused, operations) = (visitor.may_see(view), endpoints.operations.clone());
     let Visitor { caller, origin, .. } = visitor;
     let arrived = Arrived { caller, profile: None, call, origin, back: Arc::new(Unheard(Arc::clone(&endpoints.gate))) };
-    let act = || match operations.filter(|operations| operations.order(&server, order)) {
-        Some(_) => Ok(()),
-        None => Err(CallError::failed(format_args!("there is no server {server:?}"))),
-    };
+    let nobody = || CallError::failed("this server cannot be looked after");
+    let act = || what(operations.as_deref().ok_or_else(nobody)?).map_err(CallError::failed);
     let done = endpoints.gate.act(arrived, act).await;
     // Of a call that is not theirs, callers learn nothing; whoever looks after a server is told what is missing.
     refused?;

@@ -23,7 +23,7 @@ use axum::{
     routing::{any, get},
 };
 use guard::Guard;
-use http::{Extensions, HeaderMap, StatusCode, Uri, header};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -31,10 +31,10 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet};
-use toolcrib_contract::{Callback, Json, Origin};
+use toolcrib_contract::{Callback, Json, Origin, Trace};
 use toolcrib_gate::{Caller, Credential, Gate, Names, Unauthenticated};
 use toolcrib_wire::{
-    meta::TRACEPARENT,
+    meta::{TRACEPARENT, TRACESTATE},
     server::{
         Limits,
         http::{HttpServer, MissingScope},
@@ -244,16 +244,9 @@ pub(crate) fn demand_scope(response: Response, scope: &str, is_anonymous: bool, 
 
 /// Where a request came from.
 pub(crate) fn origin(headers: &HeaderMap, extensions: &Extensions) -> Origin {
-    let trace = headers.get(TRACEPARENT).and_then(|value| trace_id(value.to_str().ok()?)).map(Into::into);
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let trace = text(TRACEPARENT).and_then(|parent| Trace::parse(parent, text(TRACESTATE)));
     Origin { door: "http", address: extensions.get::<Peer>().map(|Peer(address)| *address), client: None, trace }
-}
-
-/// The part of `traceparent` that names the trace (W3C Trace Context, section 3.2).
-pub(crate) fn trace_id(traceparent: &str) -> Option<&str> {
-    let mut parts = traceparent.split('-');
-    let id = parts.nth(1)?;
-    let is_id = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && id.bytes().any(|byte| byte != b'0');
-    (is_id && parts.next().is_some_and(|parent| parent.len() == 16)).then_some(id)
 }
 
 /// Whether clients are to be sent here: those who look after us ask.

@@ -9,7 +9,6 @@ mod state;
 
 use crate::{
     answer::{Answer, Answers, cacheable},
-    http::trace_id,
 };
 use arc_swap::ArcSwap;
 use back::Back;
@@ -20,7 +19,7 @@ use state::{Answered, StateSeal};
 use std::sync::Arc;
 use tokio::sync::{broadcast::error::RecvError, watch};
 use toolcrib_contract as contract;
-use toolcrib_contract::{Call, Change, Json, Kind, LogLevel, Members, Origin};
+use toolcrib_contract::{Call, Change, Json, Kind, LogLevel, Members, Origin, Trace};
 use toolcrib_gate::{Arrived, Caller, Event, Gate, Names, Visible};
 use toolcrib_wire::{
     Era, ErrorObject, Notification, Revision,
@@ -161,7 +160,8 @@ impl Mcp {
     fn origin_of(&self, exchange: &Exchange<WireCaller>) -> Origin {
         let opened = exchange.session.as_ref().and_then(|session| session.attached::<Opened>()?.client.clone());
         let client = opened.or_else(|| client_name(exchange.meta.client_info.as_ref()));
-        let trace = exchange.meta.traceparent.as_deref().and_then(trace_id).map(Into::into);
+        let parent = exchange.meta.traceparent.as_deref();
+        let trace = parent.and_then(|parent| Trace::parse(parent, exchange.meta.tracestate.as_deref()));
         let origin = exchange.caller.origin.clone();
         Origin { door: self.door, client, trace: trace.or(origin.trace), ..origin }
     }

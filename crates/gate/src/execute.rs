@@ -14,6 +14,7 @@ pub(crate) async fn run(checked: &Checked, bounds: &Arc<Bounds>) -> Result<Outpu
     let permitted = &checked.permitted;
     let back: Arc<dyn BackChannel> = Arc::clone(bounds) as _;
     let mut cx = CallContext::new(permitted.caller.id().clone(), bounds.deadline().into_std(), back);
+    cx = cx.with_trace(permitted.origin.trace.clone());
     if let Some(token) = permitted.caller.token().filter(|_| permitted.entry.callable().takes_token()) {
         cx = cx.with_token(Arc::clone(token));
     }

@@ -35,6 +35,7 @@ pub use statistics::{Durations, Totals, Usage};
 pub use validate::{Checked, SchemaFault};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use telemetry::Steps;
 use authenticate::Authenticator;
 use authorize::Asker;
 use std::{
@@ -44,7 +45,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::sync::broadcast;
-use toolcrib_contract::{AuditLog, BackChannel, Call, CallError, CallerId, Change, Kind, Origin, Output, Watch};
+use toolcrib_contract::{AuditLog, BackChannel, Call, CallError, CallerId, Change, Kind, Origin, Output, Tracing, Watch};
 
 /// How many changes a slow listener may fall behind before it misses some and lists everything anew.
 const CHANGES_KEPT: usize = 256;
@@ -111,6 +112,8 @@ pub struct Gate {
     answers: resilience::Answers,
     tallies: statistics::Tallies,
     totals: statistics::Tote,
+    /// Who wants to see what becomes of calls, if anybody.
+    tracing: Option<Arc<dyn Tracing>>,
     /// For calls that make others; there is none before the gate is shared.
     itself: Weak<Self>,
 }
@@ -139,6 +142,7 @@ impl Gate {
             answers: resilience::Answers::default(),
             tallies: statistics::Tallies::default(),
             totals: statistics::Tote::default(),
+            tracing: None,
             itself: Weak::new(),
         }
     }
@@ -147,6 +151,13 @@ impl Gate {
     #[must_use]
     pub fn shared(self) -> Arc<Self> {
         Arc::new_cyclic(|itself| Self { itself: Weak::clone(itself), ..self })
+    }
+
+    /// Tells this of what becomes of calls, step by step.
+    #[must_use]
+    pub fn traced_by(mut self, tracing: Option<Arc<dyn Tracing>>) -> Self {
+        self.tracing = tracing;
+        self
     }
 
     /// Asks callers to prove who they are. From then on nothing is allowed that no rule allows.
@@ -234,8 +245,8 @@ impl Gate {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn act(&self, arrived: Arrived, act: impl FnOnce() -> Result<(), CallError>) -> Result<(), CallError> {
-        let record = telemetry::open(&self.audit, &self.totals, &arrived)?;
+    pub async fn act(&self, mut arrived: Arrived, act: impl FnOnce() -> Result<(), CallError>) -> Result<(), CallError> {
+        let record = self.open(&mut arrived)?;
         let Arrived { caller, profile, call, origin, .. } = &arrived;
         let done = if self.visible_to(caller, origin, profile.clone()).may_read(&call.name) {
             act().map(|()| Reply { output: Output::Resource(Vec::new()), size_bytes: 0 })
@@ -252,22 +263,27 @@ impl Gate {
     }
 
     /// The same, for a call that so many others have led to.
-    pub(crate) async fn call_from(&self, arrived: Arrived, depth: u8) -> Result<Reply, CallError> {
-        let record = telemetry::open(&self.audit, &self.totals, &arrived)?;
-        let result = self.pass(arrived, depth, true).await;
+    pub(crate) async fn call_from(&self, mut arrived: Arrived, depth: u8) -> Result<Reply, CallError> {
+        let record = self.open(&mut arrived)?;
+        let result = self.pass(arrived, depth, true, record.steps()).await;
         record.close(result).await
     }
 
+    fn open(&self, arrived: &mut Arrived) -> Result<telemetry::Open<'_>, CallError> {
+        telemetry::open(&self.audit, &self.totals, self.tracing.as_ref(), arrived)
+    }
+
     /// Finds what is called, if the caller may have it, and counts what comes of the call.
-    async fn pass(&self, arrived: Arrived, depth: u8, may_fall_back: bool) -> Result<Reply, CallError> {
+    async fn pass(&self, arrived: Arrived, depth: u8, may_fall_back: bool, steps: &Steps) -> Result<Reply, CallError> {
         if !self.still_holds(&arrived.caller) {
             return Err(CallError::Unauthenticated);
         }
         let (access, profile) = (self.access.load(), arrived.profile.clone());
-        let permitted = authorize::permit(access.as_ref(), self.catalogue.load_full(), arrived)?;
+        let permitted = steps.take("authorize", || authorize::permit(access.as_ref(), self.catalogue.load_full(), arrived))?;
         let entry = Arc::clone(&permitted.entry);
         let counted = statistics::Counted::begin(&entry);
-        let result = self.go(permitted, access, onward::Further { gate: Weak::clone(&self.itself), profile, depth }, may_fall_back).await;
+        let further = onward::Further { gate: Weak::clone(&self.itself), profile, depth };
+        let result = self.go(permitted, access, further, may_fall_back, steps).await;
         counted.end(&result);
         result
     }
@@ -279,25 +295,36 @@ impl Gate {
         access: arc_swap::Guard<Option<Arc<Access>>>,
         further: onward::Further,
         may_fall_back: bool,
+        steps: &Steps,
     ) -> Result<Reply, CallError> {
-        let checked = validate::check(permitted, self.config.max_argument_bytes)?;
-        authorize::agree(access.as_ref(), &checked)?;
+        let checked = steps.take("validate", || validate::check(permitted, self.config.max_argument_bytes))?;
+        steps.take("authorize the arguments", || authorize::agree(access.as_ref(), &checked))?;
         drop(access);
-        self.limits.load().admit(&checked)?;
+        steps.take("limits", || self.limits.load().admit(&checked))?;
         let bounds = resilience::Bounds::for_call(&checked, &self.config, further);
-        let output = match bounds.hold(resilience::run(&checked, &bounds, &self.answers)).await {
-            Err(error) => self.fall_back(&checked, bounds.further(), may_fall_back, error).await?,
+        let executing = steps.begin(Steps::EXECUTE);
+        let result = bounds.hold(resilience::run(&checked, &bounds, &self.answers)).await;
+        drop(executing);
+        let output = match result {
+            Err(error) => self.fall_back(&checked, bounds.further(), may_fall_back, error, steps).await?,
             Ok(output) => output,
         };
-        compose::reply(output, self.config.max_output_bytes)
+        steps.take("compose", || compose::reply(output, self.config.max_output_bytes))
     }
 
     /// Calls another tool, if there is one for this case; what failed stays what is told if that fails, too.
-    async fn fall_back(&self, checked: &Checked, further: &onward::Further, may: bool, error: CallError) -> Result<Output, CallError> {
+    async fn fall_back(
+        &self,
+        checked: &Checked,
+        further: &onward::Further,
+        may: bool,
+        error: CallError,
+        steps: &Steps,
+    ) -> Result<Output, CallError> {
         let is_alike = |fallback: &&Fallback| self.catalogue.load().answers_alike(&checked.permitted.entry, &fallback.tool);
         let Some(fallback) = checked.steady().fallback_for(&error).filter(|_| may).filter(is_alike) else { return Err(error) };
         let instead = resilience::instead(checked, further.profile.clone(), fallback)?;
-        match Box::pin(self.pass(instead, further.depth, false)).await {
+        match Box::pin(self.pass(instead, further.depth, false, steps)).await {
             Ok(reply) => Ok(resilience::from_fallback(reply.output, &checked.permitted.call.name, fallback, &error)),
             Err(other) => Err(resilience::neither(error, fallback, &other)),
         }

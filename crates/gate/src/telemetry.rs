@@ -2,26 +2,54 @@
 
 use crate::{Arrived, Reply, statistics::Tote};
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use toolcrib_contract::{AuditLog, CallError, Kept, Kind, Outcome, Record};
+use toolcrib_contract::{AuditLog, CallError, CallSpan, Kept, Kind, Outcome, Record, StepSpan, Trace, Tracing};
 
 /// A record that is being made. Dropped before it is closed, it tells that the call was abandoned.
 pub(crate) struct Open<'a> {
     audit: &'a Arc<dyn AuditLog>,
     totals: &'a Tote,
     record: Option<Record>,
+    steps: Steps,
+}
+
+/// The steps of a call, as far as somebody wants to see them.
+pub(crate) struct Steps {
+    started: Instant,
+    traced: Option<Traced>,
+}
+
+struct Traced {
+    tracing: Arc<dyn Tracing>,
+    trace: Trace,
+    parent: Option<[u8; 8]>,
+    /// The span of what is executed, which others are told of while it runs.
+    execute: [u8; 8],
+    ended: Mutex<Vec<StepSpan>>,
+}
+
+/// A step that has begun; it ends when this is dropped.
+pub(crate) struct Step<'a> {
+    traced: Option<(&'a Traced, Duration)>,
+    name: &'static str,
     started: Instant,
 }
 
 /// Opens the record of a call, unless none could be kept.
-pub(crate) fn open<'a>(audit: &'a Arc<dyn AuditLog>, totals: &'a Tote, arrived: &Arrived) -> Result<Open<'a>, CallError> {
+pub(crate) fn open<'a>(
+    audit: &'a Arc<dyn AuditLog>,
+    totals: &'a Tote,
+    tracing: Option<&Arc<dyn Tracing>>,
+    arrived: &mut Arrived,
+) -> Result<Open<'a>, CallError> {
     totals.begin();
     if audit.admits().is_err() {
         totals.end(&Outcome::Refused(CallError::NotRecordable.code()), Duration::ZERO);
         return Err(CallError::NotRecordable);
     }
+    let steps = Steps::of(tracing, arrived);
     let Arrived { caller, call, origin, .. } = arrived;
     let at = SystemTime::now();
     let record = Record {
@@ -36,7 +64,7 @@ pub(crate) fn open<'a>(audit: &'a Arc<dyn AuditLog>, totals: &'a Tote, arrived: 
         duration: Duration::ZERO,
         arguments: call.arguments.clone(),
     };
-    Ok(Open { audit, totals, record: Some(record), started: Instant::now() })
+    Ok(Open { audit, totals, record: Some(record), steps })
 }
 
 /// A UUID of version 7: it begins with the time, so that names sort as calls came (RFC 9562, section 5.7).
@@ -55,7 +83,73 @@ fn shortened(name: &str) -> &str {
     &name[..name.floor_char_boundary(MAX_BYTES)]
 }
 
+impl Steps {
+    /// The step in which others may add to the trace.
+    pub(crate) const EXECUTE: &'static str = "execute";
+
+    /// Finds out where the call stands, and has what it leads to stand behind that.
+    fn of(tracing: Option<&Arc<dyn Tracing>>, arrived: &mut Arrived) -> Self {
+        let traced = tracing.and_then(|tracing| {
+            let before = arrived.origin.trace.as_ref();
+            let trace = tracing.begin(before)?;
+            let (parent, execute) = (before.map(|before| before.span), span());
+            arrived.origin.trace = Some(Trace { span: execute, ..trace.clone() });
+            Some(Traced { tracing: Arc::clone(tracing), trace, parent, execute, ended: Mutex::default() })
+        });
+        Self { started: Instant::now(), traced }
+    }
+
+    pub(crate) fn begin(&self, name: &'static str) -> Step<'_> {
+        let traced = self.traced.as_ref().map(|traced| (traced, self.started.elapsed()));
+        Step { traced, name, started: self.started }
+    }
+
+    pub(crate) fn take<T>(&self, name: &'static str, step: impl FnOnce() -> T) -> T {
+        let _step = self.begin(name);
+        step()
+    }
+
+    /// Tells what became of the call, if anybody wants to hear it.
+    fn tell(&mut self, record: &Record) {
+        let Some(Traced { tracing, trace, parent, ended, .. }) = self.traced.take() else { return };
+        let steps = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tracing.ended(CallSpan {
+            call: record.id.clone(),
+            trace,
+            parent,
+            at: record.at,
+            took: record.duration,
+            caller: record.caller.clone(),
+            origin: record.origin.clone(),
+            kind: record.kind,
+            name: Arc::clone(&record.name),
+            outcome: record.outcome,
+            steps,
+        });
+    }
+}
+
+impl Drop for Step<'_> {
+    fn drop(&mut self) {
+        let Some((traced, from)) = self.traced else { return };
+        let until = self.started.elapsed();
+        let mut ended = traced.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of what is called instead of something that failed nobody has been told.
+        let is_told = self.name == Steps::EXECUTE && !ended.iter().any(|step| step.name == Steps::EXECUTE);
+        ended.push(StepSpan { name: self.name, span: if is_told { traced.execute } else { span() }, from, until });
+    }
+}
+
+/// The name of a span: any number but zero.
+fn span() -> [u8; 8] {
+    fastrand::u64(1..).to_be_bytes()
+}
+
 impl Open<'_> {
+    pub(crate) fn steps(&self) -> &Steps {
+        &self.steps
+    }
+
     /// Keeps the record of how the call ended, and lets the result go once that is safe.
     pub(crate) async fn close(mut self, result: Result<Reply, CallError>) -> Result<Reply, CallError> {
         if let Some(record) = &mut self.record {
@@ -77,8 +171,9 @@ impl Open<'_> {
 
     fn keep(&mut self) -> Kept {
         let mut record = self.record.take()?;
-        record.duration = self.started.elapsed();
+        record.duration = self.steps.started.elapsed();
         self.totals.end(&record.outcome, record.duration);
+        self.steps.tell(&record);
         self.audit.keep(record)
     }
 }

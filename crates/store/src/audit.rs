@@ -30,7 +30,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::oneshot;
-use toolcrib_contract::{AuditLog, Kept, Kind as Called, Outcome, Record, Unrecorded};
+use toolcrib_contract::{AuditLog, Kept, Kind as Called, Outcome, Record, Trace, Unrecorded};
 
 /// Records that wait for the disk; with more, calls are refused.
 const MAX_WAITING: usize = 16 * 1024;
@@ -367,7 +367,7 @@ fn row_of(record: &Record, policy: Arguments, digests: &hmac::Key) -> Row {
     Row::new(&chain::Fields {
         id: &record.id,
         at_ms: millis(record.at),
-        trace: record.origin.trace.as_deref(),
+        trace: record.origin.trace.as_ref().map(Trace::id_text).as_deref(),
         authority: &record.caller.authority,
         subject: &record.caller.subject,
         roles: &roles,

@@ -30,9 +30,10 @@ use std::{
 };
 use tokio::{sync::watch, task::JoinSet};
 use toolcrib_contract::Callback;
-use toolcrib_egress::Setup;
+use toolcrib_egress::{Egress, Setup};
 use toolcrib_gate::{Access, Credential, Gate, Limit, SchemaFault};
 use toolcrib_store::{Audit, Store, StoreError};
+use toolcrib_telemetry::otlp::Exporter;
 use toolcrib_tools::{
     Ready,
     declared::{Does, Resources},
@@ -111,7 +112,14 @@ pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Cr
     let stop = watch::Sender::new(false);
     let sign_ins = SignIns::new(&settings.ready.egress, security.vault.clone(), stop.subscribe())?;
     let effective: Effective = Arc::new(ArcSwap::from_pointee(about::settings::document(&settings, &builder.identity)));
-    let builder = bounded(builder, &settings, stay).statistics();
+    let (exporter, tracing) = match settings.otlp.take().filter(|_| stay == Stay::Long) {
+        Some(otlp) => {
+            let (exporter, tracing) = Exporter::new(otlp, &Egress::new(settings.ready.egress.clone()).map_err(Fault::from)?).map_err(Fault::from)?;
+            (Some(exporter), tracing)
+        }
+        None => (None, None),
+    };
+    let builder = bounded(builder, &settings, stay).statistics().telling(exporter, tracing);
     let public_url = settings.security.public_url.clone();
     let recorded_in = settings.security.audit.folder.clone().filter(|_| security.audit.is_some());
     let (audit, store) = (security.audit.clone(), security.store.clone());

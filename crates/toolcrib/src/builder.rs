@@ -14,13 +14,14 @@ use crate::{
 };
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 use tokio::{sync::watch, task::JoinSet};
-use toolcrib_contract::{AuditLog, BoxError, Callable, Callback, Prompt, Resource, Spec, Template, Tool, typed};
+use toolcrib_contract::{AuditLog, BoxError, Callable, Callback, Prompt, Resource, Spec, Template, Tool, Tracing, typed};
 use toolcrib_edge::{
     http::{Hosts, Profiles, ProtectedResource, Site},
     mcp::Identity,
 };
 use toolcrib_gate::{Access, Authentication, Config, Credential, Gate, Limit, Resilience, SchemaFault, Source};
 use toolcrib_store::Recent;
+use toolcrib_telemetry::otlp::Exporter;
 use toolcrib_wire::server::Limits;
 
 /// How many records a server keeps in memory.
@@ -86,6 +87,8 @@ pub struct Builder {
     own: Source,
     others: Vec<Source>,
     tells_statistics: bool,
+    /// Who is told what is measured, and what becomes of calls.
+    told: (Option<Exporter>, Option<Arc<dyn Tracing>>),
     /// The names of ready tools that are offered.
     pub(crate) ready: Vec<String>,
     /// The config.
@@ -112,6 +115,7 @@ impl Builder {
             own: Source::new("toolcrib").resilience(Resilience { trusts_hints: true, ..Resilience::default() }, BTreeMap::new()),
             others: Vec::new(),
             tells_statistics: false,
+            told: (None, None),
             ready: Vec::new(),
             file: None,
             lifecycle: Lifecycle::default(),
@@ -307,6 +311,12 @@ impl Builder {
         self
     }
 
+    /// Has a collector told of what is measured, and of what becomes of calls.
+    pub(crate) fn telling(mut self, exporter: Option<Exporter>, tracing: Option<Arc<dyn Tracing>>) -> Self {
+        self.told = (exporter, tracing);
+        self
+    }
+
     /// Adds a source: tools, resources and prompts that have places and breakers of their own.
     #[must_use]
     pub fn source(mut self, source: Source) -> Self {
@@ -383,7 +393,8 @@ impl Builder {
         if let Some((of_all, of_tools)) = self.treatment {
             self.own = self.own.resilience(of_all, of_tools);
         }
-        let mut gate = Gate::new(self.config, audit).authenticating(self.authentication);
+        let (exporter, tracing) = self.told;
+        let mut gate = Gate::new(self.config, audit).authenticating(self.authentication).traced_by(tracing);
         if let Some((access, limits)) = self.access {
             gate = gate.ruled_by(access, limits);
         }
@@ -407,9 +418,15 @@ impl Builder {
         let configured = behind.as_ref().map(|behind| behind.configured.clone());
         let operations =
             Operations { gate: Arc::clone(&gate), identity: identity.clone(), process: process.clone(), history, configured };
-        site.operations = Some(Arc::new(operations));
+        let operations = Arc::new(operations);
+        let exporting = exporter.map(|exporter| {
+            let (read, stop) = (Arc::clone(&operations), watch::Sender::new(false));
+            let exporting = tokio::spawn(exporter.run(Arc::new(move || read.families()), stop.subscribe()));
+            (stop, exporting)
+        });
+        site.operations = Some(operations);
         let shutdown = watch::Sender::new(false);
-        Ok(Crib { identity, gate, limits, site, local, profiles, shutdown, process, lifecycle, behind, _tasks: tasks })
+        Ok(Crib { identity, gate, limits, site, local, profiles, shutdown, process, lifecycle, behind, exporting, _tasks: tasks })
     }
 }
 

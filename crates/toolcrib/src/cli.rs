@@ -49,7 +49,8 @@ const ABOUT: &str =
 const HELP: &str = "\
 Exit codes: 0 well, 1 the call or check failed, 2 bad usage or config, 3 a server could not be reached.
 TOOLCRIB_TOKEN holds the token or API key of whoever calls.
-TOOLCRIB_LOG sets what is logged to standard error, e.g. TOOLCRIB_LOG=debug.";
+TOOLCRIB_LOG sets what is logged to standard error, e.g. TOOLCRIB_LOG=debug or TOOLCRIB_LOG=info,toolcrib_upstream=debug;
+TOOLCRIB_LOG_FORMAT=json has it logged for machines.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -189,7 +190,8 @@ pub(crate) fn run(builder: Builder, bare: Bare) -> ExitCode {
     let Cli { command, serve } = given.unwrap_or_else(|error| error.exit());
     let command = command.unwrap_or(Command::Serve(serve));
     let level = if matches!(command, Command::Serve(_)) { LevelFilter::INFO } else { LevelFilter::WARN };
-    observe::start(level, &environment(observe::VARIABLE).unwrap_or_default());
+    let of_log = [observe::VARIABLE, observe::FORMAT].map(|name| environment(name).unwrap_or_default());
+    observe::start(level, &of_log[0], &of_log[1]);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&builder.identity.name, &Failure::failed(format_args!("cannot start: {error}"))),

@@ -7,7 +7,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     sync::watch,
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
 };
 use toolcrib_contract::{BackChannel, Call, CallError, Change, Json, Origin, Spec};
 use toolcrib_edge::{
@@ -37,6 +37,8 @@ pub struct Crib {
     pub(crate) lifecycle: Lifecycle,
     /// What a config has put behind the gate.
     pub(crate) behind: Option<Behind>,
+    /// What is on its way to a collector, and what ends that.
+    pub(crate) exporting: Option<(watch::Sender<bool>, JoinHandle<()>)>,
     /// What is written down from time to time; ends with this.
     pub(crate) _tasks: JoinSet<()>,
 }
@@ -173,6 +175,11 @@ impl Crib {
         self.lifecycle.cleanup().await;
         if let Some(behind) = self.behind.take() {
             behind.close_records().await;
+        }
+        if let Some((stop, exporting)) = self.exporting.take() {
+            stop.send_replace(true);
+            // It takes the little time that it gives itself.
+            let _ = exporting.await;
         }
     }
 

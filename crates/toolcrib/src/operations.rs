@@ -10,7 +10,7 @@ use crate::{
     },
     assemble::status,
     cli::environment,
-    settings, times,
+    observe, settings, times,
 };
 use serde_json::{Value, json};
 use std::{
@@ -26,7 +26,7 @@ use toolcrib_edge::{
 };
 use toolcrib_gate::Gate;
 use toolcrib_store::{Filter, OutcomeFilter, Store, utc};
-use toolcrib_telemetry::prometheus;
+use toolcrib_telemetry::{Family, prometheus};
 use toolcrib_upstream::Upstream;
 
 /// Whose calls are told as those of callers who are there: of the last quarter of an hour.
@@ -65,6 +65,13 @@ pub(crate) struct Operations {
 impl Operations {
     fn upstreams(&self) -> Vec<Arc<Upstream>> {
         self.configured.as_ref().map(|configured| (configured.servers)()).unwrap_or_default()
+    }
+
+    /// Everything that is measured, as it is now.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let upstreams = self.upstreams();
+        let servers = upstreams.iter().map(|upstream| &**upstream);
+        metrics::families(&self.gate, &self.process, &self.identity.version, servers)
     }
 
     fn store(&self) -> Option<&Store> {
@@ -133,10 +140,7 @@ impl dashboard::Operations for Operations {
     }
 
     fn metrics(&self) -> (&'static str, String) {
-        let upstreams = self.upstreams();
-        let servers = upstreams.iter().map(|upstream| &**upstream);
-        let families = metrics::families(&self.gate, &self.process, &self.identity.version, servers);
-        (prometheus::CONTENT_TYPE, prometheus::text(&families))
+        (prometheus::CONTENT_TYPE, prometheus::text(&self.families()))
     }
 
     fn servers(&self) -> BoxFuture<'_, Json> {
@@ -175,7 +179,11 @@ impl dashboard::Operations for Operations {
     }
 
     fn log(&self) -> Json {
-        told(&json!({"lines": about::log::recent()}))
+        told(&json!({"lines": about::log::recent(), "filter": observe::filter()}))
+    }
+
+    fn set_log_filter(&self, filter: &str) -> Result<(), String> {
+        observe::set_filter(filter)
     }
 
     fn calls(&self, wanted: Wanted) -> BoxFuture<'_, Result<Json, String>> {

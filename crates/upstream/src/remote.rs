@@ -90,6 +90,7 @@ impl Remote {
                 wants_progress: conversation.context().wants_progress(),
                 log_level: client.log_level.map(LogLevel::name),
                 capabilities: (era == Era::Modern).then(|| declared(client)),
+                trace: conversation.context().trace().map(|trace| (trace.parent_text(), trace.state.as_deref().map(Into::into))),
                 headers: self.headers(input),
             };
             let result = line.connection.request(method, outgoing).await.map_err(|error| match self.translate(error) {

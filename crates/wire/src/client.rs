@@ -85,6 +85,8 @@ pub struct Outgoing {
     pub log_level: Option<&'static str>,
     /// What our own client can do, if that differs from what the connection says. Only a modern server is told.
     pub capabilities: Option<Json>,
+    /// Where in a trace the request stands: `traceparent`, and `tracestate` if there is one. In the place of what the parameters say.
+    pub trace: Option<(String, Option<String>)>,
     /// Headers that mirror arguments; used on HTTP only.
     pub headers: Vec<(::http::HeaderName, ::http::HeaderValue)>,
 }
@@ -236,6 +238,10 @@ fn outgoing_meta(id: i64, outgoing: &Outgoing, revision: Option<Revision>, clien
         (meta::CLIENT_INFO, None),
         (meta::CLIENT_CAPABILITIES, None),
     ];
+    if let Some((parent, state)) = &outgoing.trace {
+        edits.push((meta::TRACEPARENT, Some(Json::string(parent))));
+        edits.push((meta::TRACESTATE, state.as_deref().map(Json::string)));
+    }
     if let Some(revision) = revision.filter(|revision| revision.era() == Era::Modern) {
         edits[1].1 = Some(Json::string(revision.date()));
         edits[2].1 = Some(info(client));

@@ -17,6 +17,8 @@ pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// The trace that the request belongs to (W3C Trace Context).
 pub const TRACEPARENT: &str = "traceparent";
+/// What those that the request came from want to hear again (W3C Trace Context).
+pub const TRACESTATE: &str = "tracestate";
 /// Names the request in progress notifications about it.
 pub const PROGRESS_TOKEN: &str = "progressToken";
 
@@ -31,6 +33,8 @@ pub struct Meta {
     pub client_info: Option<Json>,
     /// The trace that the request belongs to, as the client wrote it.
     pub traceparent: Option<String>,
+    /// What comes with it.
+    pub tracestate: Option<String>,
     /// The capabilities that a modern request declares: an object.
     pub client_capabilities: Option<Json>,
     /// The log level that a modern request asks for.
@@ -61,8 +65,8 @@ impl Meta {
             Some(token) if Id::from_json(&token).is_none() => return Err(wrong_type(PROGRESS_TOKEN, "a string or a whole number")),
             token => token,
         };
-        let (client_info, traceparent) = (members.get(CLIENT_INFO), members.string(TRACEPARENT));
-        Ok(Self { raw: Some(raw), protocol_version, client_info, traceparent, client_capabilities, log_level, progress_token })
+        let (client_info, traceparent, tracestate) = (members.get(CLIENT_INFO), members.string(TRACEPARENT), members.string(TRACESTATE));
+        Ok(Self { raw: Some(raw), protocol_version, client_info, traceparent, tracestate, client_capabilities, log_level, progress_token })
     }
 
     /// Whether the request says that it is modern, in whatever revision.

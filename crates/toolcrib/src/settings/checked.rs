@@ -8,6 +8,7 @@ pub(crate) mod openapi;
 mod ready;
 pub(crate) mod resilience;
 pub(crate) mod security;
+mod telemetry;
 
 use super::{
     Lookup, Sections,
@@ -27,6 +28,7 @@ use std::{
 use toolcrib_contract::Globs;
 use toolcrib_edge::http::Profiles;
 use toolcrib_gate::{Config, Names};
+use toolcrib_telemetry::otlp;
 use toolcrib_upstream::{Alteration, Binding, Choice, Definition, Place, Preset, Protocol, Sharing, Transport, naming::SEPARATOR};
 use toolcrib_wire::{Era, client::http::Endpoint, server::Limits as DoorLimits};
 
@@ -66,6 +68,8 @@ pub struct Settings {
     pub trials: Vec<declared::Trial>,
     /// Who may do what, and what is kept of it.
     pub security: Security,
+    /// Whom to tell what is measured, if anybody.
+    pub otlp: Option<otlp::Settings>,
     /// The files that all this stands in.
     pub files: Vec<PathBuf>,
     /// What the main file says, section by section.
@@ -162,6 +166,7 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
         sections: written.sections,
         trials,
         notes: brought.notes,
+        otlp: telemetry::check(written.otlp.as_ref(), lookup, faults),
         steadiness,
         servers_steadied,
     }

@@ -5,6 +5,7 @@ pub(super) mod offered;
 pub(super) mod ready;
 pub(super) mod resilience;
 pub(super) mod security;
+pub(super) mod telemetry;
 
 use super::{
     Lookup, Sections,
@@ -31,6 +32,7 @@ pub(super) struct Written {
     pub(super) resources: Vec<offered::Resource>,
     pub(super) security: security::Security,
     pub(super) resilience: resilience::Resilience,
+    pub(super) otlp: Option<telemetry::Otlp>,
     pub(super) sections: Sections,
 }
 
@@ -159,6 +161,7 @@ const TOP: &[&str] = &[
     "audit",
     "http",
     "resilience",
+    "telemetry",
 ];
 const PROFILE: &[&str] = &["tools", "resources", "prompts"];
 const CHILD_LIMITS: &[&str] = &["memoryMiB", "addressSpaceMiB", "cpuSeconds", "openFiles", "processes"];
@@ -231,6 +234,7 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
             "audit" => written.security.audit = Some(reader.audit(&node)),
             "http" => written.security.http = reader.http(&node),
             "resilience" => written.resilience = reader.resilience(&node),
+            "telemetry" => written.otlp = reader.telemetry(&node),
             "dataFolder" => written.ready.data_folder = reader.text(&node),
             _ => reader.faults.add(node.unknown(&key, TOP)),
         }

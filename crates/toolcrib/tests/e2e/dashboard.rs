@@ -28,7 +28,8 @@ fn open_server() -> Server {
     server
 }
 
-const FOR_OPERATORS: [&str; 7] = [
+const FOR_OPERATORS: [&str; 8] = [
+    "control://server/log",
     "metrics://server/stats",
     "status://server/upstreams",
     "control://server/upstreams",

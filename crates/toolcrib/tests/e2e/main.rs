@@ -33,4 +33,5 @@ mod rest;
 mod statistics;
 mod stdio;
 mod support;
+mod telemetry;
 mod upstreams;

@@ -1,13 +1,25 @@
 // What the config comes to, what is wrong with it as it is now, and what was logged lately.
 
 import { ask } from "./api.js";
-import { h, head, notice, replace } from "./dom.js";
+import { h, head, notice, replace, say } from "./dom.js";
 
 const EVERY = 3000;
 
 export async function show(view, { me, signal }) {
   const config = await ask("/api/v1/config", { signal });
   const log = h("pre", { tabindex: 0, "aria-label": "Log" });
+  const trouble = h("div");
+  const filter = h("input", { "aria-label": "What is logged", placeholder: "info,toolcrib_upstream=debug" });
+  const apply = async (event) => {
+    event.preventDefault();
+    try {
+      await ask("/api/v1/log/filter", { method: "POST", body: filter.value });
+      replace(trouble);
+      say(`Now logging ${filter.value}`);
+    } catch (error) {
+      replace(trouble, notice("bad", error.message));
+    }
+  };
   const settings = config.settings ?? {};
   const faults = config.faults ?? [];
   const main = [
@@ -21,10 +33,12 @@ export async function show(view, { me, signal }) {
     faults.length === 0 && settings.files?.length > 0 && notice("good", "The config on disk has no faults."),
     h("section", { class: "panel" }, h("dl", { class: "pairs" }, main.map(([name, value]) => [h("dt", null, name), h("dd", null, String(value))]))),
     h("section", { class: "panel" }, h("h2", null, "In effect"), h("div", { class: "tree" }, tree(settings))),
-    me.may.log && h("section", { class: "panel" }, h("h2", null, "Log"), log));
+    me.may.log && h("section", { class: "panel" }, h("h2", null, "Log"),
+      me.may.log_control && h("form", { class: "fields", onsubmit: apply }, h("label", null, "What is logged", filter), h("button", null, "Apply")), trouble, log));
   if (!me.may.log) return;
   const refresh = async () => {
-    const { lines } = await ask("/api/v1/log", { signal });
+    const { lines, filter: current } = await ask("/api/v1/log", { signal });
+    if (document.activeElement !== filter) filter.value = current;
     const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
     log.textContent = lines.slice(-200).join("\n") || "Nothing yet.";
     if (atEnd) log.scrollTop = log.scrollHeight;
