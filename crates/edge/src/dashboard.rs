@@ -103,6 +103,8 @@ pub struct Wanted {
     pub until: Option<String>,
     /// Older than the record of this number.
     pub before: Option<i64>,
+    /// Newer than the record of this number.
+    pub after: Option<i64>,
     /// The most records.
     pub limit: Option<usize>,
 }
@@ -216,7 +218,8 @@ async fn log(State(endpoints): State<Arc<Endpoints>>, visitor: Visitor) -> Answe
 
 async fn calls(State(endpoints): State<Arc<Endpoints>>, visitor: Visitor, wanted: Result<Query<Wanted>, QueryRejection>) -> Answer {
     let operations = visitor.sees(CALLS, &endpoints)?;
-    let Query(wanted) = wanted.map_err(|_| Refusal::bad("calls are found by user, tool, outcome, since, until, before and limit"))?;
+    let Query(wanted) =
+        wanted.map_err(|_| Refusal::bad("calls are found by user, tool, outcome, since, until, before, after and limit"))?;
     operations.calls(wanted).await.map(json).map_err(Refusal::bad)
 }
 
@@ -230,15 +233,12 @@ async fn matrix(State(endpoints): State<Arc<Endpoints>>, visitor: Visitor) -> An
 }
 
 /// Has something done to a server.
-async fn order(
-    State(endpoints): State<Arc<Endpoints>>,
-    visitor: Visitor,
-    path: Result<Path<(String, Order)>, PathRejection>,
-) -> Answer {
+async fn order(State(endpoints): State<Arc<Endpoints>>, visitor: Visitor, path: Result<Path<(String, Order)>, PathRejection>) -> Answer {
     let Path((server, order)) = path.map_err(|_| Refusal::bad("a server can be told to \"restart\" and to \"quarantine\""))?;
     let arguments = Json::object().with_str("order", order.word()).with_str("server", &server).finish();
     let there_is_none = || format!("there is no server {server:?}");
-    act(&endpoints, visitor, CONTROL, arguments, |operations| operations.order(&server, order).then_some(()).ok_or_else(there_is_none)).await
+    act(&endpoints, visitor, CONTROL, arguments, |operations| operations.order(&server, order).then_some(()).ok_or_else(there_is_none))
+        .await
 }
 
 /// Has something else logged.

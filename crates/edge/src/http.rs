@@ -137,7 +137,14 @@ impl Door {
             Arc::new(Endpoint { server: HttpServer::new(Arc::clone(&mcp), limits.clone()), mcp })
         };
         let (whole, profiles) = (endpoint(None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(Some(profile)))).collect());
-        let endpoints = Arc::new(Endpoints { gate, rest: Rest::new(limits.clone()), operations: site.operations, resource: site.resource, whole, profiles });
+        let endpoints = Arc::new(Endpoints {
+            gate,
+            rest: Rest::new(limits.clone()),
+            operations: site.operations,
+            resource: site.resource,
+            whole,
+            profiles,
+        });
         let (guard, ready, stopping) = (Arc::new(Guard::new(site.hosts)), site.ready, shutdown.clone());
         let crowded = crowded(health(ready.clone(), stopping.clone()));
         let router = Router::new()

@@ -7,9 +7,7 @@ mod questions;
 mod rounds;
 mod state;
 
-use crate::{
-    answer::{Answer, Answers, cacheable},
-};
+use crate::answer::{Answer, Answers, cacheable};
 use arc_swap::ArcSwap;
 use back::Back;
 use lists::Lists;

@@ -35,7 +35,6 @@ pub use statistics::{Durations, Totals, Usage};
 pub use validate::{Checked, SchemaFault};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use telemetry::Steps;
 use authenticate::Authenticator;
 use authorize::Asker;
 use std::{
@@ -44,6 +43,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
+use telemetry::Steps;
 use tokio::sync::broadcast;
 use toolcrib_contract::{AuditLog, BackChannel, Call, CallError, CallerId, Change, Kind, Origin, Output, Tracing, Watch};
 

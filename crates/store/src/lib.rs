@@ -18,7 +18,7 @@ pub use api_keys::{ApiKeys, Issued, KeyInfo, NewKey};
 pub use audit::{
     Audit, Policy,
     query::{Activity, Entry, Filter, OutcomeFilter, Spent},
-    redact::Arguments,
+    redact::{Arguments, looks_secret, names_a_secret},
     verify::{Broken, Verdict},
 };
 pub use listings::ServerLists;

@@ -114,7 +114,8 @@ pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Cr
     let effective: Effective = Arc::new(ArcSwap::from_pointee(about::settings::document(&settings, &builder.identity)));
     let (exporter, tracing) = match settings.otlp.take().filter(|_| stay == Stay::Long) {
         Some(otlp) => {
-            let (exporter, tracing) = Exporter::new(otlp, &Egress::new(settings.ready.egress.clone()).map_err(Fault::from)?).map_err(Fault::from)?;
+            let (exporter, tracing) =
+                Exporter::new(otlp, &Egress::new(settings.ready.egress.clone()).map_err(Fault::from)?).map_err(Fault::from)?;
             (Some(exporter), tracing)
         }
         None => (None, None),

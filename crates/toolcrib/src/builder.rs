@@ -416,8 +416,7 @@ impl Builder {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&history).keep(Arc::downgrade(&gate)));
         let configured = behind.as_ref().map(|behind| behind.configured.clone());
-        let operations =
-            Operations { gate: Arc::clone(&gate), identity: identity.clone(), process: process.clone(), history, configured };
+        let operations = Operations { gate: Arc::clone(&gate), identity: identity.clone(), process: process.clone(), history, configured };
         let operations = Arc::new(operations);
         let exporting = exporter.map(|exporter| {
             let (read, stop) = (Arc::clone(&operations), watch::Sender::new(false));

@@ -1,21 +1,30 @@
 //! The command line: results on standard output, everything else on standard error.
 
 mod audit;
+mod bench;
 mod call;
+mod changes;
 mod check;
 mod client;
 mod doctor;
 #[cfg(test)]
 mod documented;
 mod explain;
+mod import;
+mod init;
+mod install;
 mod key;
 mod list;
 mod login;
 mod new;
 mod read;
 mod reload;
+mod schema;
 mod secret;
 mod serve;
+mod servers;
+mod shell;
+mod tail;
 mod token;
 
 use crate::{Builder, exit, observe, settings};
@@ -54,6 +63,20 @@ TOOLCRIB_LOG_FORMAT=json has it logged for machines.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a config to begin with.
+    Init(init::Init),
+    /// Take over the MCP servers that agents have.
+    Import(import::Import),
+    /// Add Toolcrib to the MCP servers of an agent.
+    Install(install::Install),
+    /// Take Toolcrib out of the MCP servers of an agent.
+    Uninstall(install::Uninstall),
+    /// Add an MCP server to the config.
+    Add(servers::Add),
+    /// Change what the config says of a server, or the config itself in an editor.
+    Edit(servers::Edit),
+    /// Remove an MCP server from the config.
+    Remove(servers::Remove),
     /// Begin a server with tools of your own, in Rust.
     New(new::New),
     /// Serve MCP over HTTP, or over standard input and output.
@@ -72,6 +95,10 @@ enum Command {
     Explain(explain::Explain),
     /// Show and check the record of what was called.
     Audit(audit::Audit),
+    /// Show calls as they happen.
+    Tail(tail::Tail),
+    /// Tell how quick a tool is.
+    Bench(bench::Bench),
     /// Mint a token with the secret of the config.
     Token(token::Token),
     /// Make, list and revoke API keys.
@@ -84,6 +111,12 @@ enum Command {
     Login(login::Login),
     /// Forget a sign-in.
     Logout(login::Logout),
+    /// Print the JSON Schema of the config.
+    Schema(schema::Schema),
+    /// Print what completes the command line in a shell.
+    Completions(shell::Completions),
+    /// Write the manual pages into a folder.
+    Man(shell::Man),
 }
 
 /// Where a command finds what it works on: a config, run in this process, or a running server.
@@ -199,6 +232,13 @@ pub(crate) fn run(builder: Builder, bare: Bare) -> ExitCode {
     let name = builder.identity.name.clone();
     let done = runtime.block_on(async {
         match command {
+            Command::Init(init) => init.run(),
+            Command::Import(import) => import.run(),
+            Command::Install(install) => install.run(),
+            Command::Uninstall(uninstall) => uninstall.run(),
+            Command::Add(add) => add.run(),
+            Command::Edit(edit) => edit.run(),
+            Command::Remove(remove) => remove.run(),
             Command::New(new) => new.run(),
             Command::Serve(serve) => serve.run(builder).await,
             Command::List(list) => list.run(builder).await,
@@ -208,12 +248,17 @@ pub(crate) fn run(builder: Builder, bare: Bare) -> ExitCode {
             Command::Doctor(doctor) => doctor.run(builder).await,
             Command::Explain(explain) => explain.run(builder).await,
             Command::Audit(audit) => audit.run().await,
+            Command::Tail(tail) => tail.run().await,
+            Command::Bench(bench) => bench.run(builder).await,
             Command::Token(token) => token.run(),
             Command::Key(key) => key.run(),
             Command::Secret(secret) => secret.run(),
             Command::Reload(reload) => reload.run(),
             Command::Login(login) => login.run().await,
             Command::Logout(logout) => logout.run().await,
+            Command::Schema(schema) => schema.run(),
+            Command::Completions(completions) => completions.run(parser(&builder, bare)),
+            Command::Man(man) => man.run(parser(&builder, bare)),
         }
     });
     // A read of standard input cannot be broken off; the process must end all the same.

@@ -102,6 +102,7 @@
 //! ```
 
 mod about;
+mod agents;
 mod assemble;
 mod builder;
 mod cli;

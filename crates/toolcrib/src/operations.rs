@@ -197,7 +197,7 @@ impl dashboard::Operations for Operations {
                 outcome: said(wanted.outcome).as_deref().map(OutcomeFilter::of),
                 since: moment(wanted.since)?,
                 until: moment(wanted.until)?,
-                after: None,
+                after: wanted.after,
                 before: wanted.before,
                 limit: Some(limit),
             };

@@ -5,6 +5,7 @@
 
 pub mod checked;
 pub(crate) mod document;
+pub(crate) mod edit;
 mod raw;
 mod sections;
 mod variables;

@@ -41,7 +41,15 @@ struct Written {
 
 impl Chart {
     pub(crate) fn new() -> Self {
-        let health = Health { since: SystemTime::now(), attempts: 0, failures: 0, last_failure: None, next_attempt: None, process: None, last_words: Vec::new() };
+        let health = Health {
+            since: SystemTime::now(),
+            attempts: 0,
+            failures: 0,
+            last_failure: None,
+            next_attempt: None,
+            process: None,
+            last_words: Vec::new(),
+        };
         Self(Mutex::new(Written { health, is_well: false, words: LastWords::default() }))
     }
 

@@ -193,7 +193,9 @@ fn is_secret_name(plain: &str) -> bool {
         || SECRET_PARTS.iter().any(|part| plain.contains(part))
 }
 
-fn names_a_secret(name: &str) -> bool {
+/// Whether what has this name is most likely a secret: a password, a token, a key.
+#[must_use]
+pub fn names_a_secret(name: &str) -> bool {
     name.len() <= 128 && is_secret_name(&plain(name))
 }
 
@@ -343,7 +345,8 @@ fn is_of_run(c: char) -> bool {
 
 /// Whether a word looks like a secret, whoever named it: as those of well-known services, as the number of a card, or as if
 /// made by chance.
-fn looks_secret(word: &str) -> bool {
+#[must_use]
+pub fn looks_secret(word: &str) -> bool {
     let begins_so = |beginning: &str| {
         word.len() >= beginning.len() + 12 && word.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning))
     };

@@ -2,9 +2,7 @@
 
 use crate::{Family, Histogram, Label, Value, log::Line};
 use opentelemetry_proto::tonic::{
-    collector::{
-        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
-    },
+    collector::{logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
     logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
     metrics::v1::{
@@ -95,7 +93,8 @@ fn span_of(call: &CallSpan) -> Span {
     attributes.extend(error.map(|error| text("error.type", error)));
     // A name that anybody may have made up makes no name of a span.
     let is_known = !matches!(call.outcome, Outcome::Refused("not_found" | "forbidden"));
-    let name = if is_known && named_by.is_some() && call.kind != Kind::Resource { format!("{method} {}", call.name) } else { method.to_owned() };
+    let name =
+        if is_known && named_by.is_some() && call.kind != Kind::Resource { format!("{method} {}", call.name) } else { method.to_owned() };
     let began = nanos(call.at);
     Span {
         trace_id: call.trace.id.to_vec(),

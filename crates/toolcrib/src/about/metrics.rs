@@ -46,9 +46,8 @@ fn of_calls(totals: &Totals) -> Vec<Family> {
     let calls =
         counted.into_iter().fold(calls, |calls, (outcome, count)| calls.with([("outcome", outcome.into()), none()], counter(count)));
     let refused = totals.refused.iter();
-    let calls = refused.fold(calls, |calls, (code, count)| {
-        calls.with([("outcome", "refused".into()), ("error.type", (*code).into())], counter(*count))
-    });
+    let calls = refused
+        .fold(calls, |calls, (code, count)| calls.with([("outcome", "refused".into()), ("error.type", (*code).into())], counter(*count)));
     vec![
         calls,
         Family::new("toolcrib.calls.in_flight", "{call}", "Calls that are under way.").with([], gauge(totals.in_flight as f64)),
@@ -66,7 +65,8 @@ fn of_tools(gate: &Gate) -> Vec<Family> {
     let named = |tool: &ToolEntry| -> Label { ("gen_ai.tool.name", tool.spec().name.clone().into()) };
     let method = || -> Label { ("mcp.method.name", "tools/call".into()) };
     let durations = Family::new("mcp.server.operation.duration", "s", "How long calls of a tool took that its caller may have.");
-    let errors = Family::new("toolcrib.tool.errors", "{call}", "Calls of a tool that ended with an error, or with an output that tells of one.");
+    let errors =
+        Family::new("toolcrib.tool.errors", "{call}", "Calls of a tool that ended with an error, or with an output that tells of one.");
     let running = Family::new("toolcrib.tool.calls.in_flight", "{call}", "Calls of a tool that are under way.");
     vec![
         used.iter().fold(durations, |all, (tool, _)| all.with([method(), named(tool)], histogram(&tool.durations()))),
@@ -80,7 +80,8 @@ fn of_tools(gate: &Gate) -> Vec<Family> {
 
 fn of_servers<'a>(servers: impl Iterator<Item = &'a Upstream>) -> Vec<Family> {
     let mut state = Family::new("toolcrib.server.state", "{server}", "How a server behind this one is: 1 for its state, 0 for all others.");
-    let mut attempts = Family::new("toolcrib.server.attempts", "{attempt}", "How often a server was started or reached, or that was tried.");
+    let mut attempts =
+        Family::new("toolcrib.server.attempts", "{attempt}", "How often a server was started or reached, or that was tried.");
     let mut failures = Family::new("toolcrib.server.failures", "{attempt}", "How many attempts in a row have failed or did not last.");
     for server in servers {
         let name = || -> Label { ("server", server.name().to_owned().into()) };
@@ -100,12 +101,14 @@ fn of_process(process: &Process, version: &str) -> Vec<Family> {
         (resident_bytes().map(|bytes| bytes as f64), "process.resident_memory", "By", "What of the process lies in memory."),
         (open_files().map(|files| files as f64), "process.open_fds", "{file}", "Files and connections that the process has open."),
     ];
-    let of_system = of_system.into_iter().filter_map(|(value, name, unit, help)| Some(Family::new(name, unit, help).with([], gauge(value?))));
+    let of_system =
+        of_system.into_iter().filter_map(|(value, name, unit, help)| Some(Family::new(name, unit, help).with([], gauge(value?))));
     let version = ("version", version.to_owned().into());
     let of_ours = [
         Family::new("process.cpu_seconds", "s", "CPU time that the process has used.").with([], Value::Count(cpu_seconds())),
         Family::new("toolcrib.uptime", "s", "How long the process has served.").with([], gauge(process.uptime().as_secs_f64())),
-        Family::new("toolcrib.connections", "{connection}", "Connections that are open at the HTTP door.").with([], gauge(connections as f64)),
+        Family::new("toolcrib.connections", "{connection}", "Connections that are open at the HTTP door.")
+            .with([], gauge(connections as f64)),
         Family::new("toolcrib.build_info", "{build}", "The version that runs.").with([version], gauge(1.0)),
     ];
     of_ours.into_iter().chain(of_system).collect()

@@ -1,7 +1,7 @@
 //! How the other servers are: for `toolcrib list servers`, and as a resource of a server that runs.
 
-use serde::Serialize;
 use crate::about::{metrics::state_of, statistics::megabytes};
+use serde::Serialize;
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 use toolcrib_contract::{CallError, Json, Output, ResourceSpec, callable, output::ResourceContents};
 use toolcrib_gate::{Catalogue, Source};

@@ -5,6 +5,7 @@ use crate::{exit, times};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::{path::PathBuf, time::SystemTime};
+use toolcrib_contract::Json;
 use toolcrib_store::{Entry, Filter, OutcomeFilter, Store, utc};
 
 /// How often `--follow` looks for new records.
@@ -106,17 +107,63 @@ impl Show {
     }
 }
 
-/// A record as a person reads it.
-fn line(entry: &Entry) -> String {
-    let outcome = match (&entry.code, &entry.reason) {
-        (Some(code), Some(rule)) => format!("{} ({code}, by {rule})", entry.outcome),
-        (Some(code), None) => format!("{} ({code})", entry.outcome),
-        (None, _) => entry.outcome.clone(),
+/// A record as a person reads it, as a server tells of it.
+pub(super) fn line_of_json(call: &Json) -> String {
+    let Ok(call) = call.members() else { return String::new() };
+    let text = |key: &str| call.string(key).unwrap_or_default();
+    let number = |key: &str| call.get(key).and_then(|number| number.read::<f64>().ok()).unwrap_or_default();
+    told(&Told {
+        at: &text("at"),
+        authority: &text("authority"),
+        subject: &text("subject"),
+        door: &text("door"),
+        name: &text("name"),
+        outcome: &text("outcome"),
+        code: call.string("code").as_deref(),
+        reason: call.string("reason").as_deref(),
+        millis: number("execution_ms"),
+        arguments: &call.get("arguments").map(|arguments| arguments.to_string()).unwrap_or_default(),
+    })
+}
+
+/// The same, as it stands in the store.
+pub(super) fn line(entry: &Entry) -> String {
+    told(&Told {
+        at: &utc(entry.at),
+        authority: &entry.authority,
+        subject: &entry.subject,
+        door: &entry.door,
+        name: &entry.name,
+        outcome: &entry.outcome,
+        code: entry.code.as_deref(),
+        reason: entry.reason.as_deref(),
+        millis: entry.duration.as_secs_f64() * 1000.0,
+        arguments: entry.arguments.as_deref().unwrap_or_default(),
+    })
+}
+
+/// What is told of a record on one line.
+struct Told<'a> {
+    at: &'a str,
+    authority: &'a str,
+    subject: &'a str,
+    door: &'a str,
+    name: &'a str,
+    outcome: &'a str,
+    code: Option<&'a str>,
+    reason: Option<&'a str>,
+    millis: f64,
+    arguments: &'a str,
+}
+
+fn told(Told { at, authority, subject, door, name, outcome, code, reason, millis, arguments }: &Told<'_>) -> String {
+    let outcome = match (code, reason) {
+        (Some(code), Some(rule)) => format!("{outcome} ({code}, by {rule})"),
+        (Some(code), None) => format!("{outcome} ({code})"),
+        (None, _) => (*outcome).to_owned(),
     };
-    let took = entry.duration.as_secs_f64() * 1000.0;
-    let caller = if entry.authority == entry.subject { entry.subject.clone() } else { format!("{}:{}", entry.authority, entry.subject) };
-    let arguments = entry.arguments.as_deref().unwrap_or_default();
-    let told = format!("{}  {caller}  {}  {}  {outcome}  {took:.1} ms  {arguments}", utc(entry.at), entry.door, entry.name);
+    let caller = if authority == subject { (*subject).to_owned() } else { format!("{authority}:{subject}") };
+    let told = format!("{at}  {caller}  {door}  {name}  {outcome}  {millis:.1} ms  {arguments}");
     // Names and arguments are what callers wrote.
     printable(told.trim_end())
 }

@@ -31,34 +31,19 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) async fn run(self, builder: Builder) -> Done {
-        let given = self.given()?;
+        let given = Given::read(&self.tool, &self.pairs, self.args.as_deref())?;
         let client = Client::connect(builder, &self.target, Wait::ForOwner, &self.tool).await?;
         let done = self.call(&client, given).await;
         client.close(done).await
     }
 
-    /// The arguments, as far as they can be read before the schema is known.
-    fn given(&self) -> Result<Given<'_>, Failure> {
-        if let Some(text) = &self.args {
-            let json = Json::parse(text.clone()).map_err(|error| Failure::usage(format_args!("--args: {error}")))?;
-            return if json.is_object() { Ok(Given::Whole(json)) } else { Err(Failure::usage("--args must be a JSON object")) };
-        }
-        let split = |pair: &'_ String| {
-            let (key, value) = pair.split_once('=')?;
-            Some((key.to_owned(), value.to_owned()))
-        };
-        let pairs = self
-            .pairs
-            .iter()
-            .map(|pair| split(pair).ok_or_else(|| Failure::usage(format_args!("{pair:?} is no key=value"))))
-            .collect::<Result<_, _>>()?;
-        Ok(Given::Pairs(pairs, &self.tool))
-    }
-
     async fn call(&self, client: &Client, given: Given<'_>) -> Done {
         let arguments = given.arguments(client).await?;
         let params = Json::object().with_str("name", &self.tool).with("arguments", &arguments).finish();
-        let result = client.request(method::CALL_TOOL, params).await?;
+        let result = match client.request(method::CALL_TOOL, params).await {
+            Ok(result) => result,
+            Err(failure) => return Err(client.with_suggestion(failure, &self.tool).await),
+        };
         let is_error = result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true");
         let text = if self.json { result.text().to_string() } else { content(&result)? };
         if is_error && !self.json {
@@ -69,13 +54,27 @@ impl Call {
     }
 }
 
-enum Given<'a> {
+/// The arguments, as far as they can be read before the schema is known.
+pub(super) enum Given<'a> {
     Whole(Json),
     Pairs(Vec<(String, String)>, &'a str),
 }
 
-impl Given<'_> {
-    async fn arguments(self, client: &Client) -> Result<Json, Failure> {
+impl<'a> Given<'a> {
+    pub(super) fn read(tool: &'a str, pairs: &[String], args: Option<&str>) -> Result<Self, Failure> {
+        if let Some(text) = args {
+            let json = Json::parse(text.to_owned()).map_err(|error| Failure::usage(format_args!("--args: {error}")))?;
+            return if json.is_object() { Ok(Given::Whole(json)) } else { Err(Failure::usage("--args must be a JSON object")) };
+        }
+        let split = |pair: &String| {
+            let (key, value) = pair.split_once('=')?;
+            Some((key.to_owned(), value.to_owned()))
+        };
+        let pairs = pairs.iter().map(|pair| split(pair).ok_or_else(|| Failure::usage(format_args!("{pair:?} is no key=value"))));
+        Ok(Given::Pairs(pairs.collect::<Result<_, _>>()?, tool))
+    }
+
+    pub(super) async fn arguments(self, client: &Client) -> Result<Json, Failure> {
         match self {
             Self::Whole(json) => Ok(json),
             Self::Pairs(pairs, _) if pairs.is_empty() => Ok(Json::empty_object()),

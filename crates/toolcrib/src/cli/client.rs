@@ -124,6 +124,23 @@ impl Client {
         result.members().map_err(Failure::failed)
     }
 
+    /// A failure to find a tool, with the name that was probably meant.
+    pub(super) async fn with_suggestion(&self, failure: Failure, name: &str) -> Failure {
+        if !failure.message.starts_with("unknown tool") {
+            return failure;
+        }
+        let tools = self.list(method::LIST_TOOLS, "tools").await.unwrap_or_default();
+        let names: Vec<String> = tools.iter().filter_map(|tool| tool.members().ok()?.string("name")).collect();
+        let near = names.iter().map(|known| (strsim::osa_distance(&name.to_lowercase(), &known.to_lowercase()), known));
+        let nearest = near.min().filter(|(distance, known)| *distance <= 2 || distance * 3 <= known.len());
+        // Of another server, or without its name.
+        let same = || names.iter().find(|known| known.split("__").last() == name.split("__").last());
+        match nearest.map(|(_, known)| known).or_else(same) {
+            Some(known) => Failure::new(failure.code, format_args!("{}; did you mean {known}?", failure.message)),
+            None => Failure::new(failure.code, format_args!("{}; `toolcrib list` shows those that there are", failure.message)),
+        }
+    }
+
     /// Takes everything down again, whatever came of the command.
     pub(super) async fn close(self, done: Done) -> Done {
         if let Some(crib) = self.crib {

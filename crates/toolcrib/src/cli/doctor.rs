@@ -1,6 +1,6 @@
 //! `toolcrib doctor`.
 
-use super::{Done, Failure, print, settings};
+use super::{Done, Failure, note, print, settings};
 use crate::{
     Builder,
     assemble::{Stay, assemble, security::examine_issuers},
@@ -8,17 +8,31 @@ use crate::{
 };
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
-use toolcrib_gate::Credential;
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use toolcrib_gate::{Catalogue, Credential};
+use toolcrib_store::utc;
 use toolcrib_tools::Finding;
-use toolcrib_upstream::Status;
+use toolcrib_upstream::{Status, Transport, Upstream};
 
-/// Ask everything that the config names whether it is well: databases and their logins, key sets, and the other servers.
+/// Ask everything that the config names whether it is well, and say what to do where it is not: databases and their logins, key sets, the
+/// other servers, the address, the folder of records, the clock.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// The config file. Without it, ./mcp-config.yaml if there is one.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The address that is to be served at.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3001")]
+    listen: SocketAddr,
+    /// Tell only what is not well.
+    #[arg(long, short)]
+    quiet: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -38,25 +52,28 @@ impl Doctor {
         let mut settings = settings(self.config.as_ref())?;
         // Whether it can be started is what is asked.
         settings.servers.iter_mut().for_each(|server| server.is_lazy = false);
-        let databases = toolcrib_tools::examine(&settings.ready).await.map_err(Failure::failed)?;
+        let mut diagnoses = vec![of_clock(), of_port(self.listen)];
+        diagnoses.extend(settings.security.audit.folder.as_deref().map(of_folder));
+        self.say("asking databases and key sets");
+        diagnoses.extend(toolcrib_tools::examine(&settings.ready).await.map_err(Failure::failed)?.into_iter().map(of_database));
         let issuers = examine_issuers(&settings).await.map_err(Failure::failed)?;
+        diagnoses.extend(issuers.into_iter().map(|(name, state)| Diagnosis::of("key set", name, state)));
+        let began = Instant::now();
         let crib = assemble(builder, settings, Credential::None, Stay::Short).await.map_err(Failure::failed)?;
-        let mut diagnoses: Vec<Diagnosis> = databases.into_iter().map(of_database).collect();
-        let keys = |(name, state)| Diagnosis { kind: "key set", name, state, advice: None };
-        diagnoses.extend(issuers.into_iter().map(keys));
         for upstream in crib.upstreams() {
-            let state = match upstream.settled().await {
-                Status::Ready(connection) => Ok(format!("speaks {}", connection.greeting().revision)),
-                Status::Asleep => Ok("asleep until it is called".to_owned()),
-                Status::Connecting => Err("still connecting".to_owned()),
-                Status::Quarantined(why) => Err(why.to_string()),
-                Status::Held => Err("taken out of service".to_owned()),
-                Status::LoginNeeded(reason) | Status::Down(reason) => Err(reason),
-            };
-            diagnoses.push(Diagnosis { kind: "server", name: upstream.name().to_owned(), state, advice: None });
+            self.say(format_args!("waiting for {}", upstream.name()));
+            let status = upstream.settled().await;
+            diagnoses.push(of_server(&upstream, &status, began.elapsed(), &crib.gate().catalogue()));
         }
         crib.close().await;
         self.report(&diagnoses)
+    }
+
+    /// Tells what is being done, to a person who waits for it.
+    fn say(&self, what: impl fmt::Display) {
+        if !self.json && !self.quiet && io::stderr().is_terminal() {
+            note(format_args!("… {what}"));
+        }
     }
 
     fn report(&self, diagnoses: &[Diagnosis]) -> Done {
@@ -70,7 +87,7 @@ impl Doctor {
             });
             print(json!({"diagnoses": written.collect::<Vec<_>>()}));
         } else {
-            diagnoses.iter().for_each(Diagnosis::print);
+            diagnoses.iter().filter(|diagnosis| !self.quiet || diagnosis.state.is_err()).for_each(Diagnosis::print);
         }
         match diagnoses.iter().filter(|diagnosis| diagnosis.state.is_err()).count() {
             0 => Ok(()),
@@ -80,6 +97,10 @@ impl Doctor {
 }
 
 impl Diagnosis {
+    fn of(kind: &'static str, name: String, state: Result<String, String>) -> Self {
+        Self { kind, name, state, advice: None }
+    }
+
     fn print(&self) {
         let (verdict, detail) = match &self.state {
             Ok(detail) => ("well", detail),
@@ -94,4 +115,90 @@ impl Diagnosis {
 
 fn of_database(Finding { database, answer, advice }: Finding) -> Diagnosis {
     Diagnosis { kind: "database", name: database, state: answer, advice }
+}
+
+/// A clock that is wrong makes good tokens bad.
+fn of_clock() -> Diagnosis {
+    // This was written then: it is not earlier.
+    const WRITTEN: Duration = Duration::from_secs(1_795_000_000);
+    let now = SystemTime::now();
+    let is_well = now.duration_since(UNIX_EPOCH).is_ok_and(|since| since > WRITTEN);
+    let state = if is_well { Ok(utc(now)) } else { Err(format!("it says {}, which has been", utc(now))) };
+    let advice = (!is_well).then(|| "set the clock: tokens and certificates are judged by it".to_owned());
+    Diagnosis { kind: "clock", name: "this machine".to_owned(), state, advice }
+}
+
+/// Somebody who listens there already is most likely a Toolcrib that runs.
+fn of_port(address: SocketAddr) -> Diagnosis {
+    let state = match TcpListener::bind(address) {
+        Ok(_) => Ok("is free".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Ok("is in use: if that is no Toolcrib, serve at another address (--listen)".to_owned())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    Diagnosis::of("address", address.to_string(), state)
+}
+
+/// Whether records and keys can be kept.
+fn of_folder(folder: &Path) -> Diagnosis {
+    const LEAST: u64 = 100 << 20;
+    // A folder that is not there yet is made where its parents are.
+    let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    let is_writable = rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_ok();
+    let left = rustix::fs::statvfs(there).map(|disk| disk.f_bavail * disk.f_frsize).unwrap_or(u64::MAX);
+    let (state, advice) = match (is_writable, left) {
+        (false, _) => (
+            Err(format!("{} cannot be written to", there.display())),
+            Some("say in \"dataFolder\" of the config where records are to be kept"),
+        ),
+        (true, left) if left < LEAST => (
+            Err(format!("only {} MiB are left on its disk", left >> 20)),
+            Some("calls are refused once it is full: make room, or set audit.maxBytes"),
+        ),
+        (true, left) => (Ok(format!("can be written to; {} MiB are left on its disk", left >> 20)), None),
+    };
+    Diagnosis { kind: "data folder", name: folder.display().to_string(), state, advice: advice.map(ToOwned::to_owned) }
+}
+
+fn of_server(upstream: &Upstream, status: &Status, took: Duration, catalogue: &Catalogue) -> Diagnosis {
+    let state = match status {
+        Status::Ready(line) => {
+            let tools = catalogue.tools().filter(|tool| tool.source() == upstream.name()).count();
+            Ok(format!("speaks {}, has {tools} tools, was there after {:.1} s", line.greeting().revision, took.as_secs_f64()))
+        }
+        Status::Asleep => Ok("asleep until it is called".to_owned()),
+        Status::Connecting => Err("still connecting".to_owned()),
+        Status::Quarantined(why) => Err(why.to_string()),
+        Status::Held => Err("taken out of service".to_owned()),
+        Status::LoginNeeded(reason) | Status::Down(reason) => Err(reason.clone()),
+    };
+    let advice = state.as_ref().err().and_then(|reason| advice(upstream, status, reason));
+    Diagnosis { kind: "server", name: upstream.name().to_owned(), state, advice }
+}
+
+/// What most likely helps.
+fn advice(upstream: &Upstream, status: &Status, reason: &str) -> Option<String> {
+    let (name, says) = (upstream.name(), |text: &str| reason.to_lowercase().contains(text));
+    Some(match (status, &upstream.definition().transport) {
+        (Status::LoginNeeded(_), _) => format!("sign in: toolcrib login {name}"),
+        (_, Transport::Child(command)) if says("no such file") || says("not found") => {
+            format!("install {:?}, or give its full path: it is looked for in PATH", command.program.to_string_lossy())
+        }
+        (_, Transport::Child(_)) if says("permission denied") => "make the file executable (chmod +x)".to_owned(),
+        (_, Transport::Child(_)) if says("no greeting") => {
+            "does it speak MCP on standard output, and nothing else there? one that is slow to start needs startTimeout".to_owned()
+        }
+        (_, Transport::Child(_)) if says("exited with code") || says("ended by itself") => {
+            "run its command by hand: what it says last is above; variables that it needs stand under env".to_owned()
+        }
+        (_, Transport::Remote(..)) if says("401") || says("403") || says("unauthorized") => {
+            format!("give what it asks for under headers, or sign in: toolcrib login {name}")
+        }
+        (_, Transport::Remote(..)) if says("connect") || says("resolve") || says("dns") => {
+            "is it running, and is the url right? curl -i URL tells".to_owned()
+        }
+        (_, Transport::Remote(..)) if says("certificate") => "caFile names the certificate of an authority of your own".to_owned(),
+        _ => return None,
+    })
 }

@@ -119,6 +119,8 @@ fn every_config_is_sound() {
     let folder = std::env::temp_dir().join(format!("toolcrib-documented-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let (mut faults, mut count) = (String::new(), 0);
+    let schema = serde_json::from_str(super::schema::SCHEMA).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
     // As `openssl rand -base64 32` gives one.
     let lookup = |name: &str| (!name.to_lowercase().contains("proxy")).then(|| "q1Vd0nYxkT8mZr5sHc2LwJ7uPb9eGfA4tKoXiRvN6Ms=".to_owned());
     for block in blocks().iter().filter(|block| block.language == "yaml") {
@@ -130,6 +132,11 @@ fn every_config_is_sound() {
             _ => part.to_owned(),
         });
         fs::write(&file, text.collect::<String>()).unwrap();
+        // What editors are told by is the same.
+        let value = settings::document::value_of(&block.text, &file).unwrap_or_default();
+        for error in schema.iter_errors(&value) {
+            let _ = writeln!(faults, "{}: the schema: {}: {error}", block.place, error.instance_path());
+        }
         let Err(SettingsError::Faulty(found)) = settings::read(&file, &lookup) else { continue };
         // What a document speaks of does not lie here.
         let is_absent = |message: &str| {

@@ -8,6 +8,10 @@ use super::{
 use crate::{Builder, about::statistics, assemble::status};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 use toolcrib_contract::Json;
 use toolcrib_upstream::naming::ORIGINAL;
 use toolcrib_wire::method;
@@ -29,10 +33,16 @@ pub(super) struct List {
     /// Tell how tools have been used by clients of a running server.
     #[arg(long, requires = "url", conflicts_with_all = ["category", "tag"])]
     stats: bool,
+    /// Go on, and list anew whenever something is different.
+    #[arg(long, short)]
+    watch: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
+
+/// How often it is looked whether something is different.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
@@ -45,8 +55,40 @@ enum What {
 impl List {
     pub(super) async fn run(self, builder: Builder) -> Done {
         let client = Client::connect(builder, &self.target, Wait::ForAll, "").await?;
-        let done = self.list(&client).await;
+        let done = if self.watch { self.keep_listing(&client).await } else { self.list(&client).await };
         client.close(done).await
+    }
+
+    /// Lists whenever something is different, until somebody ends it.
+    async fn keep_listing(&self, client: &Client) -> Done {
+        let mut shown = String::new();
+        loop {
+            let now = self.state(client).await?;
+            if now != shown {
+                if io::stdout().is_terminal() {
+                    // The screen, and the place to write at (ECMA-48).
+                    print("\u{1b}[2J\u{1b}[H");
+                }
+                self.list(client).await?;
+                shown = now;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                interrupted = tokio::signal::ctrl_c() => return interrupted.map_err(Failure::failed),
+            }
+        }
+    }
+
+    /// What is listed, to tell whether it is something else.
+    async fn state(&self, client: &Client) -> Result<String, Failure> {
+        let (method, key) = match self.what {
+            What::Tools if self.stats => return resource(client, statistics::URI).await.map(|told| told.to_string()),
+            What::Servers => return servers_of(client).await.map(|told| told.to_string()),
+            What::Tools => (method::LIST_TOOLS, "tools"),
+            What::Prompts => (method::LIST_PROMPTS, "prompts"),
+            What::Resources => (method::LIST_RESOURCES, "resources"),
+        };
+        Ok(Json::array(client.list(method, key).await?).to_string())
     }
 
     async fn list(&self, client: &Client) -> Done {

@@ -112,7 +112,16 @@ fn get(server: &Server, path: &str, key: Option<&str>) -> (u16, String) {
 #[test]
 fn each_view_is_given_by_its_rule_and_by_no_pattern() {
     let (server, admin, user) = ruled_server();
-    let views = ["/metrics", "/api/v1/now", "/api/v1/servers", "/api/v1/calls", "/api/v1/calls/verdict", "/api/v1/access", "/api/v1/config", "/api/v1/log"];
+    let views = [
+        "/metrics",
+        "/api/v1/now",
+        "/api/v1/servers",
+        "/api/v1/calls",
+        "/api/v1/calls/verdict",
+        "/api/v1/access",
+        "/api/v1/config",
+        "/api/v1/log",
+    ];
     for view in views {
         assert_eq!(get(&server, view, Some(&admin)).0, 200, "{view}");
         let (status, body) = get(&server, view, Some(&user));
@@ -129,11 +138,15 @@ fn each_view_is_given_by_its_rule_and_by_no_pattern() {
     // Who did it, and who tried to, stands in the record.
     let (_, calls) = get(&server, "/api/v1/calls?tool=control*", Some(&admin));
     let calls: Value = serde_json::from_str(&calls).unwrap();
-    let told: Vec<_> = calls["calls"].as_array().unwrap().iter().map(|call| [&call["subject"], &call["outcome"], &call["arguments"]["order"]]).collect();
+    let told: Vec<_> =
+        calls["calls"].as_array().unwrap().iter().map(|call| [&call["subject"], &call["outcome"], &call["arguments"]["order"]]).collect();
     assert_eq!(told, [[&json!("admin"), &json!("answered"), &json!("restart")], [&json!("user"), &json!("refused"), &json!("restart")]]);
-    let unknown = Http::new(&server.url.replace("/mcp", "/api/v1/servers/nobody/restart")).header("authorization", &format!("Bearer {admin}")).post("");
+    let unknown = Http::new(&server.url.replace("/mcp", "/api/v1/servers/nobody/restart"))
+        .header("authorization", &format!("Bearer {admin}"))
+        .post("");
     assert!(unknown.status == 422 && unknown.body.contains("there is no server"), "{unknown:?}");
-    let senseless = Http::new(&server.url.replace("/mcp", "/api/v1/servers/s/explode")).header("authorization", &format!("Bearer {admin}")).post("");
+    let senseless =
+        Http::new(&server.url.replace("/mcp", "/api/v1/servers/s/explode")).header("authorization", &format!("Bearer {admin}")).post("");
     assert_eq!(senseless.status, 400);
 }
 
@@ -155,7 +168,8 @@ fn metrics_are_as_prometheus_takes_them() {
     server.call("calculator", json!({"expression": "1+1"})).unwrap();
     server.modern("tools/call", json!({"name": "no\"such\\tool", "arguments": {}}));
     let (status, text) = wait_for("the broken server to have failed", || {
-        Some(get(&server, "/metrics", None)).filter(|(_, text)| text.contains("toolcrib_server_state{server=\"broken\",state=\"quarantined\"} 1"))
+        Some(get(&server, "/metrics", None))
+            .filter(|(_, text)| text.contains("toolcrib_server_state{server=\"broken\",state=\"quarantined\"} 1"))
     });
     assert_eq!(status, 200);
     for line in [
@@ -170,7 +184,12 @@ fn metrics_are_as_prometheus_takes_them() {
     // What a caller makes up is in no name and no label.
     assert!(!text.contains("such"), "{text}");
     let mut check = Command::new("promtool");
-    let mut check = check.args(["check", "metrics"]).stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().expect("promtool is needed: install the package prometheus");
+    let mut check = check
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("promtool is needed: install the package prometheus");
     std::io::Write::write_all(&mut check.stdin.take().unwrap(), text.as_bytes()).unwrap();
     let checked = check.wait_with_output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));

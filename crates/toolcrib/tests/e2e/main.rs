@@ -14,6 +14,7 @@ mod cli;
 mod conformance;
 mod dashboard;
 mod declared;
+mod everyday;
 mod examples;
 mod lifecycle;
 mod login;

@@ -110,7 +110,10 @@ fn a_trace_goes_through_us_and_is_told_step_by_step() {
     assert_eq!(names, ["authorize", "validate", "authorize the arguments", "limits", "execute", "compose"]);
     for step in &steps {
         let at = |thing: &Value, key: &str| thing[key].as_str().unwrap().parse::<u64>().unwrap();
-        assert!(at(step, "startTimeUnixNano") >= at(called, "startTimeUnixNano") && at(step, "endTimeUnixNano") <= at(called, "endTimeUnixNano"));
+        assert!(
+            at(step, "startTimeUnixNano") >= at(called, "startTimeUnixNano")
+                && at(step, "endTimeUnixNano") <= at(called, "endTimeUnixNano")
+        );
     }
     // A name that is made up is the name of no span; why it was refused is told.
     let refused = spans.iter().find(|span| attribute(span, "error.type") == Some("not_found")).unwrap();
@@ -132,9 +135,13 @@ fn a_trace_goes_through_us_and_is_told_step_by_step() {
         let metrics = collector.all("/v1/metrics", ["resourceMetrics", "scopeMetrics", "metrics"]);
         metrics.into_iter().rev().find(|metric| metric["name"] == "mcp.server.operation.duration")
     });
-    assert_eq!((&metrics["unit"], &metrics["histogram"]["aggregationTemporality"]), (&json!("s"), &json!("AGGREGATION_TEMPORALITY_CUMULATIVE")));
+    assert_eq!(
+        (&metrics["unit"], &metrics["histogram"]["aggregationTemporality"]),
+        (&json!("s"), &json!("AGGREGATION_TEMPORALITY_CUMULATIVE"))
+    );
     let point = &metrics["histogram"]["dataPoints"][0];
-    let buckets: Vec<u64> = point["bucketCounts"].as_array().unwrap().iter().map(|count| count.as_str().unwrap().parse().unwrap()).collect();
+    let buckets: Vec<u64> =
+        point["bucketCounts"].as_array().unwrap().iter().map(|count| count.as_str().unwrap().parse().unwrap()).collect();
     assert_eq!(buckets.len(), point["explicitBounds"].as_array().unwrap().len() + 1);
     assert_eq!(buckets.iter().sum::<u64>().to_string(), point["count"].as_str().unwrap());
     let logs = collector.all("/v1/logs", ["resourceLogs", "scopeLogs", "logRecords"]);
@@ -200,4 +207,35 @@ fn logs_are_lines_of_json_for_machines() {
     let line = server.lines().find(|line| line.contains("connected")).unwrap();
     let line: Value = serde_json::from_str(line).unwrap();
     assert_eq!((&line["level"], &line["message"], &line["server"]), (&json!("INFO"), &json!("connected"), &json!("s")));
+}
+
+/// Runs promtool on files of `deploy/prometheus`.
+fn promtool(arguments: &[&str]) {
+    let done = Command::new("promtool").args(arguments).current_dir(repository().join("deploy/prometheus")).output();
+    let done = done.expect("promtool is needed: install the package prometheus");
+    let said = [done.stdout, done.stderr].concat();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn alerts_and_charts_are_of_what_there_is() {
+    promtool(&["check", "config", "prometheus.yml"]);
+    promtool(&["test", "rules", "alerts_test.yml"]);
+    let server = Server::start(&json!({"s": scripted(&[])}));
+    server.wait_for_tool("s__echo");
+    server.call("s__echo", json!({})).unwrap();
+    let metrics = Http::new(&server.url.replace("/mcp", "/metrics")).get().body;
+    let names: Vec<&str> = metrics.lines().filter_map(|line| line.split(['{', ' ']).next()).filter(|name| *name != "#").collect();
+    let read = |file: &str| std::fs::read_to_string(repository().join("deploy").join(file)).unwrap();
+    for file in ["prometheus/alerts.yml", "grafana/toolcrib.json"] {
+        let text = read(file);
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let used: Vec<&str> =
+            words.filter(|word| ["toolcrib_", "mcp_server_", "process_"].iter().any(|start| word.starts_with(start))).collect();
+        assert!(used.len() > 5, "{file}");
+        for name in used {
+            assert!(names.contains(&name), "{file} asks for {name}, which is not told");
+        }
+    }
+    serde_json::from_str::<Value>(&read("grafana/toolcrib.json")).unwrap();
 }

@@ -8,11 +8,12 @@ use super::{
 use crate::{
     Era, ErrorObject, Notification, Revision, headers,
     message::{Id, Message, Request, Response},
+    meta::{TRACEPARENT, TRACESTATE},
     method, sse,
 };
 use arc_swap::ArcSwapOption;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use reqwest::{Client, redirect::Policy};
 use std::{
     collections::HashMap,
@@ -356,7 +357,9 @@ impl Inner {
         let request = prepare(id, method, outgoing, revision, &self.client);
         let name = headers::named_by(method).and_then(|member| outgoing.params.as_ref()?.string(member));
         let text = Message::Request(request).to_json();
-        let response = match self.post(&text, method, name.as_deref(), &outgoing.headers, revision).await? {
+        let traced = outgoing.trace.iter().flat_map(|(parent, state)| trace_headers(parent, state.as_deref()));
+        let headers: Vec<_> = outgoing.headers.iter().cloned().chain(traced).collect();
+        let response = match self.post(&text, method, name.as_deref(), &headers, revision).await? {
             Answered::Whole(text) => self.take(&text, id, outgoing, revision)?,
             Answered::Stream(stream) => {
                 let elsewhere = self.expect_elsewhere(id);
@@ -377,7 +380,7 @@ impl Inner {
         text: &Json,
         method: &str,
         name: Option<&str>,
-        extra: &[(http::HeaderName, HeaderValue)],
+        extra: &[(HeaderName, HeaderValue)],
         revision: Option<Revision>,
     ) -> Result<Answered, Failure> {
         let mut request = self.http.post(&self.endpoint.url).headers(self.headers(revision)).body(text.clone().into_bytes());
@@ -752,6 +755,12 @@ fn error_in(text: &Bytes) -> Option<ErrorObject> {
 
 /// When to come back, if the server says that it did not look at the request: it limits how much it is asked (RFC 6585), or says when it
 /// will be back (RFC 9110, section 10.2.3). A 503 that does not say so may have come from anywhere on the way.
+/// The headers that say where in a trace a request stands (W3C Trace Context), for what lies between us and the server.
+fn trace_headers(parent: &str, state: Option<&str>) -> Vec<(HeaderName, HeaderValue)> {
+    let pairs = [(TRACEPARENT, Some(parent)), (TRACESTATE, state)];
+    pairs.into_iter().filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(value?).ok()?))).collect()
+}
+
 fn busy(status: StatusCode, headers: &HeaderMap) -> Option<Option<Duration>> {
     let after = headers.get(header::RETRY_AFTER).and_then(|value| wait_of(value.to_str().ok()?.trim()));
     match status {
