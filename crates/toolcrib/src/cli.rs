@@ -18,6 +18,8 @@ mod list;
 mod login;
 mod new;
 mod read;
+#[cfg(test)]
+mod reference;
 mod reload;
 mod schema;
 mod secret;

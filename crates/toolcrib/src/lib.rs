@@ -160,12 +160,12 @@ mod documentation {
     #[doc = include_str!("../../../README.md")]
     struct Readme;
 
-    #[doc = include_str!("../../../docs/book/src/first-tool.md")]
+    #[doc = include_str!("../../../docs/book/first-tool.md")]
     struct FirstTool;
 
-    #[doc = include_str!("../../../docs/book/src/tools-in-rust.md")]
+    #[doc = include_str!("../../../docs/book/tools-in-rust.md")]
     struct ToolsInRust;
 
-    #[doc = include_str!("../../../docs/book/src/testing.md")]
+    #[doc = include_str!("../../../docs/book/testing.md")]
     struct Testing;
 }

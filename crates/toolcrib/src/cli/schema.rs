@@ -43,8 +43,11 @@ mod tests {
     /// A key that is like none.
     const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
 
+    /// Is shown the way to an object of the schema, and its properties.
+    type Visit<'a> = dyn FnMut(&[Value], &Map<String, Value>) + 'a;
+
     /// Every object of the schema that takes only certain keys, with a config that reaches it.
-    fn walk(root: &Value, part: &Value, path: &mut Vec<Value>, visit: &mut dyn FnMut(&[Value], &Map<String, Value>)) {
+    fn walk(root: &Value, part: &Value, path: &mut Vec<Value>, visit: &mut Visit<'_>) {
         if let Some(name) = part["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
             return walk(root, &root["$defs"][name], path, visit);
         }

@@ -1,6 +1,6 @@
 //! The dashboard, used in a real browser, and its endpoints by those who may not have them.
 
-use crate::support::{Http, Server, beside_packages, node, scripted, toolcrib, wait_for};
+use crate::support::{Http, Server, beside_packages, node, repository, scripted, toolcrib, wait_for};
 use serde_json::{Value, json};
 use std::{path::Path, process::Command};
 
@@ -193,4 +193,25 @@ fn metrics_are_as_prometheus_takes_them() {
     std::io::Write::write_all(&mut check.stdin.take().unwrap(), text.as_bytes()).unwrap();
     let checked = check.wait_with_output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+/// Every path that the reference names is there.
+#[test]
+fn every_endpoint_of_the_reference_is_there() {
+    let reference = std::fs::read_to_string(repository().join("docs/reference/endpoints.md")).unwrap();
+    let server = open_server();
+    let mut count = 0;
+    for line in reference.lines().filter(|line| line.starts_with("| `")) {
+        let Some(cell) = line.split('|').nth(1) else { continue };
+        for text in cell.split('`').skip(1).step_by(2) {
+            let (method, path) = text.split_once(' ').unwrap_or(("GET", text));
+            let path = path.replace("/mcp/NAME", "/mcp").replace("tools/NAME", "tools/calculator").replace("NAME", "broken");
+            let reply = Http::new(&server.url.replace("/mcp", &path)).send(method.parse().unwrap(), Some("{}".to_owned()));
+            // Where nothing is at a path, that is said in these words.
+            assert!(!reply.body.starts_with("nothing here"), "{text}: {reply:?}");
+            assert!(reply.status != 405 || !reply.body.is_empty(), "{text}: {reply:?}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count}");
 }

@@ -285,3 +285,33 @@ fn a_doctor_says_what_helps() {
     let quiet = String::from_utf8(desk.run(&["doctor", "--quiet", "--listen", "127.0.0.1:0"]).stdout).unwrap();
     assert!(!quiet.contains("well  ") && quiet.contains("ILL   server \"absent\""), "{quiet}");
 }
+
+/// What a Debian system gets, with this build in it.
+#[test]
+fn a_package_has_all_that_belongs_to_it() {
+    let folder = Folder::new();
+    let mut build = Command::new(repository().join("deploy/deb/build.sh"));
+    let built = build.arg(folder.path()).env("BINARY", env!("CARGO_BIN_EXE_toolcrib")).env("COMPRESSION", "none").output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let package = String::from_utf8(built.stdout).unwrap();
+    let root = folder.path().join("root");
+    let unpacked = Command::new("dpkg-deb").args(["-x", package.trim()]).arg(&root).status().unwrap();
+    assert!(unpacked.success());
+    let run =
+        Command::new(root.join("usr/bin/toolcrib")).args(["check", "etc/toolcrib/mcp-config.yaml"]).current_dir(&root).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    for file in ["usr/share/man/man1/toolcrib.1.gz", "usr/share/bash-completion/completions/toolcrib", "usr/share/doc/toolcrib/copyright"] {
+        assert!(root.join(file).is_file(), "{file}");
+    }
+    let sbom: Value = serde_json::from_str(&fs::read_to_string(root.join("usr/share/doc/toolcrib/sbom.cdx.json")).unwrap()).unwrap();
+    let names: Vec<&str> = sbom["components"].as_array().unwrap().iter().map(|component| component["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"tokio") && !names.contains(&"proptest"), "what only tests use is not in it");
+    // The unit is one that systemd understands, where there is a systemd to ask.
+    let unit = fs::read_to_string(root.join("usr/lib/systemd/system/toolcrib.service")).unwrap();
+    let file = folder.path().join("toolcrib.service");
+    fs::write(&file, unit.replace("/usr/bin/toolcrib", env!("CARGO_BIN_EXE_toolcrib"))).unwrap();
+    if let Ok(verified) = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output() {
+        let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+        assert!(!said.lines().any(|line| line.contains("toolcrib.service")), "{said}");
+    }
+}

@@ -3,6 +3,7 @@
 use crate::support::{Http, PATIENCE, Server, free_port, peers, repository, scripted, text_of, wait_for};
 use serde_json::{Value, json};
 use std::{
+    fmt::Write,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -225,6 +226,22 @@ fn alerts_and_charts_are_of_what_there_is() {
     server.wait_for_tool("s__echo");
     server.call("s__echo", json!({})).unwrap();
     let metrics = Http::new(&server.url.replace("/mcp", "/metrics")).get().body;
+    let mut page = "# Metrics\n\nWhat `/metrics` tells. A collector of OpenTelemetry is told the same under the names that its conventions give: with dots, and the unit beside it.\n\n| metric | kind | |\n|---|---|---|\n".to_owned();
+    for (help, kind) in
+        metrics.lines().filter_map(|line| line.strip_prefix("# HELP ")).zip(metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")))
+    {
+        let ((name, help), (_, kind)) = (help.split_once(' ').unwrap(), kind.split_once(' ').unwrap());
+        writeln!(page, "| `{name}` | {kind} | {help} |").unwrap();
+    }
+    let file = repository().join("docs/reference/metrics.md");
+    if std::env::var_os("TOOLCRIB_WRITE_DOCS").is_some() {
+        std::fs::write(&file, &page).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(&file).unwrap_or_default() == page,
+        "{} is not up to date: TOOLCRIB_WRITE_DOCS=1 and this test writes it",
+        file.display()
+    );
     let names: Vec<&str> = metrics.lines().filter_map(|line| line.split(['{', ' ']).next()).filter(|name| *name != "#").collect();
     let read = |file: &str| std::fs::read_to_string(repository().join("deploy").join(file)).unwrap();
     for file in ["prometheus/alerts.yml", "grafana/toolcrib.json"] {
