@@ -10,6 +10,7 @@ if [ -z "$binary" ]; then
   (cd "$here" && cargo build --release --locked -p toolcrib)
   binary="${CARGO_TARGET_DIR:-$here/target}/release/toolcrib"
 fi
+binary=$(realpath "$binary")
 version=$("$binary" --version | cut -d' ' -f2)
 architecture=$(dpkg --print-architecture)
 # Files are as old as the last commit, whenever they are packed.
@@ -23,6 +24,8 @@ install -D -m 755 "$binary" "$root/usr/bin/toolcrib"
 install -D -m 644 "$here/deploy/systemd/toolcrib.service" "$root/usr/lib/systemd/system/toolcrib.service"
 install -d "$root/etc/toolcrib" "$root/usr/share/doc/toolcrib"
 (cd "$root/etc/toolcrib" && "$binary" init >/dev/null 2>&1)
+# The unit says where records are.
+sed -i '/^# Keys, secrets and records/d; /^dataFolder:/d' "$root/etc/toolcrib/mcp-config.yaml"
 "$binary" man "$root/usr/share/man/man1"
 gzip -9n "$root"/usr/share/man/man1/*.1
 for shell in bash zsh fish; do

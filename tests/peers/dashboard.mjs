@@ -299,7 +299,7 @@ const tasks = {
     await page.getByRole("alert").getByText(/is not understood/).waitFor();
     await page.getByRole("textbox", { name: "What is logged" }).fill("info,toolcrib_upstream=trace");
     await page.getByRole("button", { name: "Apply" }).click();
-    await page.getByLabel("Log", { exact: true }).getByText(/what is logged is now: info,toolcrib_upstream=trace/).waitFor();
+    await page.getByLabel("Log", { exact: true }).getByText(/what is logged is now something else filter="info,toolcrib_upstream=trace"/).waitFor();
     fs.writeFileSync(process.env.CONFIG, "mcpServers:\n  s: {comand: python3}\n");
     await page.reload();
     await page.getByRole("alert").getByText(/comand/).waitFor();

@@ -120,8 +120,8 @@ pub struct StepSpan {
 
 /// Takes traces. The gate tells it of each call that it wants to hear of.
 pub trait Tracing: Send + Sync + fmt::Debug {
-    /// Where a call stands that was led to from here; none if it is not traced.
-    fn begin(&self, parent: Option<&Trace>) -> Option<Trace>;
+    /// Where a call stands that was led to from here. It is told of if that is sampled.
+    fn begin(&self, parent: Option<&Trace>) -> Trace;
 
     /// A call has ended. Called from `Drop` too, so it must not block.
     fn ended(&self, call: CallSpan);

@@ -126,6 +126,11 @@ const CONFIG: View = View { name: "config", uri: "config://server/settings" };
 const LOG: View = View { name: "log", uri: "logs://server/recent" };
 const VIEWS: [View; 8] = [NOW, SERVERS, CONTROL, LOG_CONTROL, CALLS, ACCESS, CONFIG, LOG];
 
+/// The URIs by which rules of access give views.
+pub fn views() -> impl Iterator<Item = &'static str> {
+    VIEWS.iter().map(|view| view.uri)
+}
+
 /// The routes.
 pub(crate) fn routes() -> Router<Arc<Endpoints>> {
     Router::new()
@@ -236,7 +241,7 @@ async fn matrix(State(endpoints): State<Arc<Endpoints>>, visitor: Visitor) -> An
 async fn order(State(endpoints): State<Arc<Endpoints>>, visitor: Visitor, path: Result<Path<(String, Order)>, PathRejection>) -> Answer {
     let Path((server, order)) = path.map_err(|_| Refusal::bad("a server can be told to \"restart\" and to \"quarantine\""))?;
     let arguments = Json::object().with_str("order", order.word()).with_str("server", &server).finish();
-    let there_is_none = || format!("there is no server {server:?}");
+    let there_is_none = || CallError::NotFound { kind: Kind::Resource, name: format!("server {server}").into() };
     act(&endpoints, visitor, CONTROL, arguments, |operations| operations.order(&server, order).then_some(()).ok_or_else(there_is_none))
         .await
 }
@@ -245,7 +250,8 @@ async fn order(State(endpoints): State<Arc<Endpoints>>, visitor: Visitor, path: 
 async fn set_log_filter(State(endpoints): State<Arc<Endpoints>>, visitor: Visitor, body: Result<String, StringRejection>) -> Answer {
     let filter = body.map_err(|rejection| Refusal::bad(rejection.body_text()))?;
     let arguments = Json::object().with_str("filter", &filter).finish();
-    act(&endpoints, visitor, LOG_CONTROL, arguments, |operations| operations.set_log_filter(&filter)).await
+    act(&endpoints, visitor, LOG_CONTROL, arguments, |operations| operations.set_log_filter(&filter).map_err(CallError::InvalidArguments))
+        .await
 }
 
 /// Does something to the server itself. The record says who did it, or would have.
@@ -254,14 +260,14 @@ async fn act(
     visitor: Visitor,
     view: View,
     arguments: Json,
-    what: impl FnOnce(&dyn Operations) -> Result<(), String>,
+    what: impl FnOnce(&dyn Operations) -> Result<(), CallError>,
 ) -> Answer {
     let call = Call { kind: Kind::Resource, name: view.uri.into(), arguments, params: None };
     let (refused, operations) = (visitor.may_see(view), endpoints.operations.clone());
     let Visitor { caller, origin, .. } = visitor;
     let arrived = Arrived { caller, profile: None, call, origin, back: Arc::new(Unheard(Arc::clone(&endpoints.gate))) };
     let nobody = || CallError::failed("this server cannot be looked after");
-    let act = || what(operations.as_deref().ok_or_else(nobody)?).map_err(CallError::failed);
+    let act = || what(operations.as_deref().ok_or_else(nobody)?);
     let done = endpoints.gate.act(arrived, act).await;
     // Of a call that is not theirs, callers learn nothing; whoever looks after a server is told what is missing.
     refused?;

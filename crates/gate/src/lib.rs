@@ -247,13 +247,16 @@ impl Gate {
     /// [`CallError`].
     pub async fn act(&self, mut arrived: Arrived, act: impl FnOnce() -> Result<(), CallError>) -> Result<(), CallError> {
         let record = self.open(&mut arrived)?;
-        let Arrived { caller, profile, call, origin, .. } = &arrived;
-        let done = if self.visible_to(caller, origin, profile.clone()).may_read(&call.name) {
-            act().map(|()| Reply { output: Output::Resource(Vec::new()), size_bytes: 0 })
-        } else {
-            Err(CallError::Forbidden { kind: call.kind, name: call.name.clone(), scopes: Box::default(), rule: None })
-        };
+        let done = self.may_act(&arrived).and_then(|()| act());
+        let done = done.map(|()| Reply { output: Output::Resource(Vec::new()), size_bytes: 0 });
         record.close(done).await.map(drop)
+    }
+
+    fn may_act(&self, Arrived { caller, profile, call, origin, .. }: &Arrived) -> Result<(), CallError> {
+        if !self.visible_to(caller, origin, profile.clone()).may_read(&call.name) {
+            return Err(CallError::Forbidden { kind: call.kind, name: call.name.clone(), scopes: Box::default(), rule: None });
+        }
+        authorize::agree_on(self.access.load().as_ref(), call, caller, origin)
     }
 
     /// The rules of access, if there are any.

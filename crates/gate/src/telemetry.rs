@@ -91,7 +91,12 @@ impl Steps {
     fn of(tracing: Option<&Arc<dyn Tracing>>, arrived: &mut Arrived) -> Self {
         let traced = tracing.and_then(|tracing| {
             let before = arrived.origin.trace.as_ref();
-            let trace = tracing.begin(before)?;
+            let trace = tracing.begin(before);
+            if !trace.is_sampled {
+                // What begins here and is not kept is not kept further on; what came is passed on as it came.
+                arrived.origin.trace.get_or_insert(trace);
+                return None;
+            }
             let (parent, execute) = (before.map(|before| before.span), span());
             arrived.origin.trace = Some(Trace { span: execute, ..trace.clone() });
             Some(Traced { tracing: Arc::clone(tracing), trace, parent, execute, ended: Mutex::default() })
@@ -109,11 +114,11 @@ impl Steps {
         step()
     }
 
-    /// Tells what became of the call, if anybody wants to hear it.
-    fn tell(&mut self, record: &Record) {
-        let Some(Traced { tracing, trace, parent, ended, .. }) = self.traced.take() else { return };
+    /// What is told of the call, if anybody wants to hear it.
+    fn told(&mut self, record: &Record) -> Option<(Arc<dyn Tracing>, CallSpan)> {
+        let Traced { tracing, trace, parent, ended, .. } = self.traced.take()?;
         let steps = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-        tracing.ended(CallSpan {
+        let call = CallSpan {
             call: record.id.clone(),
             trace,
             parent,
@@ -125,7 +130,8 @@ impl Steps {
             name: Arc::clone(&record.name),
             outcome: record.outcome,
             steps,
-        });
+        };
+        Some((tracing, call))
     }
 }
 
@@ -161,20 +167,24 @@ impl Open<'_> {
             };
             record.reason = result.as_ref().err().and_then(CallError::rule).cloned();
         }
-        let Some(kept) = self.keep() else { return result };
-        match kept.await {
-            Ok(()) => result,
-            Err(_) if was_started(&result) => Err(CallError::NotRecorded),
-            Err(_) => Err(CallError::NotRecordable),
-        }
+        let Some((kept, mut ended)) = self.keep() else { return result };
+        let Some(kept) = kept else { return result };
+        let unrecorded = match kept.await {
+            Ok(()) => return result,
+            Err(_) if was_started(&result) => CallError::NotRecorded,
+            Err(_) => CallError::NotRecordable,
+        };
+        // What the caller is told is what is counted.
+        ended.outcome = Outcome::Refused(unrecorded.code());
+        Err(unrecorded)
     }
 
-    fn keep(&mut self) -> Kept {
+    fn keep(&mut self) -> Option<(Kept, Ended<'_>)> {
         let mut record = self.record.take()?;
         record.duration = self.steps.started.elapsed();
-        self.totals.end(&record.outcome, record.duration);
-        self.steps.tell(&record);
-        self.audit.keep(record)
+        let (outcome, took) = (record.outcome, record.duration);
+        let ended = Ended { totals: self.totals, told: self.steps.told(&record), outcome, took };
+        Some((self.audit.keep(record), ended))
     }
 }
 
@@ -182,6 +192,23 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         // Nobody waits for the record of an abandoned call; the log sees to it all the same.
         drop(self.keep());
+    }
+}
+
+/// A call that has ended. It is counted, and told to whoever traces it, when this is dropped: also if nobody waits for its record any more.
+struct Ended<'a> {
+    totals: &'a Tote,
+    told: Option<(Arc<dyn Tracing>, CallSpan)>,
+    outcome: Outcome,
+    took: Duration,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.totals.end(&self.outcome, self.took);
+        if let Some((tracing, call)) = self.told.take() {
+            tracing.ended(CallSpan { outcome: self.outcome, ..call });
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use tracing_subscriber::{Layer, layer::Context};
 /// What is longer is cut.
 const MAX_BYTES: usize = 4096;
 
+/// What happens on the way to a collector is not told there: each line would make others.
+const OF_THE_WAY: [&str; 7] = ["toolcrib_telemetry", "toolcrib_egress", "hyper", "reqwest", "h2", "rustls", "tower"];
+
 /// Who takes the lines of this process, if anybody does: there is one log of it.
 static TAKER: ArcSwapOption<Sender<Line>> = ArcSwapOption::const_empty();
 
@@ -43,8 +46,7 @@ impl<S: Subscriber> Layer<S> for Exported {
         let taker = TAKER.load();
         let Some(taker) = &*taker else { return };
         let metadata = event.metadata();
-        // That lines cannot be handed over is not told by lines that are handed over.
-        if metadata.target().starts_with("toolcrib_telemetry") {
+        if OF_THE_WAY.iter().any(|target| metadata.target().starts_with(target)) {
             return;
         }
         let mut line =

@@ -151,8 +151,18 @@ impl Way<'_> {
                 }
                 return;
             }
-            self.hand_over(encode(batch), &mut is_well).await;
+            self.hand_over_until(&mut shutdown, encode(batch), &mut is_well).await;
         }
+    }
+
+    /// The same, without hurry until the end begins, and then for a little while.
+    async fn hand_over_until(&self, shutdown: &mut watch::Receiver<bool>, message: Vec<u8>, is_well: &mut bool) {
+        let mut handing = std::pin::pin!(self.hand_over(message, is_well));
+        tokio::select! {
+            () = &mut handing => return,
+            () = raised(shutdown) => {}
+        }
+        let _ = tokio::time::timeout(FAREWELL, handing).await;
     }
 
     /// Tells what is so from time to time, and a last time at the end.
@@ -165,7 +175,7 @@ impl Way<'_> {
         let mut is_well = true;
         loop {
             tokio::select! {
-                _ = turn.tick() => self.hand_over(encode(), &mut is_well).await,
+                _ = turn.tick() => self.hand_over_until(&mut shutdown.clone(), encode(), &mut is_well).await,
                 () = raised(&mut shutdown) => break,
             }
         }
@@ -218,13 +228,12 @@ struct Lost {
 }
 
 impl Tracing for Spans {
-    fn begin(&self, parent: Option<&Trace>) -> Option<Trace> {
+    fn begin(&self, parent: Option<&Trace>) -> Trace {
         let (id, is_sampled, state) = match parent {
             Some(parent) => (parent.id, parent.is_sampled, parent.state.clone()),
             None => (fastrand::u128(1..).to_be_bytes(), fastrand::f64() < self.sample, None),
         };
-        // What is not kept is passed on as it came.
-        is_sampled.then(|| Trace { id, span: fastrand::u64(1..).to_be_bytes(), is_sampled, state })
+        Trace { id, span: fastrand::u64(1..).to_be_bytes(), is_sampled, state }
     }
 
     fn ended(&self, call: CallSpan) {
@@ -245,6 +254,12 @@ impl fmt::Debug for Exporter {
     }
 }
 
+/// A value of a variable of OpenTelemetry: percent-encoded, or not.
+#[must_use]
+pub fn decoded(value: &str) -> String {
+    percent_encoding::percent_decode_str(value.trim()).decode_utf8_lossy().into_owned()
+}
+
 /// The headers of a text as `OTEL_EXPORTER_OTLP_HEADERS` has it: `name=value,name=value`, values percent-encoded or not.
 #[must_use]
 pub fn headers(text: &str) -> HeaderMap {
@@ -252,7 +267,7 @@ pub fn headers(text: &str) -> HeaderMap {
     pairs
         .filter_map(|(name, value)| {
             let name = header::HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
-            let mut value = HeaderValue::from_str(value.trim()).ok()?;
+            let mut value = HeaderValue::from_str(&decoded(value)).ok()?;
             value.set_sensitive(true);
             Some((name, value))
         })

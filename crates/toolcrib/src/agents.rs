@@ -4,7 +4,7 @@ mod install;
 mod read;
 
 pub(crate) use install::{Link, install, uninstall};
-pub(crate) use read::{Found, read};
+pub(crate) use read::{Found, Hidden, read};
 
 use std::path::{Path, PathBuf};
 

@@ -33,6 +33,7 @@ use crate::{Builder, exit, observe, settings};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::{
     fmt,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -224,7 +225,14 @@ pub(crate) fn run(builder: Builder, bare: Bare) -> ExitCode {
     let given = Cli::from_arg_matches(&parser(&builder, bare).get_matches());
     let Cli { command, serve } = given.unwrap_or_else(|error| error.exit());
     let command = command.unwrap_or(Command::Serve(serve));
-    let level = if matches!(command, Command::Serve(_)) { LevelFilter::INFO } else { LevelFilter::WARN };
+    let level = match command {
+        Command::Serve(_) => LevelFilter::INFO,
+        // What becomes of servers that are not asked is no news here.
+        Command::Call(_) | Command::List(_) | Command::Read(_) | Command::Explain(_) | Command::Bench(_) | Command::Doctor(_) => {
+            LevelFilter::ERROR
+        }
+        _ => LevelFilter::WARN,
+    };
     let of_log = [observe::VARIABLE, observe::FORMAT].map(|name| environment(name).unwrap_or_default());
     observe::start(level, &of_log[0], &of_log[1]);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -337,6 +345,13 @@ fn folder(config: Option<&PathBuf>) -> Result<PathBuf, Failure> {
         None => settings::without_file(&environment).security.audit.folder,
     };
     folder.ok_or_else(|| Failure::usage("neither HOME nor XDG_DATA_HOME is set: set \"dataFolder\" in the config"))
+}
+
+/// An address to listen on; of a port alone, that of loopback.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let of_port = || text.trim_start_matches(':').parse().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)));
+    let fault = || format!("{text:?} is no address; write it like 127.0.0.1:3001, [::1]:3001 or 3001");
+    text.replace("localhost:", "127.0.0.1:").parse().or_else(|_| of_port()).map_err(|_| fault())
 }
 
 /// A text as it can be printed: what would move the cursor or break the line is written out.

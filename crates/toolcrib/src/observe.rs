@@ -14,6 +14,9 @@ pub(crate) const VARIABLE: &str = "TOOLCRIB_LOG";
 /// The variable that says in which form: `text`, or `json`.
 pub(crate) const FORMAT: &str = "TOOLCRIB_LOG_FORMAT";
 
+/// The longest filter that is taken while we run.
+const MAX_FILTER_BYTES: usize = 1024;
+
 /// What is logged may be something else while we run.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
@@ -52,9 +55,15 @@ pub(crate) fn filter() -> String {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn set_filter(wanted: &str) -> Result<(), String> {
+    if wanted.len() > MAX_FILTER_BYTES || wanted.chars().any(char::is_control) {
+        return Err(format!("a filter is one line of at most {MAX_FILTER_BYTES} bytes"));
+    }
+    if wanted.trim().is_empty() {
+        return Err("an empty filter would log nothing, not even this: write off, info or debug, or levels by module".to_owned());
+    }
     let filter = EnvFilter::builder().parse(wanted).map_err(|error| format!("{wanted:?} is not understood: {error}"))?;
     let handle = FILTER.get().ok_or("this program does its own logging")?;
     handle.reload(filter).map_err(|error| error.to_string())?;
-    tracing::info!("what is logged is now: {wanted}");
+    tracing::info!(filter = wanted, "what is logged is now something else");
     Ok(())
 }

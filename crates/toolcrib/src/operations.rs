@@ -118,7 +118,8 @@ impl dashboard::Operations for Operations {
     fn now(&self) -> BoxFuture<'_, Json> {
         Box::pin(async move {
             let totals = self.gate.totals();
-            let refused: serde_json::Map<_, _> = totals.refused.iter().map(|(code, calls)| ((*code).to_owned(), (*calls).into())).collect();
+            let refused: serde_json::Map<_, _> =
+                totals.refused.iter().filter(|(_, calls)| *calls > 0).map(|(code, calls)| ((*code).to_owned(), (*calls).into())).collect();
             told(&json!({
                 "name": self.identity.name,
                 "version": self.identity.version,

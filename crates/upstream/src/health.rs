@@ -87,6 +87,14 @@ impl Chart {
         self.lock().becomes(true);
     }
 
+    /// It is kept out of service: nothing is tried.
+    pub(crate) fn is_held(&self) {
+        let mut written = self.lock();
+        written.becomes(false);
+        written.health.since = SystemTime::now();
+        written.health.next_attempt = None;
+    }
+
     pub(crate) fn failed(&self, reason: &str, failures: u32, wait: Duration) {
         let mut written = self.lock();
         written.becomes(false);

@@ -135,6 +135,11 @@ impl Private {
         while lives.join_next().await.is_some() {}
     }
 
+    /// Ends all of them, whatever is under way.
+    pub(crate) fn end_all(&self) {
+        self.lock().clear();
+    }
+
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()

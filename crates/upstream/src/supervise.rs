@@ -141,7 +141,7 @@ impl Upstream {
         let authorized = connector.authorized.clone();
         let link = Arc::new(link);
         let (chart, try_now) = (Arc::new(Chart::new()), Arc::new(Notify::new()));
-        let orders = Arc::new(Orders::none());
+        let orders = Arc::new(Orders::after(before.map(|before| &*before.orders)));
         let life = Life {
             connector,
             status,
@@ -218,7 +218,7 @@ impl Upstream {
         }
     }
 
-    /// Starts it anew: calls that are under way on the connection that all share have a moment to end, and those that come meanwhile wait.
+    /// Starts it anew, with all its connections: calls that are under way have a moment to end, and those that come meanwhile wait.
     /// One that is away is tried at once, and one that was taken out of service is put back.
     pub fn restart(&self) {
         self.orders.restart();
@@ -347,6 +347,7 @@ impl Life {
 
     /// Connects and stays connected. There is no end to tell of once we are told to stop.
     async fn once(&self, is_wanted: bool, shutdown: &mut watch::Receiver<bool>) -> Option<End> {
+        self.orders.begun();
         self.chart.attempts();
         self.status.send_replace(Status::Connecting);
         self.link.forget_wakes();
@@ -366,6 +367,11 @@ impl Life {
         };
         self.chart.runs_no_more();
         match end {
+            // It may have ended because of an order.
+            _ if self.orders.is_given() => {
+                line::part(&self.status, child, self.ordered()).await;
+                Some(End::Ordered)
+            }
             None => {
                 line::part(&self.status, child, Status::Asleep).await;
                 Some(End::Unused)
@@ -383,6 +389,7 @@ impl Life {
             return true;
         }
         tracing::warn!(server = %self.definition().name, "taken out of service by hand");
+        self.chart.is_held();
         self.status.send_replace(Status::Held);
         tokio::select! {
             () = self.orders.released() => true,
@@ -393,15 +400,21 @@ impl Life {
     /// Completes once there is an order to end the connection, and calls on it have had a moment to end, with how it stands then.
     async fn recalled(&self) -> Status {
         self.orders.given().await;
-        let after = if self.orders.is_held() { Status::Held } else { Status::Connecting };
-        if let Status::Ready(line) = self.status.send_replace(after.clone()) {
-            let deadline = Instant::now() + MOMENT;
-            while line.traffic.idle_for().is_none() && Instant::now() < deadline {
-                tokio::time::sleep(LOOK).await;
-            }
-            line.close();
+        let before = self.status.send_replace(self.ordered());
+        let line = if let Status::Ready(line) = before { Some(line) } else { None };
+        let is_busy = || line.as_ref().is_some_and(|line| line.traffic.idle_for().is_none()) || !self.link.private.is_idle();
+        let deadline = Instant::now() + MOMENT;
+        while is_busy() && Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
         }
-        after
+        self.link.private.end_all();
+        line.iter().for_each(|line| line.close());
+        self.ordered()
+    }
+
+    /// How it stands once an order is carried out.
+    fn ordered(&self) -> Status {
+        if self.orders.is_held() { Status::Held } else { Status::Connecting }
     }
 
     /// Waits until a call, or a subscription, needs the server; false if we are told to stop before.

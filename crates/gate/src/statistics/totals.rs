@@ -18,7 +18,7 @@ pub struct Totals {
     pub tool_errors: u64,
     /// Calls whose client cancelled or left.
     pub abandoned: u64,
-    /// Calls that ended without an output, by [`CallError::code`]; those that there were.
+    /// Calls that ended without an output, by [`CallError::code`]: each of [`CallError::CODES`], however few.
     pub refused: Vec<(&'static str, u64)>,
     /// How long they took, in all.
     pub durations: Durations,
@@ -94,7 +94,7 @@ impl Tote {
             answered: load(&self.answered),
             tool_errors: load(&self.tool_errors),
             abandoned: load(&self.abandoned),
-            refused: refused.filter(|(_, calls)| *calls > 0).collect(),
+            refused: refused.collect(),
             durations: self.durations.read(),
         }
     }

@@ -133,7 +133,11 @@ mod tests {
                 for line in before.lines().filter(|line| line.contains("//") || line.contains('#') || line.contains("1.50")) {
                     assert!(without.contains(line), "{line} is lost:\n{without}");
                 }
-                assert_eq!(super::super::read(&agent, &without).unwrap().len(), usize::from(!before.is_empty()), "{without}");
+                assert_eq!(
+                    super::super::read(&agent, &without, &mut super::super::Hidden::default()).unwrap().len(),
+                    usize::from(!before.is_empty()),
+                    "{without}"
+                );
             }
         }
         let url = Link::Url("http://127.0.0.1:3001/mcp".into());

@@ -2,7 +2,7 @@
 
 use super::{
     Done, Failure, Target,
-    call::Given,
+    call::{Given, content, is_error},
     client::{Client, Wait},
     note, print,
 };
@@ -58,10 +58,23 @@ impl Bench {
         let given = Given::read(&self.tool, &self.pairs, self.args.as_deref())?;
         let client = Client::connect(builder, &self.target, Wait::ForOwner, &self.tool).await?;
         let done = match given.arguments(&client).await {
-            Ok(arguments) => self.report(&client, &self.measure(&client, &arguments).await).await,
+            Ok(arguments) => match self.try_once(&client, &arguments).await {
+                Ok(()) => self.report(&self.measure(&client, &arguments).await),
+                failed => failed,
+            },
             Err(failure) => Err(failure),
         };
         client.close(done).await
+    }
+
+    /// Whether the call works at all; what does not is not timed.
+    async fn try_once(&self, client: &Client, arguments: &Json) -> Done {
+        let params = Json::object().with_str("name", &self.tool).with("arguments", arguments).finish();
+        match client.request(method::CALL_TOOL, params).await {
+            Ok(result) if is_error(&result) => Err(Failure::failed(content(&result)?)),
+            Ok(_) => Ok(()),
+            Err(failure) => Err(client.with_suggestion(failure, &self.tool).await),
+        }
     }
 
     async fn measure(&self, client: &Client, arguments: &Json) -> Measured {
@@ -75,7 +88,7 @@ impl Bench {
                 let began = Instant::now();
                 let result = client.request(method::CALL_TOOL, params.clone()).await;
                 let failure = match result {
-                    Ok(result) if result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true") => Some(result.text().to_string()),
+                    Ok(result) if is_error(&result) => content(&result).ok(),
                     Ok(_) => None,
                     Err(failure) => Some(failure.message),
                 };
@@ -93,7 +106,7 @@ impl Bench {
         Measured { took, failures: failures.count() + usize::from(first_failure.is_some()), first_failure, all }
     }
 
-    async fn report(&self, client: &Client, measured: &Measured) -> Done {
+    fn report(&self, measured: &Measured) -> Done {
         let Measured { took, failures, first_failure, all } = measured;
         let at = |share: f64| took.get(((took.len() as f64 * share).ceil() as usize).clamp(1, took.len().max(1)) - 1).copied();
         let millis = |time: Option<Duration>| time.map(|time| (time.as_secs_f64() * 1e6).round() / 1e3);
@@ -118,9 +131,6 @@ impl Bench {
             ));
         }
         match first_failure {
-            Some(reason) if took.is_empty() && reason.starts_with("unknown tool") => {
-                Err(client.with_suggestion(Failure::failed(reason), &self.tool).await)
-            }
             Some(reason) => Err(Failure::new(exit::FAILED, format_args!("{failures} calls failed, the first: {reason}"))),
             None => {
                 if self.target.url.is_none() && !self.json {

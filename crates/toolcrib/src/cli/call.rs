@@ -44,7 +44,7 @@ impl Call {
             Ok(result) => result,
             Err(failure) => return Err(client.with_suggestion(failure, &self.tool).await),
         };
-        let is_error = result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true");
+        let is_error = is_error(&result);
         let text = if self.json { result.text().to_string() } else { content(&result)? };
         if is_error && !self.json {
             return Err(Failure::failed(reason(&result).unwrap_or(text)));
@@ -123,8 +123,13 @@ fn choice(choice: &Json) -> String {
     }
 }
 
+/// Whether a result tells of a failure.
+pub(super) fn is_error(result: &Members) -> bool {
+    result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true")
+}
+
 /// The content as a person reads it.
-fn content(result: &Members) -> Result<String, Failure> {
+pub(super) fn content(result: &Members) -> Result<String, Failure> {
     let blocks = result.get("content").map(|content| content.elements()).transpose().map_err(Failure::failed)?.unwrap_or_default();
     let shown = blocks.iter().filter_map(|block| block.members().ok()).map(|block| {
         block.string("text").unwrap_or_else(|| {

@@ -4,6 +4,7 @@ use super::{Done, Failure, environment, note};
 use similar::TextDiff;
 use std::{
     fs, io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -32,30 +33,46 @@ pub(super) fn show(file: &Path, before: &str, after: &str) {
     }
 }
 
-/// Writes a file in one piece. What was there is kept beside it, as the path that this gives.
+/// Writes a file in one piece. What was there is kept beside it, as the path that this gives; what was kept before that stays.
 pub(super) fn write(file: &Path, text: &str, keeps_before: bool) -> Result<Option<PathBuf>, Failure> {
     let failed = |error: io::Error| Failure::failed(format_args!("cannot write {}: {error}", file.display()));
     // What a link leads to is written, and the link stays one.
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let beside = |end: &str| {
-        let mut name = target.clone().into_os_string();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let backup = (keeps_before && target.exists()).then(|| beside(".before-toolcrib"));
-    if let Some(backup) = &backup {
-        fs::copy(&target, backup).map_err(failed)?;
-    }
-    let fresh = beside(".new-from-toolcrib");
-    let written = fs::write(&fresh, text).and_then(|()| match fs::metadata(&target) {
-        Ok(before) => fs::set_permissions(&fresh, before.permissions()),
-        Err(_) => Ok(()),
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(failed)?;
+    let before = fs::metadata(&target).ok();
+    let backup = if keeps_before && before.is_some() { Some(backup(&target).map_err(failed)?) } else { None };
+    // Nobody else can read it until it has the place, and the permissions, of the file.
+    let fresh = tempfile::Builder::new().prefix(".toolcrib-").tempfile_in(folder).map_err(failed)?;
+    let written = fs::write(fresh.path(), text).and_then(|()| match &before {
+        Some(before) => fresh.as_file().set_permissions(before.permissions()),
+        None => fresh.as_file().set_permissions(fs::Permissions::from_mode(0o644)),
     });
-    written.and_then(|()| fs::rename(&fresh, &target)).map_err(failed)?;
+    written.and_then(|()| fresh.as_file().sync_all()).map_err(failed)?;
+    fresh.persist(&target).map_err(|error| failed(error.error))?;
     Ok(backup)
+}
+
+/// Copies a file to a name of its own beside it.
+fn backup(file: &Path) -> io::Result<PathBuf> {
+    let numbers = std::iter::once(String::new()).chain((2..).map(|number| format!(".{number}")));
+    for number in numbers {
+        let mut name = file.as_os_str().to_owned();
+        name.push(".before-toolcrib");
+        name.push(number);
+        let copy = PathBuf::from(name);
+        // One that is there is of another time.
+        match fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&copy) {
+            Ok(mut written) => {
+                io::copy(&mut fs::File::open(file)?, &mut written)?;
+                written.set_permissions(fs::metadata(file)?.permissions())?;
+                return Ok(copy);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("there are too many backups"))
 }
 
 /// Shows a change, and makes it unless it is only to be shown.

@@ -205,7 +205,9 @@ pub(super) fn who_are_you(error: &ServeError) -> Failure {
 
 fn unreachable(url: &str, error: &ConnectError) -> Failure {
     if let ConnectError::Unauthorized(_) = error {
-        return Failure::failed(format_args!("{url} does not take the token: set {TOKEN} to one that it takes, or to an API key"));
+        let has_one = !matches!(credential_of_environment(), Credential::None);
+        let what = if has_one { "does not take the token" } else { "wants to know who calls" };
+        return Failure::failed(format_args!("{url} {what}: set {TOKEN} to a token that it takes, or to an API key"));
     }
     Failure::unreachable(format_args!("{url}: {error}; is toolcrib running there? start it with `toolcrib serve`"))
 }

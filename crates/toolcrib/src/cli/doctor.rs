@@ -28,7 +28,7 @@ pub(super) struct Doctor {
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The address that is to be served at.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3001")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3001", value_parser = super::address)]
     listen: SocketAddr,
     /// Tell only what is not well.
     #[arg(long, short)]
@@ -182,7 +182,7 @@ fn advice(upstream: &Upstream, status: &Status, reason: &str) -> Option<String> 
     let (name, says) = (upstream.name(), |text: &str| reason.to_lowercase().contains(text));
     Some(match (status, &upstream.definition().transport) {
         (Status::LoginNeeded(_), _) => format!("sign in: toolcrib login {name}"),
-        (_, Transport::Child(command)) if says("no such file") || says("not found") => {
+        (_, Transport::Child(command)) if says("cannot be started") && says("no such file") => {
             format!("install {:?}, or give its full path: it is looked for in PATH", command.program.to_string_lossy())
         }
         (_, Transport::Child(_)) if says("permission denied") => "make the file executable (chmod +x)".to_owned(),
@@ -195,7 +195,7 @@ fn advice(upstream: &Upstream, status: &Status, reason: &str) -> Option<String> 
         (_, Transport::Remote(..)) if says("401") || says("403") || says("unauthorized") => {
             format!("give what it asks for under headers, or sign in: toolcrib login {name}")
         }
-        (_, Transport::Remote(..)) if says("connect") || says("resolve") || says("dns") => {
+        (_, Transport::Remote(..)) if says("connect") || says("resolve") || says("dns") || says("lookup") || says("name or service") => {
             "is it running, and is the url right? curl -i URL tells".to_owned()
         }
         (_, Transport::Remote(..)) if says("certificate") => "caFile names the certificate of an authority of your own".to_owned(),

@@ -2,8 +2,8 @@
 
 use super::{Done, Failure, changes, config_file, environment, note};
 use crate::{
-    agents::{AGENTS, Agent, Found, read},
-    settings::{DEFAULT_FILE, edit},
+    agents::{AGENTS, Agent, Found, Hidden, read},
+    settings::{self, DEFAULT_FILE, edit},
 };
 use clap::Args;
 use std::{
@@ -39,12 +39,13 @@ impl Import {
         let sources = self.sources()?;
         let file = config_file(self.config.as_ref()).unwrap_or_else(|| DEFAULT_FILE.into());
         let before = changes::text_of(&file)?;
-        let (mut after, mut secrets, mut added) = (before.clone(), Vec::new(), 0);
+        let (mut after, mut hidden, mut added) = (before.clone(), Hidden::default(), 0);
         for (agent, path) in sources {
             let text = changes::text_of(&path)?;
-            let servers = read(&agent, &text).map_err(|reason| Failure::failed(format_args!("{}: {reason}", path.display())))?;
+            let servers =
+                read(&agent, &text, &mut hidden).map_err(|reason| Failure::failed(format_args!("{}: {reason}", path.display())))?;
             note(format_args!("{} ({}): {}", agent.title, path.display(), told(&servers)));
-            for Found { name, entry, secrets: own, notes } in servers {
+            for Found { name, entry, notes } in servers {
                 notes.iter().for_each(|text| note(format_args!("  {name}: {text}")));
                 if entry.is_empty() {
                     continue;
@@ -53,7 +54,6 @@ impl Import {
                     Ok(edited) => {
                         after = edited;
                         added += 1;
-                        secrets.extend(own.into_iter().map(|(variable, secret)| (variable, secret, path.clone())));
                     }
                     Err(reason) => note(format_args!("  {name} is left out: {reason}")),
                 }
@@ -63,9 +63,18 @@ impl Import {
             note("there is nothing to take over");
             return Ok(());
         }
+        // What stands in no server that was added has no place.
+        hidden.0.retain(|(variable, _)| after.contains(&format!("${{{variable}}}")));
+        let kept = self.env_file.as_ref().filter(|_| !self.dry_run && !hidden.0.is_empty());
+        kept.map(|file| keep(file, &hidden)).transpose()?;
         changes::make(&file, &before, &after, self.dry_run)?;
-        secrets.dedup_by(|a, b| a.0 == b.0);
-        self.tell_of(&secrets)
+        self.tell_of(&hidden);
+        if !self.dry_run
+            && let Err(faults) = settings::read(&file, &environment)
+        {
+            note(format_args!("\nwhat is still to be done before it can be served (toolcrib check):\n{faults}"));
+        }
+        Ok(())
     }
 
     fn sources(&self) -> Result<Vec<(Agent, PathBuf)>, Failure> {
@@ -104,27 +113,34 @@ impl Import {
         Ok(sources)
     }
 
-    /// Says which variables have to be set, and writes their values where that is wanted.
-    fn tell_of(&self, secrets: &[(String, String, PathBuf)]) -> Done {
-        if secrets.is_empty() {
-            return Ok(());
+    /// Says which variables have to be set.
+    fn tell_of(&self, hidden: &Hidden) {
+        if hidden.0.is_empty() {
+            return;
         }
         note("\nsecrets stand as variables in the config; set them before you serve:");
-        for (variable, _, path) in secrets {
-            note(format_args!("  {variable}  (its value stands in {})", path.display()));
+        for (variable, _) in &hidden.0 {
+            note(format_args!("  {variable}"));
         }
-        let Some(file) = self.env_file.as_ref().filter(|_| !self.dry_run) else { return Ok(()) };
-        let mut text = String::new();
-        for (variable, secret, _) in secrets {
-            let _ = writeln!(text, "{variable}='{}'", secret.replace('\'', "'\\''"));
+        match self.env_file.as_ref().filter(|_| !self.dry_run) {
+            Some(file) => {
+                note(format_args!("their values are in {}, which only you can read: set -a; . {}; set +a", file.display(), file.display()));
+            }
+            None => note("their values stand where they were; --env-file FILE writes them where a shell can read them"),
         }
-        let written = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(file);
-        written
-            .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
-            .map_err(|error| Failure::failed(format_args!("the secrets are not written to {}: {error}", file.display())))?;
-        note(format_args!("their values are in {}, which only you can read: set -a; . {}; set +a", file.display(), file.display()));
-        Ok(())
     }
+}
+
+/// Writes secrets where only their owner can read them.
+fn keep(file: &Path, Hidden(secrets): &Hidden) -> Done {
+    let mut text = String::new();
+    for (variable, secret) in secrets {
+        let _ = writeln!(text, "{variable}='{}'", secret.replace('\'', "'\\''"));
+    }
+    let written = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(file);
+    written.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes())).map_err(|error| {
+        Failure::failed(format_args!("nothing is taken over, since the secrets cannot be written to {}: {error}", file.display()))
+    })
 }
 
 fn names() -> String {

@@ -46,7 +46,14 @@ pub(super) struct Uninstall {
 }
 
 fn agent(name: &str) -> Result<Agent, String> {
-    Agent::named(name).ok_or_else(|| format!("known are {}", AGENTS.map(|agent| agent.name).join(", ")))
+    Agent::named(name).ok_or_else(|| {
+        let nearest = AGENTS
+            .iter()
+            .min_by_key(|agent| strsim::osa_distance(agent.name, name))
+            .filter(|agent| strsim::osa_distance(agent.name, name) <= 3);
+        let guess = nearest.map(|agent| format!("did you mean {}? ", agent.name)).unwrap_or_default();
+        format!("{guess}known are {}", AGENTS.map(|agent| agent.name).join(", "))
+    })
 }
 
 impl At {

@@ -1,10 +1,13 @@
 //! `toolcrib key`.
 
-use super::{Done, Failure, InStore, check_caller, existing_store, note, print, printable, store};
+use super::{Done, Failure, InStore, Target, check_caller, existing_store, note, print, printable, settings, store};
 use crate::times;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use std::time::{Duration, SystemTime};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 use toolcrib_store::{KeyInfo, NewKey, utc};
 
 /// Make, list and revoke API keys.
@@ -45,6 +48,7 @@ impl Key {
         match self.what {
             What::Create { sub, roles, ttl } => {
                 check_caller(&sub, &roles)?;
+                warn(config, &roles);
                 if ttl == Some(Duration::ZERO) {
                     return Err(Failure::usage("--ttl is how long the key is good: more than nothing"));
                 }
@@ -83,6 +87,16 @@ impl Key {
             }
         }
     }
+}
+
+/// Says what will not come of a key, as far as the config can be read.
+fn warn(config: Option<&PathBuf>, roles: &[String]) {
+    let Ok(settings) = settings(config) else { return };
+    if !settings.security.auth.as_ref().is_some_and(|auth| auth.takes_api_keys) {
+        note("toolcrib: no key is taken by this config: it needs \"auth: { apiKeys: true }\"");
+    }
+    let target = Target { config: None, url: None, roles: roles.to_vec() };
+    target.check_roles(&settings);
 }
 
 /// The id, if the whole key was given.

@@ -3,9 +3,9 @@
 use super::{
     Done, Failure, Target,
     client::{Client, Wait},
-    print,
+    note, print,
 };
-use crate::{Builder, about::statistics, assemble::status};
+use crate::{Builder, Crib, about::statistics, assemble::status};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use std::{
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 use toolcrib_contract::Json;
-use toolcrib_upstream::naming::ORIGINAL;
+use toolcrib_upstream::{Status, naming::ORIGINAL};
 use toolcrib_wire::method;
 
 /// List tools, resources, prompts or servers.
@@ -41,6 +41,12 @@ pub(super) struct List {
     json: bool,
 }
 
+/// The servers that have nothing to list now.
+fn away(crib: &Crib) -> Vec<String> {
+    let is_away = |status: Status| matches!(status, Status::Down(_) | Status::Quarantined(_) | Status::LoginNeeded(_));
+    crib.upstreams().iter().filter(|upstream| is_away(upstream.status())).map(|upstream| upstream.name().to_owned()).collect()
+}
+
 /// How often it is looked whether something is different.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -55,6 +61,10 @@ enum What {
 impl List {
     pub(super) async fn run(self, builder: Builder) -> Done {
         let client = Client::connect(builder, &self.target, Wait::ForAll, "").await?;
+        let away = client.crib().map(|crib| away(crib)).unwrap_or_default();
+        if !away.is_empty() && self.what != What::Servers {
+            note(format_args!("not available: {}; `toolcrib doctor` says why", away.join(", ")));
+        }
         let done = if self.watch { self.keep_listing(&client).await } else { self.list(&client).await };
         client.close(done).await
     }

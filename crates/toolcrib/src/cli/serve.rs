@@ -24,7 +24,7 @@ pub(super) struct Serve {
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The address to listen on.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3001")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3001", value_parser = super::address)]
     listen: SocketAddr,
     /// Serve one client on standard input and output, as an agent starts us.
     #[arg(long, conflicts_with = "listen")]
@@ -146,9 +146,11 @@ fn announce(crib: &Crib, listener: &TcpListener, file: Option<&Path>) {
         (true, false) => "those with a token or key, others as anonymous",
     };
     eprintln!("  callers: {admitted}");
-    if let Some(folder) = behind.and_then(|behind| behind.recorded_in.as_ref()) {
-        eprintln!("  records: {}", folder.display());
+    match behind.and_then(|behind| behind.recorded_in.as_ref()) {
+        Some(folder) => eprintln!("  records: {}", folder.display()),
+        None => eprintln!("  records: in memory only"),
     }
+    eprintln!("  dashboard: http://{address}/");
     let header = if gate.requires_authentication() { " --header \"Authorization: Bearer $TOOLCRIB_TOKEN\"" } else { "" };
     eprintln!("\nTo connect Claude Code:\n  claude mcp add --transport http {name} {url}{header}\n");
 }

@@ -1,10 +1,15 @@
 //! `toolcrib add`, `edit` and `remove`: servers of the config, whose comments stay.
 
 use super::{Done, Failure, changes, config_file, environment, note};
-use crate::settings::{self, DEFAULT_FILE, edit};
+use crate::settings::{self, DEFAULT_FILE, SettingsError, edit};
 use clap::Args;
 use serde_json::{Map, Value, json};
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The config that is changed.
 #[derive(Debug, Args)]
@@ -93,15 +98,34 @@ impl Changed {
         let file = self.file();
         let before = changes::text_of(&file)?;
         let after = edit(&before).map_err(|reason| Failure::usage(format_args!("{}: {reason}", file.display())))?;
-        changes::make(&file, &before, &after, self.dry_run)?;
-        if !self.dry_run
-            && let Err(faults) = settings::read(&file, &environment)
-        {
-            // It is written all the same: what is missing, such as a variable, may be given when it is served.
-            note(format_args!("toolcrib: the config is written, and not ready to be served:\n{faults}"));
+        let (old, new) = (faults_of(&file, &before)?, faults_of(&file, &after)?);
+        // A variable may be given when it is served; what is wrong in itself is not written.
+        let (later, wrong): (Vec<_>, Vec<_>) =
+            new.into_iter().filter(|fault| !old.contains(fault)).partition(|fault| fault.contains("is not set"));
+        if !wrong.is_empty() {
+            return Err(Failure::usage(format_args!("nothing is changed, since this would be wrong:\n{}", wrong.join("\n"))));
         }
+        changes::make(&file, &before, &after, self.dry_run)?;
+        later.iter().for_each(|fault| note(format_args!("before it is served: {fault}")));
         Ok(())
     }
+}
+
+/// What is wrong with a config that says this, without the lines, which an edit moves.
+fn faults_of(file: &Path, text: &str) -> Result<Vec<String>, Failure> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |error: std::io::Error| cannot_write(file, &error);
+    if !folder.is_dir() {
+        return Err(Failure::usage(format_args!("there is no folder {}", folder.display())));
+    }
+    // Beside it, so that what it names by relative paths is found.
+    let draft = tempfile::Builder::new().prefix(".toolcrib-").suffix(".yaml").tempfile_in(folder).map_err(failed)?;
+    fs::write(draft.path(), text).map_err(failed)?;
+    Ok(match settings::read(draft.path(), &environment) {
+        Err(SettingsError::Faulty(faults)) => faults.iter().map(|fault| format!("{}: {}", fault.key, fault.message)).collect(),
+        Err(error) => vec![error.to_string()],
+        Ok(_) => Vec::new(),
+    })
 }
 
 impl Says {
@@ -132,8 +156,11 @@ impl Says {
 }
 
 fn pair_of(pair: &str) -> Result<(String, String), Failure> {
-    let split = pair.split_once('=').filter(|(name, _)| !name.is_empty());
-    split.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| Failure::usage(format_args!("{pair:?} is no NAME=VALUE")))
+    let named =
+        |split: Option<(&str, &str)>| split.filter(|(name, _)| !name.is_empty()).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    // Headers are written with a colon elsewhere.
+    let header = || named(pair.split_once(": ")).filter(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+    header().or_else(|| named(pair.split_once('='))).ok_or_else(|| Failure::usage(format_args!("{pair:?} is no NAME=VALUE")))
 }
 
 impl Add {
@@ -170,34 +197,43 @@ impl Edit {
         let before = changes::text_of(&file)?;
         let editor = ["VISUAL", "EDITOR"].into_iter().find_map(environment).filter(|editor| !editor.trim().is_empty());
         let editor = editor.ok_or_else(|| Failure::usage("neither VISUAL nor EDITOR says which editor is to be used"))?;
-        // Beside it, so that what it names by relative paths is found.
+        // Beside it, so that what it names by relative paths is found; for its owner's eyes only, as what stands in it may be.
         let draft = file.with_file_name(format!(".{}.draft", file.file_name().unwrap_or_default().to_string_lossy()));
-        fs::write(&draft, &before).map_err(|error| Failure::failed(format_args!("cannot write {}: {error}", draft.display())))?;
-        let edited = edit_draft(&editor, &draft);
-        let after = edited.and_then(|()| changes::text_of(&draft));
-        let faults = settings::read(&draft, &environment).err().map(|faults| faults.to_string());
-        let after = match (after, faults) {
-            (Err(failure), _) => {
-                let _ = fs::remove_file(&draft);
-                return Err(failure);
+        match fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft) {
+            Ok(mut written) => std::io::Write::write_all(&mut written, before.as_bytes()).map_err(|error| cannot_write(&draft, &error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                note(format_args!("going on with what was kept in {}; remove it to begin anew", draft.display()));
             }
-            (Ok(_), Some(faults)) => {
-                let shown = faults.replace(&draft.display().to_string(), &file.display().to_string());
-                return Err(Failure::usage(format_args!("{shown}\nnothing is changed; what you wrote is kept in {}", draft.display())));
-            }
-            (Ok(after), None) => after,
-        };
-        let _ = fs::remove_file(&draft);
+            Err(error) => return Err(cannot_write(&draft, &error)),
+        }
+        edit_draft(&editor, &draft)?;
+        let after = changes::text_of(&draft)?;
+        if let Err(faults) = settings::read(&draft, &environment) {
+            let shown = faults.to_string().replace(&draft.display().to_string(), &file.display().to_string());
+            return Err(Failure::usage(format_args!("{shown}\nnothing is changed; what you wrote is kept in {}", draft.display())));
+        }
+        if changes::text_of(&file)? != before {
+            return Err(Failure::failed(format_args!(
+                "{} was changed by somebody else meanwhile; what you wrote is kept in {}",
+                file.display(),
+                draft.display()
+            )));
+        }
         if after == before {
             note("nothing is changed");
-            return Ok(());
+        } else {
+            changes::make(&file, &before, &after, self.changed.dry_run)?;
         }
-        changes::make(&file, &before, &after, self.changed.dry_run)
+        fs::remove_file(&draft).map_err(|error| cannot_write(&draft, &error))
     }
 }
 
+fn cannot_write(file: &Path, error: &std::io::Error) -> Failure {
+    Failure::failed(format_args!("cannot write {}: {error}", file.display()))
+}
+
 /// Runs the editor, which may be a command with arguments of its own.
-fn edit_draft(editor: &str, draft: &std::path::Path) -> Done {
+fn edit_draft(editor: &str, draft: &Path) -> Done {
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or_default();
     let status = Command::new(program).args(words).arg(draft).status();

@@ -66,7 +66,14 @@ impl Tail {
             for entry in &entries {
                 if self.json { print(entry.to_json()) } else { print(audit::line(entry)) }
             }
-            filter.after = entries.last().map(|entry| entry.seq).or(filter.after);
+            // Where nothing matched, what is there until now need not be looked through again.
+            let latest =
+                || store.records(&Filter { limit: Some(1), ..Filter::default() }).map(|newest| newest.last().map(|entry| entry.seq));
+            filter.after = match entries.last() {
+                Some(entry) => Some(entry.seq),
+                None if filter.limit.is_some() => latest().map_err(Failure::failed)?.or(Some(0)),
+                None => filter.after,
+            };
             filter.limit = None;
             tokio::time::sleep(LOOK).await;
         }

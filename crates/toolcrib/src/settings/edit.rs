@@ -236,7 +236,10 @@ impl<'a> Lines<'a> {
             None => Ok(self.spliced(place.lines.end..place.lines.end, &lines)),
             Some(index) => {
                 let from = place.keys[index].1;
-                let until = self.end_of(from, place.key_column, place.lines.end);
+                let until = self.end_of_value(from, place.key_column, place.lines.end);
+                if let (Some(comment), Some(line)) = (self.comment_of(from, until), lines.first_mut()) {
+                    line.push_str(comment);
+                }
                 // The first key of an item stands behind its dash, and must be there.
                 if index == 0 && place.is_item {
                     match lines.first_mut() {
@@ -298,11 +301,32 @@ impl<'a> Lines<'a> {
         (line..next).rev().find(is_own).map_or(line + 1, |last| last + 1)
     }
 
+    /// Where the value of a key ends: a list may stand in the column of its key.
+    fn end_of_value(&self, line: usize, column: usize, limit: usize) -> usize {
+        let is_item = |text: &str| indentation(text) == column && text[column..].starts_with("- ");
+        let mut end = self.end_of(line, column, limit);
+        while end < limit && self.lines.get(end).is_some_and(|text| is_item(text)) {
+            end = self.end_of(end, column, limit);
+        }
+        end
+    }
+
+    /// The comment behind a value on one line, with the blanks before it.
+    fn comment_of(&self, from: usize, until: usize) -> Option<&'a str> {
+        let line = self.lines[from];
+        let hash = line.rfind(" #").filter(|_| until == from + 1)?;
+        let is_in_quotes = line[..hash].matches('"').count() % 2 == 1 || line[..hash].matches('\'').count() % 2 == 1;
+        let begin = line[..hash].trim_end().len();
+        (!is_in_quotes).then(|| &line[begin..])
+    }
+
     fn spliced(&self, range: Range<usize>, lines: &[String]) -> String {
+        // Lines end as they do in the file.
+        let end = if self.text.contains("\r\n") { "\r\n" } else { "\n" };
         let before = self.lines[..range.start].iter().copied();
         let after = self.lines[range.end..].iter().copied();
         let all = before.chain(lines.iter().map(String::as_str)).chain(after);
-        all.map(|line| format!("{line}\n")).collect()
+        all.map(|line| format!("{line}{end}")).collect()
     }
 }
 
@@ -425,6 +449,11 @@ mod tests {
         assert_eq!(set(LIST, "one", "args", json!(["z"])), LIST.replace("    args:\n      - -y\n      - \"@a/b\"\n", "    args: [z]\n"));
         assert_eq!(set(LIST, "two", "timeout", json!(5)), LIST.replace("   # secret\n", "   # secret\n    timeout: 5\n"));
         assert_eq!(set(MAP, "two", "command", json!("c")), MAP.replace("command: b", "command: c"));
+        let at_column = "mcpServers:\n  - name: a\n    command: b   # why\n    args:\n    - -c\n    - d\n    timeout: 3\n";
+        assert_eq!(set(at_column, "a", "args", json!(["e"])), at_column.replace("    args:\n    - -c\n    - d\n", "    args: [e]\n"));
+        assert_eq!(set(at_column, "a", "command", json!("c")), at_column.replace("command: b   # why", "command: c   # why"));
+        let windows = at_column.replace('\n', "\r\n");
+        assert_eq!(set(&windows, "a", "timeout", json!(4)), windows.replace("timeout: 3", "timeout: 4"));
         let renamed = change(LIST, "one", &[("name".into(), Some(json!("uno")))]);
         assert!(renamed.is_err(), "a name is no key: {renamed:?}");
         assert_eq!(

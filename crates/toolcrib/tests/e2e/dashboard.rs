@@ -144,7 +144,7 @@ fn each_view_is_given_by_its_rule_and_by_no_pattern() {
     let unknown = Http::new(&server.url.replace("/mcp", "/api/v1/servers/nobody/restart"))
         .header("authorization", &format!("Bearer {admin}"))
         .post("");
-    assert!(unknown.status == 422 && unknown.body.contains("there is no server"), "{unknown:?}");
+    assert!(unknown.status == 404 && unknown.body.contains("server nobody"), "{unknown:?}");
     let senseless =
         Http::new(&server.url.replace("/mcp", "/api/v1/servers/s/explode")).header("authorization", &format!("Bearer {admin}")).post("");
     assert_eq!(senseless.status, 400);
@@ -214,4 +214,43 @@ fn every_endpoint_of_the_reference_is_there() {
         }
     }
     assert!(count > 20, "{count}");
+}
+
+#[test]
+fn orders_are_judged_by_what_they_order() {
+    let server = Server::with(&json!({
+        "mcpServers": {"s": scripted(&[]), "t": scripted(&[])},
+        "access": {"rules": [{"roles": ["*"], "allow": {"resources": ["control://server/upstreams", "status://server/upstreams"]}, "when": "!has(args.server) || args.server == 's' && args.order == 'quarantine'"}]},
+    }));
+    let order = |path: &str| Http::new(&server.url.replace("/mcp", &format!("/api/v1/servers/{path}"))).post("").status;
+    assert_eq!((order("t/quarantine"), order("s/restart"), order("s/quarantine")), (403, 403, 200));
+    let states = || {
+        let (_, body) = get(&server, "/api/v1/servers", None);
+        let told: Value = serde_json::from_str(&body).unwrap();
+        told["servers"].as_array().unwrap().iter().map(|server| server["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    wait_for("the one that was ordered", || (states() == ["held", "ready"]).then_some(()));
+    // A config that is read anew puts nothing back that was taken out by hand.
+    let file = server.folder().join("mcp-config.yaml");
+    let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    config["mcpServers"]["s"]["timeout"] = json!(9);
+    std::fs::write(&file, config.to_string()).unwrap();
+    wait_for("the config to be read anew", || server.process.said().contains("changed: s").then_some(()));
+    assert_eq!(states(), ["held", "ready"]);
+}
+
+/// A server for each caller is ended with all its processes.
+#[test]
+fn what_single_callers_have_of_a_server_is_ended_too() {
+    let mut s = scripted(&[]);
+    s["sharing"] = json!("perCaller");
+    let server = Server::start(&json!({ "s": s }));
+    server.wait_for_tool("s__pid");
+    let own = server.call("s__pid", json!({})).unwrap();
+    let order = |what: &str| assert_eq!(Http::new(&server.url.replace("/mcp", &format!("/api/v1/servers/s/{what}"))).post("").status, 200);
+    order("quarantine");
+    wait_for("the process of the caller to end", || (!crate::support::is_running(&own)).then_some(()));
+    assert!(server.call("s__pid", json!({})).unwrap_err().contains("taken out of service"));
+    order("restart");
+    wait_for("another process", || server.call("s__pid", json!({})).ok().filter(|pid| *pid != own));
 }

@@ -753,14 +753,14 @@ fn error_in(text: &Bytes) -> Option<ErrorObject> {
     }
 }
 
-/// When to come back, if the server says that it did not look at the request: it limits how much it is asked (RFC 6585), or says when it
-/// will be back (RFC 9110, section 10.2.3). A 503 that does not say so may have come from anywhere on the way.
 /// The headers that say where in a trace a request stands (W3C Trace Context), for what lies between us and the server.
 fn trace_headers(parent: &str, state: Option<&str>) -> Vec<(HeaderName, HeaderValue)> {
     let pairs = [(TRACEPARENT, Some(parent)), (TRACESTATE, state)];
     pairs.into_iter().filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(value?).ok()?))).collect()
 }
 
+/// When to come back, if the server says that it did not look at the request: it limits how much it is asked (RFC 6585), or says when it
+/// will be back (RFC 9110, section 10.2.3). A 503 that does not say so may have come from anywhere on the way.
 fn busy(status: StatusCode, headers: &HeaderMap) -> Option<Option<Duration>> {
     let after = headers.get(header::RETRY_AFTER).and_then(|value| wait_of(value.to_str().ok()?.trim()));
     match status {

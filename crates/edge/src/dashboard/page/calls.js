@@ -23,8 +23,10 @@ export async function show(view, { rest, signal }) {
   const filter = h("form", { class: "fields", role: "search", onsubmit: (event) => {
     event.preventDefault();
     const wanted = new URLSearchParams([...new FormData(filter)].filter(([, value]) => value));
-    location.hash = `#/calls/${wanted}`;
-    load(false);
+    const hash = `#/calls/${wanted}`;
+    // Another address shows the page anew.
+    if (location.hash === hash) load(false);
+    else location.hash = hash;
   } },
     input("user", "Caller", { placeholder: "ann" }), input("tool", "Name", { placeholder: "calc*" }), h("label", null, "Outcome", outcome),
     input("since", "Since", { placeholder: "1h, 2026-11-29", size: 14 }), input("until", "Until", { placeholder: "now", size: 14 }), h("button", { class: "primary" }, "Find"));

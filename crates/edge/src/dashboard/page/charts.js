@@ -11,9 +11,9 @@ const BOTTOM = 22;
 
 /**
  * A chart of series over time. `series` are `{name, key: "a"…"d", of: point => number or null, area}`, `write` writes a value.
- * `draw(points)` draws what there is now.
+ * With `isLog`, ten times as much is as far everywhere: for what may be a thousand times as much. `draw(points)` draws what there is now.
  */
-export function chart(title, series, write) {
+export function chart(title, series, write, isLog = false) {
   const plot = s("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
   const legend = h("div", { class: "legend" });
   let shown = [];
@@ -43,16 +43,17 @@ export function chart(title, series, write) {
   const draw = (points) => {
     shown = points;
     const values = points.flatMap((point) => series.map((one) => one.of(point))).filter((value) => value !== null);
-    const top = niceAbove(Math.max(...values, 0));
+    const { bottom, top, marks } = isLog ? powers(values) : plain(values);
+    const height = isLog ? (value) => Math.log10(Math.max(value, bottom) / bottom) / Math.log10(top / bottom) : (value) => value / top;
     const last = points.at(-1)?.at ?? Date.now() / 1000;
     const first = Math.min(points[0]?.at ?? last, last - 60);
     scale = {
       x: (at) => LEFT + ((at - first) / (last - first)) * (WIDTH - LEFT - RIGHT),
-      y: (value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM),
+      y: (value) => HEIGHT - BOTTOM - height(value) * (HEIGHT - TOP - BOTTOM),
     };
-    const rules = [0, 0.5, 1].map((share) => [
-      s("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: scale.y(top * share), y2: scale.y(top * share) }),
-      s("text", { x: LEFT - 6, y: scale.y(top * share) + 4, "text-anchor": "end" }, write(top * share)),
+    const rules = marks.map((mark) => [
+      s("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: scale.y(mark), y2: scale.y(mark) }),
+      s("text", { x: LEFT - 6, y: scale.y(mark) + 4, "text-anchor": "end" }, write(mark)),
     ]);
     const times = [first, (first + last) / 2, last].map((at, index) =>
       s("text", { x: scale.x(at), y: HEIGHT - 6, "text-anchor": ["start", "middle", "end"][index] }, clock(at)));
@@ -60,7 +61,7 @@ export function chart(title, series, write) {
       const runs = unbroken(points, one.of);
       // What stands alone is a dot.
       const line = runs.map((run) => `M${[run[0], ...run].map((point) => spot(scale, point, one)).join("L")}`).join("");
-      const ground = scale.y(0);
+      const ground = scale.y(bottom);
       const area = one.area && runs.map((run) =>
         `M${scale.x(run[0].at)},${ground}L${run.map((point) => spot(scale, point, one)).join("L")}L${scale.x(run.at(-1).at)},${ground}Z`).join("");
       return [area && s("path", { class: `area-${one.key}`, d: area }), s("path", { class: `line-${one.key}`, d: line })];
@@ -87,6 +88,21 @@ function unbroken(points, of) {
   }
   if (run.length) runs.push(run);
   return runs;
+}
+
+/** From nothing to a round number. */
+function plain(values) {
+  const top = niceAbove(Math.max(...values, 0));
+  return { bottom: 0, top, marks: [0, top / 2, top] };
+}
+
+/** From one power of ten to another, with one in between at least. */
+function powers(values) {
+  const known = values.filter((value) => value > 0);
+  const low = Math.floor(Math.log10(Math.min(...known, 1)));
+  const high = Math.max(Math.ceil(Math.log10(Math.max(...known, 1))), low + 2);
+  const marks = Array.from({ length: high - low + 1 }, (_, index) => 10 ** (low + index));
+  return { bottom: 10 ** low, top: 10 ** high, marks };
 }
 
 /** The next of 1, 2, 5, 10, 20, 50, … */

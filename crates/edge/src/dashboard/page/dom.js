@@ -61,12 +61,13 @@ export function bytes(number) {
   return `${power === 0 ? number : number.toFixed(1)} ${units[power]}`;
 }
 
-export function span(seconds) {
+/** A length of time in its largest unit, and in the next one if there are to be two. */
+export function span(seconds, parts = 2) {
   const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
   const from = units.findIndex(([, size]) => seconds >= size);
   if (from < 0) return "0 s";
   const [unit, size] = units[from];
-  const more = units[from + 1];
+  const more = parts > 1 ? units[from + 1] : null;
   const rest = more ? Math.floor((seconds % size) / more[1]) : 0;
   return `${Math.floor(seconds / size)} ${unit}${rest > 0 ? ` ${rest} ${more[0]}` : ""}`;
 }
@@ -119,6 +120,15 @@ export function confirmed(title, text, yes) {
       h("button", { type: "button", onclick: () => box.close() }, "Not now")));
     box.addEventListener("close", () => resolve(false));
   });
+}
+
+/** What stands in an address, as a text; as it stands there, if it is none. */
+export function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** Saves a text as a file. */

@@ -25,9 +25,9 @@ const view = document.getElementById("view");
 let me = null;
 let leave = null;
 
-/** Where we are: the page and what follows it. */
+/** Where we are: the page, and what follows it as it stands there. */
 function place() {
-  const [page, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  const [page, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
   return [page, rest.join("/")];
 }
 
@@ -118,6 +118,7 @@ function theme() {
 theme();
 window.addEventListener("hashchange", async () => {
   await show();
-  view.focus();
+  view.focus({ preventScroll: true });
+  scrollTo(0, 0);
 });
 start();

@@ -17,7 +17,7 @@ export async function show(view, { me, signal }) {
     { name: "half within", key: "a", of: (point) => point.p50 },
     { name: "95 %", key: "c", of: (point) => point.p95 },
     { name: "99 %", key: "d", of: (point) => point.p99 },
-  ], millis);
+  ], millis, true);
   const tiles = h("dl", { class: "tiles" });
   const tools = h("div");
   const callers = h("div");
@@ -47,7 +47,7 @@ export async function show(view, { me, signal }) {
       tile("Calls", count(now.calls), "since the start"),
       tile("Connections", count(now.connections)),
       tile("Memory", now.memory_mb === null ? "–" : bytes(now.memory_mb * 1048576)),
-      tile("Up for", span(now.uptime_seconds)));
+      tile("Up for", span(now.uptime_seconds, 1)));
     calls.draw(points);
     latency.draw(points);
     replace(tools, toolsTable(now.tools));

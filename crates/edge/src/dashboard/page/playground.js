@@ -1,7 +1,7 @@
 // Calls a tool by the road of every call, as whoever is signed in, and shows what comes of it.
 
 import { credential } from "./api.js";
-import { copyable, dialog, h, head, millis, notice, replace, say } from "./dom.js";
+import { copyable, decoded, dialog, h, head, millis, notice, replace, say } from "./dom.js";
 import { callTool } from "./mcp.js";
 import { form } from "./schema.js";
 import { load } from "./tools.js";
@@ -10,12 +10,13 @@ export async function show(view, { rest, signal }) {
   const tools = await load(signal);
   const select = h("select", { id: "tool", onchange: () => { location.hash = `#/playground/${encodeURIComponent(select.value)}`; } },
     h("option", { value: "" }, "Choose a tool"), tools.map((tool) => h("option", { value: tool.name }, tool.name)));
-  const tool = tools.find((one) => one.name === rest);
+  const name = decoded(rest);
+  const tool = tools.find((one) => one.name === name);
   if (tool) select.value = tool.name;
   replace(view,
     head("Playground", "Calls take the road of every call: they are judged, bounded and recorded as yours."),
     h("div", { class: "fields" }, h("label", { for: "tool" }, "Tool", select)),
-    rest && !tool && notice("", `There is no tool ${rest} for you.`),
+    name && !tool && notice("", `There is no tool ${name} for you.`),
     tool && bench(tool, signal));
 }
 

@@ -87,7 +87,7 @@ function group(schema, root, value, title) {
   const required = new Set(schema.required ?? []);
   const parts = Object.entries(schema.properties ?? {}).map(([name, raw]) => {
     const property = settled(raw, root);
-    return [name, field(name, property, root, value[name] ?? property.default, required.has(name))];
+    return [name, field(name, property, root, value[name], required.has(name))];
   });
   const children = parts.map(([, part]) => part.element);
   const element = title === null ? h("div", null, children) : h("fieldset", null, h("legend", null, title), children);

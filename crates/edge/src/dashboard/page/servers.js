@@ -65,6 +65,6 @@ function card(server, me, order) {
   return h("section", { class: "panel server", "aria-label": server.name },
     h("header", null, h("h2", null, server.name, h("span", { class: `badge ${KINDS[server.state] ?? ""}` }, WORDS[server.state] ?? server.state)), actions),
     why && h("p", { class: KINDS[server.state] === "bad" ? "notice bad" : "muted" }, why),
-    h("dl", { class: "pairs" }, pairs.map(([name, value]) => [h("dt", null, name), h("dd", null, value)])),
-    server.lastWords?.length > 0 && h("details", null, h("summary", null, `Standard error: the last ${server.lastWords.length} lines`), h("pre", { tabindex: 0, "aria-label": `Standard error of ${server.name}` }, server.lastWords.join("\n"))));
+    h("dl", { class: "pairs" }, pairs.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))),
+    server.lastWords?.length > 0 && h("details", null, h("summary", null, `Standard error: ${server.lastWords.length === 1 ? "the last line" : `the last ${server.lastWords.length} lines`}`), h("pre", { tabindex: 0, "aria-label": `Standard error of ${server.name}` }, server.lastWords.join("\n"))));
 }

@@ -1,7 +1,7 @@
 // Every tool that there is for whoever looks: found by word, category, tag, server and role; and each by itself.
 
 import { ask } from "./api.js";
-import { ago, count, h, head, millis, notice, replace } from "./dom.js";
+import { ago, count, decoded, h, head, millis, notice, replace } from "./dom.js";
 import { readable } from "./schema.js";
 
 const HINTS = {
@@ -21,7 +21,8 @@ export async function load(signal) {
 export async function show(view, { me, rest, signal }) {
   const tools = await load(signal);
   const access = me.may.access ? await ask("/api/v1/access", { signal }) : null;
-  if (rest) return one(view, tools.find((tool) => tool.name === rest), access, rest);
+  const name = decoded(rest);
+  if (name) return one(view, tools.find((tool) => tool.name === name), access, name);
   list(view, tools, access);
 }
 

@@ -2,6 +2,7 @@
 
 use crate::settings::{Fault, Settings, checked::security::AccessTest};
 use serde_json::Value;
+use toolcrib_edge::dashboard::views;
 use toolcrib_gate::{Access, Caller, Decision, Rule};
 
 /// What of the rules is not as it is said to be: tests that come out otherwise, names that no tool has, conditions on arguments
@@ -22,8 +23,9 @@ pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
     let has_prefixes = settings.servers.iter().all(|server| server.names_begin_with().is_some());
     let misspelt = access.rules.iter().filter(|_| has_prefixes).flat_map(|rule| misspelt(rule, &tools));
     let misfits = access.rules.iter().filter_map(|rule| misfit(rule, &tools));
+    let no_views = access.rules.iter().flat_map(no_views);
     let surprises = settings.security.tests.iter().filter_map(|test| surprise(access, test));
-    surprises.chain(misspelt).chain(misfits).collect()
+    surprises.chain(misspelt).chain(no_views).chain(misfits).collect()
 }
 
 fn fault(place: &str, message: String) -> Fault {
@@ -37,6 +39,18 @@ fn misspelt(rule: &Rule, tools: &[(String, Value)]) -> Vec<Fault> {
     let patterns = rule.allow.tools.without_match(&names).chain(rule.deny.tools.without_match(&names));
     let misspelt = patterns.filter(|pattern| !pattern.contains("__") && !pattern.trim_matches('*').is_empty());
     misspelt.map(|pattern| fault(&rule.place, format!("no tool is called {pattern:?}; ready tools are {}", names.join(", ")))).collect()
+}
+
+/// URIs that look like those of the server's own views, and are none.
+fn no_views(rule: &Rule) -> Vec<Fault> {
+    let views: Vec<&str> = views().collect();
+    let patterns = rule.allow.resources.without_match(&views).chain(rule.deny.resources.without_match(&views));
+    let own = patterns.filter(|pattern| pattern.contains("://server/"));
+    let told = own.map(|pattern| {
+        let nearest = views.iter().min_by_key(|view| strsim::osa_distance(view, &pattern)).copied().unwrap_or_default();
+        fault(&rule.place, format!("the server has no resource {pattern:?}; did you mean {nearest:?}?"))
+    });
+    told.collect()
 }
 
 /// A condition on arguments that none of the tools has that it is for: a wide pattern means many tools.

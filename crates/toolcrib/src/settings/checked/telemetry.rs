@@ -3,7 +3,7 @@
 use super::{super::raw::telemetry::Otlp, Faults, Lookup, header_of, seconds};
 use std::time::Duration;
 use toolcrib_egress::Url;
-use toolcrib_telemetry::otlp::{Settings, headers};
+use toolcrib_telemetry::otlp::{Settings, decoded, headers};
 
 /// How often metrics are told, as OpenTelemetry has it.
 const METRICS_EVERY: Duration = Duration::from_secs(60);
@@ -75,7 +75,7 @@ fn resource(lookup: Lookup<'_>, service: Option<&str>) -> Vec<(String, String)> 
     let of_environment = lookup("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
     let pairs = of_environment.split(',').filter_map(|pair| pair.split_once('='));
     let own = [("service.name".to_owned(), name), ("service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
-    own.into_iter().chain(pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))).collect()
+    own.into_iter().chain(pairs.map(|(key, value)| (key.trim().to_owned(), decoded(value)))).collect()
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
     fn the_environment_speaks_where_the_config_does_not() {
         let lookup = |name: &str| match name {
             "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://collector:4318/".to_owned()),
-            "OTEL_EXPORTER_OTLP_HEADERS" => Some("authorization=Bearer abc, x-team = crib".to_owned()),
+            "OTEL_EXPORTER_OTLP_HEADERS" => Some("authorization=Bearer%20abc, x-team = crib".to_owned()),
             "OTEL_LOGS_EXPORTER" => Some("none".to_owned()),
             "OTEL_RESOURCE_ATTRIBUTES" => Some("deployment.environment.name=test".to_owned()),
             _ => None,
@@ -94,7 +94,7 @@ mod tests {
         let settings = check(None, &lookup, &mut Faults::default()).unwrap();
         assert_eq!((settings.traces, settings.metrics_every, settings.logs), (true, Some(METRICS_EVERY), false));
         assert_eq!(settings.headers["x-team"], "crib");
-        assert!(settings.headers["authorization"].is_sensitive());
+        assert!(settings.headers["authorization"].is_sensitive() && settings.headers["authorization"] == "Bearer abc");
         assert_eq!(settings.resource[0], ("service.name".into(), "toolcrib".into()));
         assert_eq!(settings.resource[2], ("deployment.environment.name".into(), "test".into()));
         assert!(check(None, &|_| None, &mut Faults::default()).is_none());
