@@ -129,7 +129,7 @@ const tasks = {
     const page = await open();
     await go(page, "tools", "Tools");
     const table = page.getByRole("region", { name: "Tools" });
-    await table.getByRole("link", { name: "s__echo" }).waitFor();
+    await table.getByRole("link", { name: "s__echo", exact: true }).waitFor();
     await page.getByLabel("Search").fill("arithmetic");
     assert.deepEqual(await table.getByRole("link").allTextContents(), ["calculator"]);
     await page.getByLabel("Search").fill("");
