@@ -2,7 +2,7 @@
 //!
 //! The page holds no secret and is given to everybody; what it shows it asks for as whoever signs in. The credential goes with each request
 //! in its header and never in a cookie, so that no other site can make a browser use it. Each view stands for a resource, and is given
-//! by the rules that give this resource (see [`View`]).
+//! by the rules that give this resource (see [`views`]).
 
 mod access;
 mod assets;

@@ -61,7 +61,7 @@ enum What {
 impl List {
     pub(super) async fn run(self, builder: Builder) -> Done {
         let client = Client::connect(builder, &self.target, Wait::ForAll, "").await?;
-        let away = client.crib().map(|crib| away(crib)).unwrap_or_default();
+        let away = client.crib().map(away).unwrap_or_default();
         if !away.is_empty() && self.what != What::Servers {
             note(format_args!("not available: {}; `toolcrib doctor` says why", away.join(", ")));
         }

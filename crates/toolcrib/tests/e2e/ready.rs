@@ -143,7 +143,7 @@ fn two_hundred_mixed_calls_keep_memory_bounded() {
     let server = Server::with(&json!({
         "dataFolder": "data",
         "egress": {"exceptions": [web.exception()], "requestsPerSecond": 1000},
-        "claude": {"mcp": {"timeout": 120}},
+        "claude": {"mcp": {"timeout": 600}},
     }));
     let calls = [
         ("web_scraper", json!({"url": web.url("/heavy")})),
