@@ -69,7 +69,6 @@ pub fn document<'a>(tools: impl Iterator<Item = &'a ToolEntry>) -> Json {
 
 fn tool<'a>(entry: &'a ToolEntry, usage: &Usage) -> Tool<'a> {
     let spec = entry.spec();
-    let millis = |duration: Option<Duration>| duration.map(|duration| (duration.as_secs_f64() * 1e6).round() / 1e3);
     Tool {
         name: &spec.name,
         category: spec.category,
@@ -82,8 +81,14 @@ fn tool<'a>(entry: &'a ToolEntry, usage: &Usage) -> Tool<'a> {
         in_flight: usage.in_flight,
         success_rate: usage.success_rate(),
         last_used: usage.last_used.and_then(|at| OffsetDateTime::from(at).format(&Rfc3339).ok()),
-        latency_ms: Latency { p50: millis(usage.median), p95: millis(usage.p95), p99: millis(usage.p99) },
+        latency_ms: Latency { p50: usage.median.map(millis), p95: usage.p95.map(millis), p99: usage.p99.map(millis) },
     }
+}
+
+/// A length of time in milliseconds, to the microsecond.
+#[must_use]
+pub fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// The word of a category.

@@ -18,7 +18,8 @@ pub(crate) struct Open<'a> {
 /// The steps of a call, as far as somebody wants to see them.
 pub(crate) struct Steps {
     started: Instant,
-    traced: Option<Traced>,
+    /// Apart from the call, which is moved: most have none.
+    traced: Option<Box<Traced>>,
 }
 
 struct Traced {
@@ -99,13 +100,13 @@ impl Steps {
             }
             let (parent, execute) = (before.map(|before| before.span), span());
             arrived.origin.trace = Some(Trace { span: execute, ..trace.clone() });
-            Some(Traced { tracing: Arc::clone(tracing), trace, parent, execute, ended: Mutex::default() })
+            Some(Box::new(Traced { tracing: Arc::clone(tracing), trace, parent, execute, ended: Mutex::default() }))
         });
         Self { started: Instant::now(), traced }
     }
 
     pub(crate) fn begin(&self, name: &'static str) -> Step<'_> {
-        let traced = self.traced.as_ref().map(|traced| (traced, self.started.elapsed()));
+        let traced = self.traced.as_deref().map(|traced| (traced, self.started.elapsed()));
         Step { traced, name, started: self.started }
     }
 
@@ -115,8 +116,8 @@ impl Steps {
     }
 
     /// What is told of the call, if anybody wants to hear it.
-    fn told(&mut self, record: &Record) -> Option<(Arc<dyn Tracing>, CallSpan)> {
-        let Traced { tracing, trace, parent, ended, .. } = self.traced.take()?;
+    fn told(&mut self, record: &Record) -> Option<(Arc<dyn Tracing>, Box<CallSpan>)> {
+        let Traced { tracing, trace, parent, ended, .. } = *self.traced.take()?;
         let steps = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
         let call = CallSpan {
             call: record.id.clone(),
@@ -131,7 +132,7 @@ impl Steps {
             outcome: record.outcome,
             steps,
         };
-        Some((tracing, call))
+        Some((tracing, Box::new(call)))
     }
 }
 
@@ -198,7 +199,7 @@ impl Drop for Open<'_> {
 /// A call that has ended. It is counted, and told to whoever traces it, when this is dropped: also if nobody waits for its record any more.
 struct Ended<'a> {
     totals: &'a Tote,
-    told: Option<(Arc<dyn Tracing>, CallSpan)>,
+    told: Option<(Arc<dyn Tracing>, Box<CallSpan>)>,
     outcome: Outcome,
     took: Duration,
 }
@@ -207,7 +208,7 @@ impl Drop for Ended<'_> {
     fn drop(&mut self) {
         self.totals.end(&self.outcome, self.took);
         if let Some((tracing, call)) = self.told.take() {
-            tracing.ended(CallSpan { outcome: self.outcome, ..call });
+            tracing.ended(CallSpan { outcome: self.outcome, ..*call });
         }
     }
 }

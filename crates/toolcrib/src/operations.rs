@@ -6,7 +6,7 @@ use crate::{
         history::{self, History},
         metrics,
         settings::Effective,
-        statistics::{Process, megabytes, resident_bytes},
+        statistics::{Process, busiest, megabytes, resident_bytes},
     },
     assemble::status,
     cli::environment,
@@ -23,6 +23,7 @@ use toolcrib_contract::{BoxFuture, Json};
 use toolcrib_edge::{
     dashboard::{self, Order, Wanted},
     mcp::Identity,
+    statistics::millis,
 };
 use toolcrib_gate::Gate;
 use toolcrib_store::{Filter, OutcomeFilter, Store, utc};
@@ -101,13 +102,10 @@ impl Operations {
 
     fn tools(&self) -> Vec<Value> {
         let catalogue = self.gate.catalogue();
-        let mut used: Vec<_> = catalogue.tools().map(|tool| (tool, tool.usage())).filter(|(_, usage)| usage.calls > 0).collect();
-        used.sort_by_key(|(_, usage)| std::cmp::Reverse(usage.calls));
-        let millis = |time: Option<Duration>| time.map(|time| (time.as_secs_f64() * 1e6).round() / 1e3);
-        let told = used.into_iter().take(MAX_TOOLS).map(|(tool, usage)| {
+        let told = busiest(&catalogue).into_iter().take(MAX_TOOLS).map(|(tool, usage)| {
             json!({
                 "name": tool.spec().name, "source": tool.source(), "calls": usage.calls, "errors": usage.errors, "in_flight": usage.in_flight,
-                "p50": millis(usage.median), "p95": millis(usage.p95), "p99": millis(usage.p99),
+                "p50": usage.median.map(millis), "p95": usage.p95.map(millis), "p99": usage.p99.map(millis),
             })
         });
         told.collect()

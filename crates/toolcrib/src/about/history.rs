@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use toolcrib_edge::statistics::millis;
 use toolcrib_gate::{Gate, Totals};
 
 /// How often the totals are read.
@@ -34,15 +35,15 @@ pub(crate) struct Point {
 impl Point {
     fn between(before: &Totals, now: &Totals) -> Self {
         let durations = now.durations.since(&before.durations);
-        let millis = |share| durations.quantile(share).map(|time| (time.as_secs_f64() * 1e6).round() / 1e3);
+        let within = |share| durations.quantile(share).map(millis);
         Self {
             at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             calls: now.ended().saturating_sub(before.ended()),
             errors: now.errors().saturating_sub(before.errors()),
             in_flight: now.in_flight,
-            p50: millis(0.5),
-            p95: millis(0.95),
-            p99: millis(0.99),
+            p50: within(0.5),
+            p95: within(0.95),
+            p99: within(0.99),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is measured, read at one moment: calls, tools, other servers, the process. What a caller chooses is never part of a name or of a
 //! label, and there are so many tools and servers at most: the number of series is bounded.
 
-use super::statistics::{Process, resident_bytes};
+use super::statistics::{Process, busiest, resident_bytes};
 use std::fs;
 use toolcrib_gate::{Durations, Gate, ToolEntry, Totals};
 use toolcrib_telemetry::{Family, Histogram, Label, Value};
@@ -58,8 +58,7 @@ fn of_calls(totals: &Totals) -> Vec<Family> {
 
 fn of_tools(gate: &Gate) -> Vec<Family> {
     let catalogue = gate.catalogue();
-    let mut used: Vec<_> = catalogue.tools().map(|tool| (tool, tool.usage())).filter(|(_, usage)| usage.calls > 0).collect();
-    used.sort_by_key(|(_, usage)| std::cmp::Reverse(usage.calls));
+    let mut used = busiest(&catalogue);
     let left_out = used.len().saturating_sub(MAX_TOOLS);
     used.truncate(MAX_TOOLS);
     let named = |tool: &ToolEntry| -> Label { ("gen_ai.tool.name", tool.spec().name.clone().into()) };

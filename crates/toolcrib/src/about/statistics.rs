@@ -11,7 +11,7 @@ use std::{
 };
 use toolcrib_contract::{Json, ResourceSpec};
 use toolcrib_edge::statistics::document;
-use toolcrib_gate::{Gate, Source};
+use toolcrib_gate::{Catalogue, Gate, Source, ToolEntry, Usage};
 
 /// The resource.
 pub(crate) const URI: &str = "metrics://server/stats";
@@ -70,6 +70,13 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let kib: Option<u64> = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok();
     kib.map(|kib| kib << 10)
+}
+
+/// The tools that have been called, those first that were called most.
+pub(crate) fn busiest(catalogue: &Catalogue) -> Vec<(&ToolEntry, Usage)> {
+    let mut used: Vec<_> = catalogue.tools().map(|tool| (tool, tool.usage())).filter(|(_, usage)| usage.calls > 0).collect();
+    used.sort_by_key(|(_, usage)| std::cmp::Reverse(usage.calls));
+    used
 }
 
 /// For people: in MiB, to a tenth.

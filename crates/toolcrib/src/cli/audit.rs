@@ -38,17 +38,31 @@ enum What {
     },
 }
 
+/// Which calls are shown.
 #[derive(Debug, Args)]
-struct Show {
+pub(super) struct Which {
     /// Only calls of this caller: ann, or jwt:ann.
     #[arg(long, value_name = "SUBJECT")]
-    user: Option<String>,
+    pub(super) user: Option<String>,
     /// Only calls of what is named so; * stands for any characters.
     #[arg(long, value_name = "NAME")]
-    tool: Option<String>,
+    pub(super) tool: Option<String>,
     /// Only calls that ended so: answered, tool_error, refused, abandoned, or a code such as forbidden.
     #[arg(long, value_name = "OUTCOME")]
-    outcome: Option<String>,
+    pub(super) outcome: Option<String>,
+}
+
+impl Which {
+    pub(super) fn filter(&self) -> Filter {
+        let Self { user, tool, outcome } = self;
+        Filter { user: user.clone(), tool: tool.clone(), outcome: outcome.as_deref().map(OutcomeFilter::of), ..Filter::default() }
+    }
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    #[command(flatten)]
+    which: Which,
     /// Only calls since then: 1h (ago), 2026-11-24, 2026-11-24T09:30:00Z.
     #[arg(long, value_name = "TIME", value_parser = times::moment)]
     since: Option<SystemTime>,
@@ -80,15 +94,8 @@ impl Show {
         {
             return Err(Failure::usage("--since is not before --until"));
         }
-        let mut filter = Filter {
-            user: self.user.clone(),
-            tool: self.tool.clone(),
-            outcome: self.outcome.as_deref().map(OutcomeFilter::of),
-            since: self.since,
-            until: self.until,
-            limit: (self.limit > 0).then_some(self.limit),
-            ..Filter::default()
-        };
+        let mut filter =
+            Filter { since: self.since, until: self.until, limit: (self.limit > 0).then_some(self.limit), ..self.which.filter() };
         loop {
             let entries = store.records(&filter).map_err(Failure::failed)?;
             for entry in &entries {

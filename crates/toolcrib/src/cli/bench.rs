@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 use toolcrib_contract::Json;
+use toolcrib_edge::statistics::millis;
 use toolcrib_wire::method;
 
 /// Call a tool again and again, and tell how quick it is. Every call is a real one: it is judged, recorded, and does what it does.
@@ -109,8 +110,7 @@ impl Bench {
     fn report(&self, measured: &Measured) -> Done {
         let Measured { took, failures, first_failure, all } = measured;
         let at = |share: f64| took.get(((took.len() as f64 * share).ceil() as usize).clamp(1, took.len().max(1)) - 1).copied();
-        let millis = |time: Option<Duration>| time.map(|time| (time.as_secs_f64() * 1e6).round() / 1e3);
-        let [fastest, half, p95, p99, slowest] = [0.0, 0.5, 0.95, 0.99, 1.0].map(|share| millis(at(share)));
+        let [fastest, half, p95, p99, slowest] = [0.0, 0.5, 0.95, 0.99, 1.0].map(|share| at(share).map(millis));
         let per_second = (took.len() + failures) as f64 / all.as_secs_f64().max(1e-9);
         if self.json {
             print(json!({

@@ -34,9 +34,6 @@ pub(super) struct Add {
     name: String,
     #[command(flatten)]
     says: Says,
-    /// The command that starts it, and its arguments, after --.
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
     #[command(flatten)]
     changed: Changed,
 }
@@ -56,6 +53,9 @@ struct Says {
     /// Anything else that the config says of a server, such as timeout=10 or sharing=perCaller. May be given more than once.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// The command that starts it, and its arguments, after --.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
 }
 
 /// Change what the config says of a server; without any change to make, open the whole file in the editor of the environment, and take
@@ -72,9 +72,6 @@ pub(super) struct Edit {
     unset: Vec<String>,
     #[command(flatten)]
     says: Says,
-    /// The command that starts it, and its arguments, after --.
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
     #[command(flatten)]
     changed: Changed,
 }
@@ -130,9 +127,9 @@ fn faults_of(file: &Path, text: &str) -> Result<Vec<String>, Failure> {
 
 impl Says {
     /// The members of an entry.
-    fn entry(&self, command: &[String]) -> Result<edit::Entry, Failure> {
+    fn entry(&self) -> Result<edit::Entry, Failure> {
         let mut entry = edit::Entry::new();
-        if let Some((program, args)) = command.split_first() {
+        if let Some((program, args)) = self.command.split_first() {
             entry.insert("command".into(), json!(program));
             if !args.is_empty() {
                 entry.insert("args".into(), json!(args));
@@ -165,10 +162,10 @@ fn pair_of(pair: &str) -> Result<(String, String), Failure> {
 
 impl Add {
     pub(super) fn run(self) -> Done {
-        if self.command.is_empty() && self.says.url.is_none() {
+        if self.says.command.is_empty() && self.says.url.is_none() {
             return Err(Failure::usage("a server needs a command, after --, or --url"));
         }
-        let entry = self.says.entry(&self.command)?;
+        let entry = self.says.entry()?;
         self.changed.make(|text| edit::add(text, &self.name, &entry))?;
         if !self.changed.dry_run {
             note(format_args!("{} is added; `toolcrib doctor` tries it, and a server that runs takes it up by itself", self.name));
@@ -179,7 +176,7 @@ impl Add {
 
 impl Edit {
     pub(super) fn run(self) -> Done {
-        let entry = self.says.entry(&self.command)?;
+        let entry = self.says.entry()?;
         let Some(name) = &self.name else {
             return if entry.is_empty() { self.in_editor() } else { Err(Failure::usage("of which server? give its name first")) };
         };

@@ -1,12 +1,16 @@
 //! `toolcrib tail`: calls as they happen.
 
-use super::{Done, Failure, audit, credential_of_environment, existing_store, print};
+use super::{
+    Done, Failure,
+    audit::{self, Which},
+    credential_of_environment, existing_store, print,
+};
 use clap::Args;
 use std::{path::PathBuf, time::Duration};
 use toolcrib_contract::Json;
 use toolcrib_egress::{Config, Egress, HeaderValue, Request, Url, header};
 use toolcrib_gate::Credential;
-use toolcrib_store::{Filter, OutcomeFilter};
+use toolcrib_store::Filter;
 
 /// How often it is looked for new calls.
 const LOOK: Duration = Duration::from_millis(500);
@@ -23,15 +27,8 @@ pub(super) struct Tail {
     /// A running server to ask instead, such as http://127.0.0.1:3001. Rules have to give audit://server/calls.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     url: Option<Url>,
-    /// Only calls of this caller.
-    #[arg(long, value_name = "SUBJECT")]
-    user: Option<String>,
-    /// Only calls of what is named so; * stands for any characters.
-    #[arg(long, value_name = "NAME")]
-    tool: Option<String>,
-    /// Only calls that ended so: answered, tool_error, refused, abandoned, or a code such as forbidden.
-    #[arg(long, value_name = "OUTCOME")]
-    outcome: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// How many earlier calls are shown first.
     #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 10)]
     last: usize,
@@ -50,30 +47,22 @@ impl Tail {
 
     async fn local(self) -> Done {
         let store = existing_store(self.config.as_ref())?;
-        let mut filter = Filter {
-            user: self.user.clone(),
-            tool: self.tool.clone(),
-            outcome: self.outcome.as_deref().map(OutcomeFilter::of),
-            limit: Some(self.last),
-            ..Filter::default()
+        let latest = || {
+            let newest = store.records(&Filter { limit: Some(1), ..Filter::default() }).map_err(Failure::failed)?;
+            Ok(newest.last().map_or(0, |entry| entry.seq))
         };
         // Where nothing is to be shown first, what is there already is not.
-        filter.after =
-            store.records(&Filter { limit: Some(1), ..Filter::default() }).map_err(Failure::failed)?.last().map(|entry| entry.seq);
-        filter.after = filter.after.filter(|_| self.last == 0);
+        let after = if self.last == 0 { Some(latest()?) } else { None };
+        let mut filter = Filter { limit: Some(self.last), after, ..self.which.filter() };
         loop {
+            // Asked first: what comes meanwhile is looked at the next time.
+            let until_now = if filter.after.is_none() { Some(latest()?) } else { None };
             let entries = store.records(&filter).map_err(Failure::failed)?;
             for entry in &entries {
                 if self.json { print(entry.to_json()) } else { print(audit::line(entry)) }
             }
-            // Where nothing matched, what is there until now need not be looked through again.
-            let latest =
-                || store.records(&Filter { limit: Some(1), ..Filter::default() }).map(|newest| newest.last().map(|entry| entry.seq));
-            filter.after = match entries.last() {
-                Some(entry) => Some(entry.seq),
-                None if filter.limit.is_some() => latest().map_err(Failure::failed)?.or(Some(0)),
-                None => filter.after,
-            };
+            // What does not match need not be looked through again.
+            filter.after = entries.last().map(|entry| entry.seq).or(until_now).or(filter.after);
             filter.limit = None;
             tokio::time::sleep(LOOK).await;
         }
@@ -89,7 +78,7 @@ impl Tail {
             {
                 let mut query = asked.query_pairs_mut();
                 query.append_pair("limit", &limit.to_string());
-                let of_caller = [("user", &self.user), ("tool", &self.tool), ("outcome", &self.outcome)];
+                let of_caller = [("user", &self.which.user), ("tool", &self.which.tool), ("outcome", &self.which.outcome)];
                 of_caller.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))).for_each(|(name, value)| {
                     query.append_pair(name, value);
                 });
