@@ -24,10 +24,11 @@ impl Group {
     /// Why it cannot be started, or not bounded and confined as it is to be: without the one there is not the other.
     pub fn start(command: &mut Command, limits: Limits, sandbox: Option<&Sandbox>, guard: &Guard) -> io::Result<(Child, Self)> {
         command.process_group(0).kill_on_drop(true);
-        let child = match sandbox {
-            Some(sandbox) => sandbox.spawn(command)?,
-            None => command.spawn()?,
+        let started = match sandbox {
+            Some(sandbox) => sandbox.spawn(command),
+            None => command.spawn(),
         };
+        let child = started.map_err(|error| explained(error, command))?;
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         let group = Self { leader: id.and_then(Pid::from_raw), limits, _guarded: id.map(|id| guard.watch(id)) };
         if let Some(leader) = group.leader {
@@ -63,6 +64,14 @@ impl Group {
     pub fn end(mut self) {
         self.signal(Signal::KILL);
         self.leader = None;
+    }
+}
+
+/// A folder that is not there to be started in is told as a program that is not there: which it is, is said.
+fn explained(error: io::Error, command: &Command) -> io::Error {
+    match command.as_std().get_current_dir().filter(|folder| error.kind() == io::ErrorKind::NotFound && !folder.is_dir()) {
+        Some(folder) => io::Error::new(io::ErrorKind::NotFound, format!("there is no directory {} to start it in", folder.display())),
+        None => error,
     }
 }
 

@@ -105,6 +105,7 @@ pub(crate) enum Stay {
 pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Credential, stay: Stay) -> Result<Crib, BuildError> {
     settings.notes.extend(documents::bring(&mut settings.ready, settings.security.audit.folder.as_deref()).await);
     settings.notes.iter().for_each(|note| tracing::info!("{note}"));
+    settings.absences.iter().for_each(|absence| tracing::warn!("{absence}"));
     let mut fresh = JoinSet::new();
     // Records go where the author says, unless the config speaks of them.
     settings.security.audit.is_enabled &= builder.audit.is_none() || settings.sections.has("audit");
@@ -185,6 +186,7 @@ impl Behind {
 
     /// Makes of the config as it is now what can be made of it while we serve: other servers, and who may do what. Says what was done.
     pub(crate) fn reload(&self, settings: Settings) {
+        settings.absences.iter().for_each(|absence| tracing::warn!("{absence}"));
         let sections = settings.sections.clone();
         let differing = self.began_with.differing(&sections);
         let waiting: Vec<&str> = differing.into_iter().filter(|section| !Self::TAKEN_UP.contains(section)).collect();

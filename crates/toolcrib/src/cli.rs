@@ -17,6 +17,7 @@ mod key;
 mod list;
 mod login;
 mod new;
+mod progress;
 mod read;
 #[cfg(test)]
 mod reference;
@@ -36,6 +37,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
 };
 use toolcrib_contract::CallerId;
 use toolcrib_edge::mcp::Identity;
@@ -48,6 +50,9 @@ use tracing_subscriber::filter::LevelFilter;
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    /// Say nothing but results and failures.
+    #[arg(long, short, global = true)]
+    quiet: bool,
     #[command(flatten)]
     serve: serve::Serve,
 }
@@ -90,7 +95,7 @@ enum Command {
     Call(call::Call),
     /// Read a resource.
     Read(read::Read),
-    /// Report every fault of a config file at once.
+    /// Report every fault of a config file at once, and what it names that is not there.
     Check(check::Check),
     /// Ask everything that the config names whether it is well.
     Doctor(doctor::Doctor),
@@ -223,7 +228,8 @@ pub(crate) enum Bare {
 /// Runs the command that the arguments of the process ask for, with the server that the builder makes.
 pub(crate) fn run(builder: Builder, bare: Bare) -> ExitCode {
     let given = Cli::from_arg_matches(&parser(&builder, bare).get_matches());
-    let Cli { command, serve } = given.unwrap_or_else(|error| error.exit());
+    let Cli { command, quiet, serve } = given.unwrap_or_else(|error| error.exit());
+    QUIET.store(quiet, Ordering::Relaxed);
     let command = command.unwrap_or(Command::Serve(serve));
     let level = match command {
         Command::Serve(_) => LevelFilter::INFO,
@@ -359,9 +365,18 @@ fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
+/// Whether `--quiet` was given: said once, as the process begins.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
 #[expect(clippy::print_stderr, reason = "this is a word to the person at the terminal")]
 fn note(text: impl fmt::Display) {
-    eprintln!("{text}");
+    if !is_quiet() {
+        eprintln!("{text}");
+    }
 }
 
 /// The settings of a config file; those of an empty one where there is none.

@@ -166,10 +166,11 @@ impl dashboard::Operations for Operations {
             let Some(Configured { effective, file, .. }) = self.configured.clone() else {
                 return told(&json!({"name": self.identity.name, "version": self.identity.version, "faults": []}));
             };
-            let read = tokio::task::spawn_blocking(move || file.map(|file| settings::read(&file, &environment).map(drop))).await;
+            let read = tokio::task::spawn_blocking(move || file.map(|file| settings::faults_of(&file, &environment))).await;
             let faults: Vec<String> = match read {
-                Ok(Some(Err(error))) => error.to_string().lines().map(ToOwned::to_owned).collect(),
-                _ => Vec::new(),
+                Ok(Some(Ok(faults))) => faults.iter().map(ToString::to_string).collect(),
+                Ok(Some(Err(error))) => vec![error.to_string()],
+                Ok(None) | Err(_) => Vec::new(),
             };
             let mut document = Value::clone(&effective.load());
             document["faults"] = faults.into();

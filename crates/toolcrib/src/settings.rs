@@ -41,11 +41,28 @@ pub enum SettingsError {
     Faulty(Faults),
 }
 
-/// Reads a file, and the one that it names in `claude.mcp.configFile`.
+/// Reads a file, and the one that it names in `claude.mcp.configFile`. What it names and is not there is among the settings.
 ///
 /// # Errors
 /// [`SettingsError`], with every fault that was found.
 pub fn read(file: &Path, lookup: Lookup<'_>) -> Result<Settings, SettingsError> {
+    let (settings, faults) = read_with_faults(file, lookup)?;
+    if faults.are_absences() { Ok(Settings { absences: faults, ..settings }) } else { Err(SettingsError::Faulty(faults)) }
+}
+
+/// Everything that is wrong with a file, or is not there.
+///
+/// # Errors
+/// [`SettingsError::Unreadable`].
+pub fn faults_of(file: &Path, lookup: Lookup<'_>) -> Result<Faults, SettingsError> {
+    read_with_faults(file, lookup).map(|(_, faults)| faults)
+}
+
+/// Reads a file as far as it makes sense. Servers of which something makes none are left out; nobody may be served with the rest.
+///
+/// # Errors
+/// [`SettingsError::Unreadable`].
+pub fn read_with_faults(file: &Path, lookup: Lookup<'_>) -> Result<(Settings, Faults), SettingsError> {
     let mut faults = Faults::default();
     let mut written = raw::read(&load(file)?, file, lookup, &mut faults);
     let mut files = vec![file.to_owned()];
@@ -66,8 +83,7 @@ pub fn read(file: &Path, lookup: Lookup<'_>) -> Result<Settings, SettingsError> 
             Err(error) => faults.add(other.fault(format!("cannot read {}: {error}", path.display()))),
         }
     }
-    let settings = Settings { files, ..checked::check(written, file.parent().unwrap_or(Path::new("")), lookup, &mut faults) };
-    if faults.is_empty() { Ok(settings) } else { Err(SettingsError::Faulty(faults)) }
+    Ok((Settings { files, ..checked::check(written, file.parent().unwrap_or(Path::new("")), lookup, &mut faults) }, faults))
 }
 
 /// The folder of what is kept, whatever else a file says: to read records nobody needs the secrets of the config.

@@ -5,6 +5,7 @@ use super::{
     call::{Given, content, is_error},
     client::{Client, Wait},
     note, print,
+    progress::Progress,
 };
 use crate::{Builder, exit};
 use clap::Args;
@@ -82,6 +83,7 @@ impl Bench {
         let params = Json::object().with_str("name", &self.tool).with("arguments", arguments).finish();
         let calls = self.calls as usize;
         let next = AtomicUsize::new(0);
+        let progress = Progress::of(calls, self.tool.clone());
         let began = Instant::now();
         let worker = || async {
             let mut results = Vec::new();
@@ -94,6 +96,7 @@ impl Bench {
                     Err(failure) => Some(failure.message),
                 };
                 results.push((began.elapsed(), failure));
+                progress.advance();
             }
             results
         };

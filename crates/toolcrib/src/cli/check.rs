@@ -7,13 +7,13 @@ use super::{Done, Failure, environment, print};
 use crate::{
     assemble::documents,
     exit,
-    settings::{self, Fault, Settings, SettingsError},
+    settings::{self, Fault, Settings},
 };
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Report every fault of a config file at once.
+/// Report every fault of a config file at once, and what it names that is not there.
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// The config file.
@@ -26,11 +26,10 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(self) -> Done {
-        let mut settings = match settings::read(&self.file, &environment) {
-            Ok(settings) => settings,
-            Err(SettingsError::Faulty(faults)) => return self.report(faults.iter()),
-            Err(error @ SettingsError::Unreadable { .. }) => return Err(Failure::usage(error)),
-        };
+        let (mut settings, faults) = settings::read_with_faults(&self.file, &environment).map_err(Failure::usage)?;
+        if !faults.is_empty() {
+            return self.report(faults.iter());
+        }
         let mut faults = access::faults(&settings);
         faults.extend(trials::faults(&settings).await);
         if !faults.is_empty() {

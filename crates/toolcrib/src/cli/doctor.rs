@@ -1,16 +1,16 @@
 //! `toolcrib doctor`.
 
-use super::{Done, Failure, note, print, settings};
+use super::{Done, Failure, config_file, environment, is_quiet, print, progress::Progress};
 use crate::{
-    Builder,
+    BuildError, Builder,
     assemble::{Stay, assemble, security::examine_issuers},
     exit,
+    settings::{self, Fault, Faults, Settings},
 };
 use clap::Args;
 use serde_json::json;
 use std::{
-    fmt,
-    io::{self, IsTerminal},
+    io,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -21,7 +21,7 @@ use toolcrib_tools::Finding;
 use toolcrib_upstream::{Status, Transport, Upstream};
 
 /// Ask everything that the config names whether it is well, and say what to do where it is not: databases and their logins, key sets, the
-/// other servers, the address, the folder of records, the clock.
+/// other servers, the address, the folder of records, the clock. With --quiet, only what is not well is told.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// The config file. Without it, ./mcp-config.yaml if there is one.
@@ -30,9 +30,6 @@ pub(super) struct Doctor {
     /// The address that is to be served at.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3001", value_parser = super::address)]
     listen: SocketAddr,
-    /// Tell only what is not well.
-    #[arg(long, short)]
-    quiet: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -49,31 +46,28 @@ struct Diagnosis {
 
 impl Doctor {
     pub(super) async fn run(self, builder: Builder) -> Done {
-        let mut settings = settings(self.config.as_ref())?;
+        let (mut settings, faults) = match config_file(self.config.as_ref()) {
+            // What else is not well is told too.
+            Some(file) => settings::read_with_faults(&file, &environment).map_err(Failure::usage)?,
+            None => (settings::without_file(&environment), Faults::default()),
+        };
         // Whether it can be started is what is asked.
         settings.servers.iter_mut().for_each(|server| server.is_lazy = false);
         let mut diagnoses = vec![of_clock(), of_port(self.listen)];
+        diagnoses.extend(faults.iter().map(of_fault));
         diagnoses.extend(settings.security.audit.folder.as_deref().map(of_folder));
-        self.say("asking databases and key sets");
+        let progress = Progress::of_steps(settings.servers.len() + 1, "databases and key sets");
         diagnoses.extend(toolcrib_tools::examine(&settings.ready).await.map_err(Failure::failed)?.into_iter().map(of_database));
         let issuers = examine_issuers(&settings).await.map_err(Failure::failed)?;
         diagnoses.extend(issuers.into_iter().map(|(name, state)| Diagnosis::of("key set", name, state)));
-        let began = Instant::now();
-        let crib = assemble(builder, settings, Credential::None, Stay::Short).await.map_err(Failure::failed)?;
-        for upstream in crib.upstreams() {
-            self.say(format_args!("waiting for {}", upstream.name()));
-            let status = upstream.settled().await;
-            diagnoses.push(of_server(&upstream, &status, began.elapsed(), &crib.gate().catalogue()));
+        match servers(builder, settings, &progress).await {
+            Ok(servers) => diagnoses.extend(servers),
+            // Where something is wrong with the config, this is no news.
+            Err(error) if faults.are_absences() => return Err(Failure::failed(error)),
+            Err(_) => {}
         }
-        crib.close().await;
+        drop(progress);
         self.report(&diagnoses)
-    }
-
-    /// Tells what is being done, to a person who waits for it.
-    fn say(&self, what: impl fmt::Display) {
-        if !self.json && !self.quiet && io::stderr().is_terminal() {
-            note(format_args!("… {what}"));
-        }
     }
 
     fn report(&self, diagnoses: &[Diagnosis]) -> Done {
@@ -87,7 +81,7 @@ impl Doctor {
             });
             print(json!({"diagnoses": written.collect::<Vec<_>>()}));
         } else {
-            diagnoses.iter().filter(|diagnosis| !self.quiet || diagnosis.state.is_err()).for_each(Diagnosis::print);
+            diagnoses.iter().filter(|diagnosis| !is_quiet() || diagnosis.state.is_err()).for_each(Diagnosis::print);
         }
         match diagnoses.iter().filter(|diagnosis| diagnosis.state.is_err()).count() {
             0 => Ok(()),
@@ -111,6 +105,29 @@ impl Diagnosis {
             print(format_args!("      advice: {advice}"));
         }
     }
+}
+
+/// Starts every server, and tells what becomes of each.
+async fn servers(builder: Builder, settings: Settings, progress: &Progress) -> Result<Vec<Diagnosis>, BuildError> {
+    let began = Instant::now();
+    let crib = assemble(builder, settings, Credential::None, Stay::Short).await?;
+    let mut diagnoses = Vec::new();
+    for upstream in crib.upstreams() {
+        progress.advance();
+        progress.say(upstream.name().to_owned());
+        let status = upstream.settled().await;
+        diagnoses.push(of_server(&upstream, &status, began.elapsed(), &crib.gate().catalogue()));
+    }
+    crib.close().await;
+    Ok(diagnoses)
+}
+
+fn of_fault(fault: &Fault) -> Diagnosis {
+    let place = format!("{}:{}", fault.file.display(), fault.line);
+    let reason = if fault.key.is_empty() { fault.message.clone() } else { format!("{}: {}", fault.key, fault.message) };
+    let advice =
+        if fault.is_absence { "what needs it fails until it is there" } else { "nothing is served by this config until it is mended" };
+    Diagnosis { kind: "config", name: place, state: Err(reason), advice: Some(advice.to_owned()) }
 }
 
 fn of_database(Finding { database, answer, advice }: Finding) -> Diagnosis {

@@ -1,7 +1,7 @@
 //! `toolcrib add`, `edit` and `remove`: servers of the config, whose comments stay.
 
 use super::{Done, Failure, changes, config_file, environment, note};
-use crate::settings::{self, DEFAULT_FILE, SettingsError, edit};
+use crate::settings::{self, DEFAULT_FILE, edit};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::{
@@ -118,10 +118,9 @@ fn faults_of(file: &Path, text: &str) -> Result<Vec<String>, Failure> {
     // Beside it, so that what it names by relative paths is found.
     let draft = tempfile::Builder::new().prefix(".toolcrib-").suffix(".yaml").tempfile_in(folder).map_err(failed)?;
     fs::write(draft.path(), text).map_err(failed)?;
-    Ok(match settings::read(draft.path(), &environment) {
-        Err(SettingsError::Faulty(faults)) => faults.iter().map(|fault| format!("{}: {}", fault.key, fault.message)).collect(),
+    Ok(match settings::faults_of(draft.path(), &environment) {
+        Ok(faults) => faults.iter().map(|fault| format!("{}: {}", fault.key, fault.message)).collect(),
         Err(error) => vec![error.to_string()],
-        Ok(_) => Vec::new(),
     })
 }
 

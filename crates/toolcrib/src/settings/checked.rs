@@ -64,6 +64,8 @@ pub struct Settings {
     pub ready: toolcrib_tools::Settings,
     /// What of what is declared cannot be offered, though the rest can.
     pub notes: Vec<String>,
+    /// What is named and is not there: what needs it fails until it is.
+    pub absences: Faults,
     /// What declared tools are tried out with.
     pub trials: Vec<declared::Trial>,
     /// Who may do what, and what is kept of it.
@@ -134,7 +136,8 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
             }
             names.push(name.value.clone());
         }
-        servers.extend(definition.filter(|_| is_enabled(server)));
+        // One that is not as its config means it is none, least of all one that is less confined.
+        servers.extend(definition.filter(|_| is_enabled(server) && !faults.spoil(&server.place)));
     }
     refuse_equal_prefixes(&written, &servers, faults);
     if written.enabled.is_some_and(|enabled| !enabled.value) {
@@ -166,6 +169,7 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
         sections: written.sections,
         trials,
         notes: brought.notes,
+        absences: Faults::default(),
         otlp: telemetry::check(written.otlp.as_ref(), lookup, faults),
         steadiness,
         servers_steadied,

@@ -24,6 +24,8 @@ pub struct Fault {
     pub key: String,
     /// What is wrong and what would be right.
     pub message: String,
+    /// Whether it is that something is not there which the file names: it may come, and until then only what needs it fails.
+    pub is_absence: bool,
 }
 
 /// Everything that is wrong.
@@ -39,6 +41,18 @@ impl Faults {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether nothing is wrong but that some things are not there.
+    #[must_use]
+    pub fn are_absences(&self) -> bool {
+        self.0.iter().all(|fault| fault.is_absence)
+    }
+
+    /// Whether something in this place, or within it, makes no sense.
+    pub(super) fn spoil(&self, place: &Spanned<()>) -> bool {
+        let is_within = |key: &str| key.strip_prefix(&place.key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        self.0.iter().any(|fault| !fault.is_absence && fault.file == place.file && is_within(&fault.key))
     }
 
     /// The faults, in the order of their lines.
@@ -83,6 +97,7 @@ pub(super) fn parse<'a>(text: &'a str, file: &Path, faults: &mut Faults) -> Opti
                 line,
                 key: String::new(),
                 message: "a config file holds one document, here begins another".into(),
+                is_absence: false,
             });
             None
         }
@@ -92,6 +107,7 @@ pub(super) fn parse<'a>(text: &'a str, file: &Path, faults: &mut Faults) -> Opti
                 line: error.marker().line(),
                 key: String::new(),
                 message: format!("this is not YAML: {} (texts that hold *, &, {{, [, # or \": \" stand in quotes)", error.info()),
+                is_absence: false,
             });
             None
         }
@@ -157,7 +173,12 @@ pub(super) struct Spanned<T> {
 
 impl<T> Spanned<T> {
     pub(super) fn fault(&self, message: impl Into<String>) -> Fault {
-        Fault { file: self.file.clone(), line: self.line, key: self.key.clone(), message: message.into() }
+        Fault { file: self.file.clone(), line: self.line, key: self.key.clone(), message: message.into(), is_absence: false }
+    }
+
+    /// The fault that what it names is not there.
+    pub(super) fn absence(&self, message: impl Into<String>) -> Fault {
+        Fault { is_absence: true, ..self.fault(message) }
     }
 
     /// The folder of the file that it stands in.
@@ -181,7 +202,7 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn fault(&self, message: impl Into<String>) -> Fault {
-        Fault { file: self.file.to_owned(), line: self.yaml.span.start.line(), key: self.key.clone(), message: message.into() }
+        self.place().fault(message)
     }
 
     pub(super) fn place(&self) -> Spanned<()> {

@@ -286,14 +286,66 @@ fn a_doctor_says_what_helps() {
     assert!(!quiet.contains("well  ") && quiet.contains("ILL   server \"absent\""), "{quiet}");
 }
 
+#[test]
+fn a_doctor_goes_on_past_what_is_wrong_with_the_config() {
+    let desk = Desk::new();
+    let server = scripted(&[]);
+    desk.write(
+        "mcp-config.yaml",
+        &json!({"dataFolder": "data", "port": 1, "databases": {"shop": "sqlite:shop.sqlite"}, "mcpServers": {
+            "s": server,
+            "elsewhere": {"command": "true", "cwd": "nowhere"},
+            "secretive": {"command": "true", "env": {"TOKEN": "${SURELY_NOT_SET}"}},
+        }})
+        .to_string(),
+    );
+    let done = desk.run(&["doctor", "--listen", "127.0.0.1:0"]);
+    assert_eq!(done.status.code(), Some(3));
+    let told = String::from_utf8(done.stdout).unwrap();
+    for expected in [
+        "port: unknown key",
+        "databases.shop: there is no file",
+        "ILL   database \"shop\"",
+        "mcpServers.elsewhere.cwd: there is no directory",
+        "ILL   server \"elsewhere\": \"true\" cannot be started: there is no directory",
+        "SURELY_NOT_SET",
+        "well  server \"s\"",
+    ] {
+        assert!(told.contains(expected), "{expected}\n---\n{told}");
+    }
+    assert!(!told.contains("server \"secretive\""), "one that is not as it is meant is not started: {told}");
+}
+
+#[test]
+fn what_is_not_there_costs_only_what_needs_it() {
+    let config = json!({"databases": {"shop": "sqlite:shop.sqlite"}, "resources": {"books": {"folder": "books"}},
+        "mcpServers": {"s": scripted(&[]), "elsewhere": {"command": scripted(&[])["command"], "args": scripted(&[])["args"], "cwd": "nowhere"}}});
+    let server = Server::with(&config);
+    server.wait_for_tool("s__grow");
+    let missing = server.call("database_query", json!({"database": "shop", "query": "SELECT 1"})).unwrap_err();
+    assert!(missing.contains("cannot be reached"), "{missing}");
+    // Whoever asks beforehand is told.
+    let checked = toolcrib().arg("check").current_dir(server.folder()).output().unwrap();
+    let told = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!((checked.status.code(), told.matches(": there is no ").count()), (Some(1), 3), "{told}");
+    // What comes is taken.
+    fs::create_dir(server.folder().join("nowhere")).unwrap();
+    server.wait_for_tool("elsewhere__grow");
+}
+
 /// What a Debian system gets, with this build in it.
 #[test]
 fn a_package_has_all_that_belongs_to_it() {
     let folder = Folder::new();
-    let mut build = Command::new(repository().join("deploy/deb/build.sh"));
-    let built = build.arg(folder.path()).env("BINARY", env!("CARGO_BIN_EXE_toolcrib")).env("COMPRESSION", "none").output().unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let package = String::from_utf8(built.stdout).unwrap();
+    let build = |into: &str| {
+        let mut build = Command::new(repository().join("deploy/deb/build.sh"));
+        let into = folder.path().join(into);
+        let built = build.arg(into).env("BINARY", env!("CARGO_BIN_EXE_toolcrib")).env("COMPRESSION", "none").output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        String::from_utf8(built.stdout).unwrap()
+    };
+    let (package, again) = (build("one"), build("two"));
+    assert!(fs::read(package.trim()).unwrap() == fs::read(again.trim()).unwrap(), "the same sources give the same package");
     let root = folder.path().join("root");
     let unpacked = Command::new("dpkg-deb").args(["-x", package.trim()]).arg(&root).status().unwrap();
     assert!(unpacked.success());

@@ -30,7 +30,7 @@ pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
 
 fn fault(place: &str, message: String) -> Fault {
     let (file, line) = place.rsplit_once(':').unwrap_or((place, ""));
-    Fault { file: file.into(), line: line.parse().unwrap_or_default(), key: "access".into(), message }
+    Fault { file: file.into(), line: line.parse().unwrap_or_default(), key: "access".into(), message, is_absence: false }
 }
 
 /// Patterns that name no tool.

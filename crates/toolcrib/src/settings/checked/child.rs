@@ -90,7 +90,7 @@ pub(super) fn directory(written: Option<&Spanned<String>>, base: &Path, faults: 
     let Some(written) = written else { return std::env::current_dir().ok() };
     let path = base.join(&written.value);
     if !path.is_dir() {
-        faults.add(written.fault(format!("there is no directory {}", path.display())));
+        faults.add(written.absence(format!("there is no directory {}", path.display())));
     }
     Some(path)
 }
@@ -127,7 +127,11 @@ pub(super) fn sandbox(written: &raw::Sandbox, base: &Path, faults: &mut Faults) 
             // Followed once and for all: what is put there later is not what was meant.
             match path.canonicalize() {
                 Ok(path) => found.push(path),
-                Err(error) => faults.add(written.fault(format!("{}: {error}", path.display()))),
+                // Named all the same: nothing is started without it.
+                Err(error) => {
+                    faults.add(written.absence(format!("{}: {error}", path.display())));
+                    found.push(path);
+                }
             }
         }
         found

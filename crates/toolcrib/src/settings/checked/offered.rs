@@ -94,7 +94,7 @@ fn resource(written: &raw::Resource, lookup: Lookup<'_>, faults: &mut Faults) ->
         (None, Some(folder), None) => {
             let path = written.base.join(&folder.value);
             if !path.is_dir() {
-                faults.add(folder.fault(format!("there is no folder {}", path.display())));
+                faults.add(folder.absence(format!("there is no folder {}", path.display())));
             }
             let include = if written.include.is_empty() { Globs::new(["*"]) } else { globs(&written.include) };
             let max_bytes = max_bytes.unwrap_or(DEFAULT_MAX_BYTES);

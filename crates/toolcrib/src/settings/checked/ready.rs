@@ -159,7 +159,7 @@ fn database(written: &ready::Database, base: &Path, faults: &mut Faults) -> Opti
     if let Location::Sqlite(path) = &location
         && !path.is_file()
     {
-        faults.add(url.fault(format!("there is no file {}", path.display())));
+        faults.add(url.absence(format!("there is no file {}", path.display())));
     }
     let defaults = DatabaseSettings::new(&written.name.value, location);
     Some(DatabaseSettings {
@@ -239,7 +239,8 @@ fn folder(written: &Spanned<String>, base: &Path, faults: &mut Faults) -> Option
     if path.is_dir() {
         return Some(path);
     }
-    faults.add(written.fault(format!("there is no directory {}", path.display())));
+    // What is in it may not be opened then.
+    faults.add(written.absence(format!("there is no directory {}", path.display())));
     None
 }
 
