@@ -12,6 +12,7 @@
 //! | [`target`] | a URL that may be fetched, as far as its text tells |
 //! | [`resolve`] | names to addresses, all of them vetted |
 //! | [`body`] | bytes within bounds, before and after decompression |
+//! | [`tls`] | TLS to servers that speak no HTTP |
 //! | [`fetch`] | requests, redirects, the pace for each host |
 //! | `config`, `error` | bounds and the client within them; why there is no answer |
 //!
@@ -26,6 +27,7 @@ mod pace;
 pub mod policy;
 pub mod resolve;
 pub mod target;
+pub mod tls;
 
 pub use address::Special;
 pub use body::Body;

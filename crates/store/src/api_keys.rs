@@ -2,13 +2,12 @@
 
 use crate::{
     StoreError,
-    database::{Database, Shared},
+    database::{Database, Failed, Row, Shared, values},
     secret::{Master, from_hex, hex},
     times::{millis, of_millis},
 };
 use arc_swap::ArcSwap;
 use ring::hmac;
-use rusqlite::params;
 use std::{
     collections::HashMap,
     fmt,
@@ -32,7 +31,7 @@ const NOTE_USED_EVERY: u64 = 10;
 
 /// The API keys of a store.
 pub struct ApiKeys {
-    database: Shared,
+    database: Arc<Shared>,
     hashes: hmac::Key,
     known: ArcSwap<HashMap<String, Known>>,
 }
@@ -95,13 +94,12 @@ impl fmt::Debug for ApiKeys {
 }
 
 impl ApiKeys {
-    pub(crate) fn open(database: Database, master: &Arc<Master>) -> Result<Arc<Self>, StoreError> {
-        let path = database.path.clone();
-        let keys = Arc::new(Self { database: Shared::new(database), hashes: master.api_keys.clone(), known: ArcSwap::default() });
+    pub(crate) fn open(database: Arc<Shared>, master: &Arc<Master>) -> Result<Arc<Self>, StoreError> {
+        let keys = Arc::new(Self { database, hashes: master.api_keys.clone(), known: ArcSwap::default() });
         keys.refresh()?;
         let watched = Arc::downgrade(&keys);
         let spawned = thread::Builder::new().name("api keys".into()).spawn(move || watch(&watched));
-        spawned.map_err(|source| StoreError::File { path, source })?;
+        spawned.map_err(|source| StoreError::File { path: "api keys".into(), source })?;
         Ok(keys)
     }
 
@@ -115,9 +113,9 @@ impl ApiKeys {
         let (id, secret) = (hex(&id), hex(&secret));
         let roles = serde_json::to_string(&new.roles).unwrap_or_default();
         let mac = hmac::sign(&self.hashes, &covered(&id, &new.subject, &roles, new.expires.map(millis), &secret));
-        let values = params![id, mac.as_ref(), new.subject, roles, millis(SystemTime::now()), new.expires.map(millis)];
-        let insert = "INSERT INTO api_key (id, mac, subject, roles, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        self.database.with(|database| database.connection.execute(insert, values).map(drop))?;
+        let values = values![&*id, mac.as_ref(), &*new.subject, roles, millis(SystemTime::now()), new.expires.map(millis)];
+        let insert = "INSERT INTO api_key (id, mac, subject, roles, created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5, $6)";
+        self.database.execute(insert, &values)?;
         self.refresh()?;
         Ok(Issued { key: format!("{BEGINNING}{id}_{secret}"), id })
     }
@@ -128,8 +126,8 @@ impl ApiKeys {
     /// [`StoreError`].
     pub fn revoke(&self, id: &str) -> Result<bool, StoreError> {
         // Without its MAC nobody makes it good again.
-        let update = "UPDATE api_key SET revoked_ms = ?2, mac = zeroblob(0) WHERE id = ?1 AND revoked_ms IS NULL";
-        let changed = self.database.with(|database| database.connection.execute(update, params![id, millis(SystemTime::now())]))?;
+        let update = "UPDATE api_key SET revoked_ms = $2, mac = $3 WHERE id = $1 AND revoked_ms IS NULL";
+        let changed = self.database.execute(update, &values![id, millis(SystemTime::now()), Vec::new()])?;
         self.refresh()?;
         Ok(changed > 0)
     }
@@ -140,21 +138,18 @@ impl ApiKeys {
     /// [`StoreError`].
     pub fn list(&self) -> Result<Vec<KeyInfo>, StoreError> {
         let query = "SELECT id, subject, roles, created_ms, expires_ms, revoked_ms, used_ms FROM api_key ORDER BY created_ms, id";
-        self.database.with(|database| {
-            let mut statement = database.connection.prepare(query)?;
-            let keys = statement.query_map([], |row| {
-                Ok(KeyInfo {
-                    id: row.get(0)?,
-                    subject: row.get(1)?,
-                    roles: serde_json::from_str(&row.get::<_, String>(2)?).unwrap_or_default(),
-                    created: of_millis(row.get(3)?),
-                    expires: row.get::<_, Option<i64>>(4)?.map(of_millis),
-                    revoked: row.get::<_, Option<i64>>(5)?.map(of_millis),
-                    used: row.get::<_, Option<i64>>(6)?.map(of_millis),
-                })
-            })?;
-            keys.collect()
-        })
+        let info = |row: &Row| {
+            Ok(KeyInfo {
+                id: row.text(0)?.into(),
+                subject: row.text(1)?.into(),
+                roles: serde_json::from_str(row.text(2)?).unwrap_or_default(),
+                created: of_millis(row.integer(3)?),
+                expires: row.some_integer(4)?.map(of_millis),
+                revoked: row.some_integer(5)?.map(of_millis),
+                used: row.some_integer(6)?.map(of_millis),
+            })
+        };
+        self.database.with(|database| database.read(|it| it.query(query, &[])?.iter().map(info).collect()))
     }
 
     /// Writes down which keys were used.
@@ -163,8 +158,7 @@ impl ApiKeys {
         for (id, key) in known.iter() {
             let used_ms = key.used_ms.swap(0, Ordering::Relaxed);
             if used_ms > 0 {
-                let update = "UPDATE api_key SET used_ms = ?2 WHERE id = ?1";
-                self.database.with(|database| database.connection.execute(update, params![id, used_ms]))?;
+                self.database.execute("UPDATE api_key SET used_ms = $2 WHERE id = $1", &values![&**id, used_ms])?;
             }
         }
         Ok(())
@@ -175,22 +169,29 @@ impl ApiKeys {
         let query = "SELECT id, mac, subject, roles, expires_ms FROM api_key WHERE revoked_ms IS NULL";
         self.database.with(|database| {
             let known = self.known.load_full();
-            let mut statement = database.connection.prepare_cached(query)?;
-            let keys = statement.query_map([], |row| {
-                let (id, written): (String, String) = (row.get(0)?, row.get(3)?);
+            let key = |row: &Row| {
+                let (id, written) = (row.text(0)?.to_owned(), row.text(3)?.to_owned());
                 let roles: Vec<String> = serde_json::from_str(&written).unwrap_or_default();
-                let holder = CallerId::new(CallerId::KEY, &row.get::<_, String>(2)?, roles);
+                let holder = CallerId::new(CallerId::KEY, row.text(2)?, roles);
                 let used_ms = AtomicI64::new(known.get(&id).map_or(0, |key| key.used_ms.load(Ordering::Relaxed)));
-                Ok((id, Known { mac: row.get(1)?, holder, roles: written, expires_ms: row.get(4)?, used_ms }))
-            })?;
+                Ok((id, Known { mac: row.blob(1)?.into(), holder, roles: written, expires_ms: row.some_integer(4)?, used_ms }))
+            };
+            let keys = database.read(|it| it.query(query, &[])?.iter().map(key).collect())?;
             // Stored before the database is let go, so that an older state never comes after a newer one.
-            self.known.store(Arc::new(keys.collect::<Result<_, _>>()?));
+            self.known.store(Arc::new(keys));
             Ok(())
         })
     }
 
-    fn data_version(&self) -> Result<i64, StoreError> {
-        self.database.with(|database| database.connection.pragma_query_value(None, "data_version", |row| row.get(0)))
+    /// A number that differs after somebody else has changed something.
+    fn version(&self) -> Result<i64, StoreError> {
+        self.database.with(|database| {
+            let question = match database {
+                Database::File(_) => "PRAGMA data_version",
+                Database::Server(_) => "SELECT number FROM api_key_changes",
+            };
+            database.read(|it| it.first(question, &[])?.ok_or(Failed::OddValue)?.integer(0))
+        })
     }
 }
 
@@ -200,7 +201,7 @@ fn watch(keys: &Weak<ApiKeys>) {
     for round in 1_u64.. {
         thread::sleep(REFRESH);
         let Some(keys) = keys.upgrade() else { return };
-        let refreshed = keys.data_version().and_then(|version| {
+        let refreshed = keys.version().and_then(|version| {
             if seen != Some(version) {
                 keys.refresh()?;
                 seen = Some(version);

@@ -1,22 +1,20 @@
-//! The audit log: one row for each call, each bound to the one before by its hash.
+//! The audit log: one row for each call, each bound to the one before by its hash: in one chain where it is a file ([`file`]), in one for
+//! each replica on a server ([`chains`]).
 //!
 //! One thread writes. What waits when it comes round is committed together, so that calls share the cost of the disk; an
 //! answer leaves once its row is committed. While nothing can be written nothing is let pass, and once it can be again, a
 //! row tells how many were lost.
 
 mod chain;
+mod chains;
+mod file;
 pub(crate) mod query;
 pub(crate) mod redact;
 pub(crate) mod verify;
 
-use crate::{
-    StoreError,
-    database::{self, Database},
-    secret::Master,
-    times::millis,
-};
+use crate::{StoreError, database::Database, secret::Master, times::millis};
 use arc_swap::ArcSwapOption;
-use chain::{Hash, Kind, Row};
+use chain::Row;
 use redact::Arguments;
 use ring::hmac;
 use std::{
@@ -106,12 +104,17 @@ impl fmt::Debug for Audit {
 }
 
 impl Audit {
-    pub(crate) fn start(database: Database, master: &Arc<Master>, policy: Policy) -> Result<Arc<Self>, StoreError> {
+    /// `replica` names this process among others.
+    pub(crate) fn start(database: Database, master: &Arc<Master>, policy: Policy, replica: &str) -> Result<Arc<Self>, StoreError> {
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let state = Arc::<State>::default();
-        let writer = Writer::new(database, Arc::clone(master), policy.clone(), Arc::clone(&state));
+        let ledger: Box<dyn Ledger> = match &database {
+            Database::File(_) => Box::new(file::OneChain { database, master: Arc::clone(master) }),
+            Database::Server(_) => Box::new(chains::Chains::new(database, master, replica)),
+        };
+        let writer = Writer::new(ledger, policy.clone(), Arc::clone(&state));
         let spawned = thread::Builder::new().name("audit".into()).spawn(move || {
-            tracing::debug!(path = %writer.database.path.display(), "the audit log is open");
+            tracing::debug!(place = writer.ledger.place(), "the audit log is open");
             writer.run(&receiver);
         });
         let thread = spawned.map_err(|source| StoreError::File { path: "audit".into(), source })?;
@@ -181,10 +184,32 @@ impl Drop for Audit {
     }
 }
 
+/// Where rows are put.
+trait Ledger: Send {
+    /// Where that is, for whoever reads of it.
+    fn place(&self) -> String;
+
+    /// Binds rows to their chain and puts them where they last: all of them, or none.
+    fn append(&mut self, rows: Vec<Row>) -> Result<(), StoreError>;
+
+    /// Signs how far the chain has come.
+    fn checkpoint(&mut self) -> Result<(), StoreError>;
+
+    /// Takes out what is too old, or too much.
+    fn prune(&mut self, policy: &Policy, now: SystemTime) -> Result<(), StoreError>;
+}
+
+/// Checks everything that was written.
+pub(crate) fn verify(database: &mut Database, master: &Master) -> Result<verify::Verdict, StoreError> {
+    match database {
+        Database::File(_) => file::verify(database, master),
+        Database::Server(_) => chains::verify(database, master),
+    }
+}
+
 /// The thread that writes.
 struct Writer {
-    database: Database,
-    master: Arc<Master>,
+    ledger: Box<dyn Ledger>,
     policy: Policy,
     state: Arc<State>,
     since_checkpoint: u64,
@@ -193,8 +218,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(database: Database, master: Arc<Master>, policy: Policy, state: Arc<State>) -> Self {
-        Self { database, master, policy, state, since_checkpoint: 0, checkpointed: Instant::now(), pruned: None }
+    fn new(ledger: Box<dyn Ledger>, policy: Policy, state: Arc<State>) -> Self {
+        Self { ledger, policy, state, since_checkpoint: 0, checkpointed: Instant::now(), pruned: None }
     }
 
     fn run(mut self, receiver: &Receiver<Message>) {
@@ -231,13 +256,13 @@ impl Writer {
         let count = batch.len() as u64;
         self.state.waiting_bytes.fetch_sub(batch.iter().map(|waiting| waiting.bytes).sum(), Ordering::Relaxed);
         let (rows, replies): (Vec<Row>, Vec<_>) = batch.into_iter().map(|Waiting { row, reply, .. }| (row, reply)).unzip();
-        let written = self.append(rows).map_err(|error| Unrecorded(error.to_string().into()));
+        let written = self.ledger.append(rows).map_err(|error| Unrecorded(error.to_string().into()));
         match &written {
             Ok(()) => self.since_checkpoint += count,
             Err(reason) => {
                 self.state.lost.fetch_add(count, Ordering::Relaxed);
                 if self.state.broken.swap(Some(Arc::new(reason.clone()))).is_none() {
-                    tracing::error!(%reason, path = %self.database.path.display(), refusing = self.policy.is_required, "records are lost");
+                    tracing::error!(%reason, place = self.ledger.place(), refusing = self.policy.is_required, "records are lost");
                 }
             }
         }
@@ -247,29 +272,12 @@ impl Writer {
         }
     }
 
-    /// Binds rows to the chain and commits them.
-    fn append(&mut self, rows: Vec<Row>) -> rusqlite::Result<()> {
-        let transaction = self.database.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let (mut seq, mut hash) = chain::head(&transaction)?;
-        {
-            let mut insert = transaction.prepare_cached(&chain::INSERT)?;
-            for mut row in rows {
-                seq = seq.checked_add(1).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, seq))?;
-                hash = row.bind(seq, &hash, &self.master.chain);
-                if insert.execute(rusqlite::params_from_iter(row.values()))? != 1 {
-                    return Err(rusqlite::Error::StatementChangedRows(0));
-                }
-            }
-        }
-        transaction.commit()
-    }
-
     /// Writes how many records could not be: that also shows whether the log can be written again.
     fn tell_of_lost(&mut self) {
         let lost = self.state.lost.load(Ordering::Relaxed);
         let reason = self.state.broken.load_full().map(|reason| reason.to_string());
         let told = serde_json::json!({"lost": lost, "reason": reason});
-        match self.append(vec![chain::note(SystemTime::now(), "gap", "records lost", &told)]) {
+        match self.ledger.append(vec![chain::note(SystemTime::now(), "gap", "records lost", &told)]) {
             Ok(()) => {
                 tracing::warn!(lost, "records could not be kept; the audit log can be written again");
                 self.state.lost.fetch_sub(lost, Ordering::Relaxed);
@@ -282,69 +290,17 @@ impl Writer {
     fn look_after(&mut self, is_closing: bool) {
         let is_due = self.since_checkpoint >= CHECKPOINT_RECORDS || is_closing || self.checkpointed.elapsed() >= CHECKPOINT_AFTER;
         if is_due && self.since_checkpoint > 0 {
-            match self.checkpoint() {
+            match self.ledger.checkpoint() {
                 Ok(()) => (self.since_checkpoint, self.checkpointed) = (0, Instant::now()),
                 Err(error) => tracing::warn!(%error, "a checkpoint of the audit log cannot be written"),
             }
         }
         if self.pruned.is_none_or(|at| at.elapsed() >= RETENTION_EVERY) {
             self.pruned = Some(Instant::now());
-            if let Err(error) = self.prune(SystemTime::now()) {
+            if let Err(error) = self.ledger.prune(&self.policy, SystemTime::now()) {
                 tracing::warn!(%error, "old records cannot be taken out of the audit log");
             }
         }
-    }
-
-    fn checkpoint(&mut self) -> rusqlite::Result<()> {
-        let transaction = self.database.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let (seq, hash) = chain::head(&transaction)?;
-        chain::sign(&transaction, &self.master, Kind::Head, seq, &hash)?;
-        transaction.commit()
-    }
-
-    /// Takes out what is too old, or too much. The last row that goes leaves a signed checkpoint, with which the chain begins
-    /// from then on.
-    fn prune(&mut self, now: SystemTime) -> rusqlite::Result<()> {
-        let transaction = self.database.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let number = |query: &str, value: i64| transaction.query_row(query, [value], |row| row.get::<_, Option<i64>>(0));
-        let Some(first) = number("SELECT min(seq) FROM audit WHERE seq > ?1", 0)? else { return Ok(()) };
-        let too_old = match self.policy.max_age {
-            // Up to the first that is young: records of long calls come after younger ones.
-            Some(age) => {
-                let query = "SELECT coalesce((SELECT min(seq) FROM audit WHERE at_ms >= ?1), (SELECT max(seq) + 1 FROM audit)) - 1";
-                number(query, now.checked_sub(age).map_or(0, millis))?
-            }
-            None => None,
-        };
-        let size = |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let bytes = (size("page_count")? - size("freelist_count")?) * size("page_size")?;
-        let too_much = match self.policy.max_bytes {
-            Some(limit) if bytes > i64::try_from(limit).unwrap_or(i64::MAX) => {
-                number("SELECT min(seq) + (max(seq) - min(seq)) / ?1 FROM audit", 10)?
-            }
-            _ => None,
-        };
-        let head = chain::head(&transaction)?.0;
-        // The last record stays: the next one is bound to it.
-        let Some(cut) = too_old.max(too_much).map(|cut| cut.min(head - 1)).filter(|cut| *cut >= first) else { return Ok(()) };
-        // What is taken out is signed for: only what is as it was written.
-        if let Some(broken) = verify::broken_until(&transaction, &self.master, cut)? {
-            tracing::error!(%broken, "the audit log was changed, so nothing is taken out of it: `toolcrib audit verify`");
-            return Ok(());
-        }
-        if let Some(strangers) = database::strangers(&transaction)? {
-            tracing::error!(strangers, "somebody added to the database of the audit log, so nothing is taken out of it");
-            return Ok(());
-        }
-        let hash: Hash = transaction.query_row("SELECT hash FROM audit WHERE seq = ?1", [cut], |row| row.get(0))?;
-        chain::sign(&transaction, &self.master, Kind::Cut, cut, &hash)?;
-        let gone = transaction.execute("DELETE FROM audit WHERE seq <= ?1", [cut])?;
-        transaction.execute("DELETE FROM checkpoint WHERE seq < ?1", [cut])?;
-        transaction.commit()?;
-        self.append(vec![chain::note(now, "retention", "records taken out", &serde_json::json!({"records": gone, "up_to": cut}))])?;
-        self.database.connection.execute_batch("PRAGMA incremental_vacuum")?;
-        tracing::info!(records = gone, "old records were taken out of the audit log, as its retention says");
-        Ok(())
     }
 }
 
@@ -390,6 +346,7 @@ fn row_of(record: &Record, policy: Arguments, digests: &hmac::Key) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::file::NAME;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -397,24 +354,24 @@ mod tests {
     fn retention_by_age_takes_out_what_is_old_once_and_nothing_for_an_age_beyond_time() {
         let folder = tempfile::tempdir().unwrap();
         let master = Arc::new(Master::of(folder.path()).unwrap());
-        let database = Database::open(&folder.path().join(database::FILE)).unwrap();
-        let mut writer = Writer::new(database, master, Policy::default(), Arc::default());
+        let mut chain = file::OneChain { database: Database::open(&folder.path().join(NAME)).unwrap(), master };
         let now = SystemTime::now();
         let note = |at| chain::note(at, "tool", "of a test", &serde_json::json!({}));
-        writer.append(vec![note(now - 2 * HOUR), note(now - 2 * HOUR), note(now)]).unwrap();
-        let rows = |writer: &Writer| {
-            let mut statement = writer.database.connection.prepare("SELECT seq FROM audit ORDER BY seq").unwrap();
-            statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<Vec<i64>, _>>().unwrap()
+        chain.append(vec![note(now - 2 * HOUR), note(now - 2 * HOUR), note(now)]).unwrap();
+        let rows = |chain: &mut file::OneChain| {
+            let read = chain.database.read(|it| {
+                it.query("SELECT seq FROM audit ORDER BY seq", &[])?.iter().map(|row| row.integer(0)).collect::<Result<Vec<i64>, _>>()
+            });
+            read.unwrap()
         };
 
-        writer.policy.max_age = Some(Duration::MAX);
-        writer.prune(now).unwrap();
-        assert_eq!(rows(&writer), [1, 2, 3]);
+        let policy = |age| Policy { max_age: Some(age), ..Policy::default() };
+        chain.prune(&policy(Duration::MAX), now).unwrap();
+        assert_eq!(rows(&mut chain), [1, 2, 3]);
 
-        writer.policy.max_age = Some(HOUR);
-        writer.prune(now).unwrap();
-        assert_eq!(rows(&writer), [3, 4], "the last row tells that two were taken out");
-        writer.prune(now).unwrap();
-        assert_eq!(rows(&writer), [3, 4], "nothing is old any more");
+        chain.prune(&policy(HOUR), now).unwrap();
+        assert_eq!(rows(&mut chain), [3, 4], "the last row tells that two were taken out");
+        chain.prune(&policy(HOUR), now).unwrap();
+        assert_eq!(rows(&mut chain), [3, 4], "nothing is old any more");
     }
 }

@@ -1,194 +1,228 @@
-//! The SQLite file: opened so that what was committed is on disk, and brought to the schema of this version.
+//! Where everything lasts: a file of SQLite, or a server of PostgreSQL. Both are asked in the SQL that both understand, with places
+//! written `$1`; where they differ, the module of each has its own.
+
+pub(crate) mod file;
+pub(crate) mod server;
 
 use crate::StoreError;
-use rusqlite::{Connection, OpenFlags};
+use file::File;
+use server::Server;
 use std::{
-    fs, io,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-/// The name of the file.
-pub(crate) const FILE: &str = "toolcrib.db";
-/// How long to wait for another process that writes.
-const BUSY: Duration = Duration::from_secs(5);
+/// A value of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    Null,
+    Integer(i64),
+    Text(String),
+    Blob(Vec<u8>),
+    /// None of ours: what somebody else put there.
+    Real(f64),
+}
 
-/// What brings the file from each version to the next.
-const MIGRATIONS: [&str; 4] = [
-    "
-    CREATE TABLE audit (
-        seq INTEGER PRIMARY KEY,
-        id TEXT NOT NULL,
-        at_ms INTEGER NOT NULL,
-        trace TEXT,
-        authority TEXT NOT NULL,
-        subject TEXT NOT NULL,
-        roles TEXT NOT NULL,
-        address TEXT,
-        door TEXT NOT NULL,
-        client TEXT,
-        kind TEXT NOT NULL,
-        name TEXT NOT NULL,
-        outcome TEXT NOT NULL,
-        code TEXT,
-        reason TEXT,
-        duration_us INTEGER NOT NULL,
-        argument_bytes INTEGER NOT NULL,
-        output_bytes INTEGER,
-        digest TEXT,
-        arguments TEXT,
-        hash BLOB NOT NULL
-    ) STRICT;
-    CREATE INDEX audit_at ON audit (at_ms);
-    CREATE TABLE checkpoint (
-        seq INTEGER PRIMARY KEY,
-        kind TEXT NOT NULL,
-        at_ms INTEGER NOT NULL,
-        hash BLOB NOT NULL,
-        signature BLOB NOT NULL
-    ) STRICT;
-    CREATE TABLE api_key (
-        id TEXT PRIMARY KEY,
-        mac BLOB NOT NULL,
-        subject TEXT NOT NULL,
-        roles TEXT NOT NULL,
-        created_ms INTEGER NOT NULL,
-        expires_ms INTEGER,
-        revoked_ms INTEGER,
-        used_ms INTEGER
-    ) STRICT;
-",
-    "
-    CREATE TABLE secret (
-        name TEXT NOT NULL,
-        principal TEXT NOT NULL,
-        sealed BLOB NOT NULL,
-        updated_ms INTEGER NOT NULL,
-        PRIMARY KEY (name, principal)
-    ) STRICT;
-",
-    "
-    CREATE TABLE vault (
-        name TEXT NOT NULL,
-        principal TEXT NOT NULL,
-        sealed BLOB NOT NULL,
-        updated_ms INTEGER NOT NULL,
-        holder INTEGER,
-        held_until_ms INTEGER,
-        PRIMARY KEY (name, principal)
-    ) STRICT;
-",
-    "
-    CREATE TABLE listing (
-        server TEXT NOT NULL,
-        defined_as TEXT NOT NULL,
-        lists TEXT NOT NULL,
-        updated_ms INTEGER NOT NULL,
-        PRIMARY KEY (server, defined_as)
-    ) STRICT;
-",
-];
+/// What a query gave: the values of its columns.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row(pub(crate) Vec<Value>);
 
-/// One connection to the file.
+/// Why a statement gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    #[error(transparent)]
+    File(#[from] rusqlite::Error),
+    #[error("{}", server::explained(.0))]
+    Server(#[from] tokio_postgres::Error),
+    /// The server is away.
+    #[error("it cannot be reached: {0}")]
+    Away(String),
+    /// A value is of another type than was written.
+    #[error("a value is of another type than was written")]
+    OddValue,
+    /// Something is not as we left it.
+    #[error("{0}")]
+    Odd(String),
+}
+
+/// Statements, each by itself or in a transaction.
+pub(crate) trait Sql {
+    /// Runs a statement, and gives how many rows it changed.
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, Failed>;
+
+    /// Runs a statement once for each of these rows of values.
+    fn execute_all(&mut self, sql: &str, rows: &[&[Value]]) -> Result<u64, Failed>;
+
+    /// Asks for rows.
+    fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, Failed>;
+
+    /// Asks for the first row.
+    fn first(&mut self, sql: &str, values: &[Value]) -> Result<Option<Row>, Failed> {
+        Ok(self.query(sql, values)?.into_iter().next())
+    }
+}
+
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// To see one state of everything, whatever is written meanwhile.
+    Reading,
+    /// To write, all of it or nothing.
+    Writing,
+}
+
+/// One connection.
 #[derive(Debug)]
-pub(crate) struct Database {
-    pub(crate) connection: Connection,
-    pub(crate) path: PathBuf,
+pub(crate) enum Database {
+    File(File),
+    Server(Server),
 }
 
 /// A connection that several share.
 pub(crate) struct Shared(Mutex<Database>);
 
 impl Shared {
-    pub(crate) fn new(database: Database) -> Self {
-        Self(Mutex::new(database))
+    pub(crate) fn new(database: Database) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(database)))
     }
 
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let database = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&database).map_err(|error| database.failed(error))
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs one statement.
+    pub(crate) fn execute(&self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        self.with(|database| database.run(|it| it.execute(sql, values)))
+    }
+
+    /// Asks for one value: bytes, if there is a row.
+    pub(crate) fn blob(&self, sql: &str, values: &[Value]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with(|database| database.read(|it| it.first(sql, values)?.map(|row| row.blob(0).map(<[u8]>::to_vec)).transpose()))
     }
 }
 
 impl Database {
+    /// Opens a file, and makes it where it is missing.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-        let database = Self::connect(path).map_err(|source| explained(path, source))?;
-        database.migrate()?;
-        database.refuse_strangers()?;
-        Ok(database)
+        File::open(path).map(Self::File)
     }
 
-    fn connect(path: &Path) -> rusqlite::Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY)?;
-        // Has an effect only on a file that is still empty.
-        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        // A commit is on disk when it returns, whatever happens to the machine then.
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        Ok(Self { connection, path: path.to_owned() })
+    /// Where it is, for whoever reads of it.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            Self::File(file) => file.path.display().to_string(),
+            Self::Server(server) => server.place(),
+        }
     }
 
-    fn migrate(&self) -> Result<(), StoreError> {
-        let known = MIGRATIONS.len() as i64;
-        let step = || -> rusqlite::Result<i64> {
-            let found: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            if found >= known {
-                return Ok(found);
-            }
-            self.connection.execute_batch("BEGIN IMMEDIATE")?;
-            // Another process may have been quicker.
-            let found: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
-                self.connection.execute_batch(migration)?;
-            }
-            self.connection.pragma_update(None, "user_version", known.max(found))?;
-            self.connection.execute_batch("COMMIT")?;
-            Ok(known.max(found))
+    /// Does some work, statement by statement.
+    pub(crate) fn run<T>(&mut self, work: impl FnOnce(&mut dyn Sql) -> Result<T, Failed>) -> Result<T, StoreError> {
+        let done = match self {
+            Self::File(file) => work(&mut &file.connection),
+            Self::Server(server) => server.connected().and_then(|()| work(server)),
         };
-        let found = step().map_err(|source| self.failed(source))?;
-        if found > known { Err(StoreError::Newer { path: self.path.clone(), found, known }) } else { Ok(()) }
+        done.map_err(|error| self.failed(error))
     }
 
-    /// A trigger or a view of somebody else's could change what is written or read without a word, and a table make records
-    /// go before their time.
-    fn refuse_strangers(&self) -> Result<(), StoreError> {
-        match strangers(&self.connection).map_err(|source| self.failed(source))? {
-            Some(names) => Err(StoreError::Damaged { path: self.path.clone(), reason: format!("somebody added to it: {names}") }),
-            None => Ok(()),
+    /// Asks. A connection that turns out to be lost is made anew, once.
+    pub(crate) fn read<T>(&mut self, mut work: impl FnMut(&mut dyn Sql) -> Result<T, Failed>) -> Result<T, StoreError> {
+        let asked = self.run(&mut work);
+        match self {
+            Self::Server(server) if asked.is_err() && server.is_lost() => self.run(&mut work),
+            _ => asked,
         }
     }
 
-    pub(crate) fn failed(&self, source: rusqlite::Error) -> StoreError {
-        explained(&self.path, source)
+    /// Does some work, all of it or nothing.
+    pub(crate) fn transaction<T>(&mut self, what: For, work: impl FnOnce(&mut dyn Sql) -> Result<T, Failed>) -> Result<T, StoreError> {
+        let done = match self {
+            Self::File(file) => file.transaction(what, work),
+            Self::Server(server) => server.transaction(what, |server| work(server)),
+        };
+        done.map_err(|error| self.failed(error))
     }
-}
 
-/// What is in the schema that we did not put there.
-pub(crate) fn strangers(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    let query = "SELECT group_concat(type || ' ' || name, ', ') FROM sqlite_schema
-        WHERE name NOT IN ('audit', 'audit_at', 'checkpoint', 'api_key', 'secret', 'vault', 'listing') AND name NOT LIKE 'sqlite\\_autoindex\\_%' ESCAPE '\\'";
-    connection.query_row(query, [], |row| row.get(0))
-}
-
-fn explained(path: &Path, source: rusqlite::Error) -> StoreError {
-    match source.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
-            StoreError::Damaged { path: path.to_owned(), reason: source.to_string() }
+    pub(crate) fn failed(&self, error: Failed) -> StoreError {
+        match (self, error) {
+            (Self::File(file), Failed::File(error)) => file::explained(&file.path, error),
+            (_, Failed::OddValue) => StoreError::OddValue { place: self.place() },
+            (_, error) => StoreError::Database { place: self.place(), reason: error.to_string() },
         }
-        _ => StoreError::Database { path: path.to_owned(), source },
     }
 }
 
-/// Makes the file for its owner alone, before SQLite would make it for everybody.
-fn make_private(path: &Path) -> io::Result<()> {
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+impl Row {
+    pub(crate) fn integer(&self, column: usize) -> Result<i64, Failed> {
+        if let Some(Value::Integer(number)) = self.0.get(column) { Ok(*number) } else { Err(Failed::OddValue) }
+    }
+
+    pub(crate) fn some_integer(&self, column: usize) -> Result<Option<i64>, Failed> {
+        if let Some(Value::Null) = self.0.get(column) { Ok(None) } else { self.integer(column).map(Some) }
+    }
+
+    pub(crate) fn text(&self, column: usize) -> Result<&str, Failed> {
+        if let Some(Value::Text(text)) = self.0.get(column) { Ok(text) } else { Err(Failed::OddValue) }
+    }
+
+    pub(crate) fn some_text(&self, column: usize) -> Result<Option<&str>, Failed> {
+        if let Some(Value::Null) = self.0.get(column) { Ok(None) } else { self.text(column).map(Some) }
+    }
+
+    pub(crate) fn blob(&self, column: usize) -> Result<&[u8], Failed> {
+        if let Some(Value::Blob(bytes)) = self.0.get(column) { Ok(bytes) } else { Err(Failed::OddValue) }
+    }
+
+    /// The hash or key that is so long.
+    pub(crate) fn bytes<const N: usize>(&self, column: usize) -> Result<[u8; N], Failed> {
+        self.blob(column)?.try_into().map_err(|_| Failed::OddValue)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Blob(bytes.to_vec())
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Blob(bytes)
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(given: Option<T>) -> Self {
+        given.map_or(Self::Null, Into::into)
+    }
+}
+
+/// The values of a statement, in the order of its places.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { [$($crate::database::Value::from($value)),*] };
+}
+pub(crate) use values;
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
     }
 }

@@ -1,7 +1,8 @@
-//! What lasts: the audit log, API keys, secrets of callers and sign-ins, in one folder. And what need not: the latest records in memory.
+//! What lasts: the audit log, API keys, secrets of callers and sign-ins, in one folder or on a server of PostgreSQL. And what need not:
+//! the latest records in memory.
 //!
 //! The folder holds `toolcrib.db` (SQLite) and `toolcrib.key`, from which every other key is derived. Both are for their
-//! owner's eyes only. Several processes may share the folder.
+//! owner's eyes only. Several processes may share the folder; several machines share a server, and the key.
 
 mod api_keys;
 mod audit;
@@ -21,13 +22,18 @@ pub use audit::{
     redact::{Arguments, looks_secret, names_a_secret},
     verify::{Broken, Verdict},
 };
+pub use database::server::Address;
 pub use listings::ServerLists;
 pub use recent::Recent;
+pub use secret::SharedKey;
 pub use secrets::{CallerSecrets, SecretInfo};
 pub use times::{moment, utc};
 pub use vault::SignIns;
 
-use database::Database;
+use database::{
+    Database, Shared,
+    server::{Background, Server},
+};
 use secret::Master;
 use std::{
     io,
@@ -61,30 +67,55 @@ pub enum StoreError {
         reason: String,
     },
     /// The database was written by a newer version.
-    #[error("{} was written by a newer Toolcrib (its schema is {found}, this one knows {known}): use that one", path.display())]
+    #[error("{place} was written by a newer Toolcrib (its schema is {found}, this one knows {known}): use that one")]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// The file or server.
+        place: String,
         /// Its version.
         found: i64,
         /// Ours.
         known: i64,
     },
+    /// What is on the server belongs to another secret.
+    #[error("what is in {0} was written with another key: every replica needs the same \"storage.key\"")]
+    OtherKey(String),
+    /// A value is of another type than was written.
+    #[error("{place} is damaged: a value is of another type than was written")]
+    OddValue {
+        /// The file or server.
+        place: String,
+    },
     /// The database does not do what it is asked.
-    #[error("{}: {source}", path.display())]
+    #[error("{place}: {reason}")]
     Database {
-        /// The file.
-        path: PathBuf,
+        /// The file or server.
+        place: String,
         /// Why.
-        source: rusqlite::Error,
+        reason: String,
     },
 }
 
-/// The folder in which everything lasts.
+/// Where everything lasts.
 #[derive(Debug, Clone)]
 pub struct Store {
-    folder: PathBuf,
+    place: Place,
     master: Arc<Master>,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Folder(PathBuf),
+    Server(OnServer),
+}
+
+/// What all who use a server have in common.
+#[derive(Debug, Clone)]
+struct OnServer {
+    address: Arc<Address>,
+    background: Arc<Background>,
+    /// One connection for what is asked now and then.
+    shared: Arc<Shared>,
+    replica: Arc<str>,
 }
 
 impl Store {
@@ -94,15 +125,36 @@ impl Store {
     /// [`StoreError`].
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         secret::make_folder(folder)?;
-        let store = Self { folder: folder.to_owned(), master: Arc::new(Master::of(folder)?) };
+        let store = Self { place: Place::Folder(folder.to_owned()), master: Arc::new(Master::of(folder)?) };
         store.database()?;
         Ok(store)
+    }
+
+    /// Uses a server, and brings it to the schema of this version. `replica` names this process in the audit log.
+    ///
+    /// # Errors
+    /// [`StoreError`]: also where the server cannot be reached.
+    pub fn connect(address: Address, key: &SharedKey, replica: &str) -> Result<Self, StoreError> {
+        let (address, background, master) = (Arc::new(address), Arc::new(Background::start()?), Arc::new(key.master()));
+        let mut server = Server::new(&address, &background);
+        server.migrate(&master)?;
+        let shared = Shared::new(Database::Server(server));
+        Ok(Self { place: Place::Server(OnServer { address, background, shared, replica: replica.into() }), master })
+    }
+
+    /// Where it is, for people: a folder, or a server and its database.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.place {
+            Place::Folder(folder) => folder.display().to_string(),
+            Place::Server(OnServer { address, .. }) => format!("{address:?}"),
+        }
     }
 
     /// Whether there is anything in this folder yet.
     #[must_use]
     pub fn exists(folder: &Path) -> bool {
-        folder.join(database::FILE).exists()
+        folder.join(database::file::NAME).exists()
     }
 
     /// Begins to keep an audit log.
@@ -110,7 +162,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn audit(&self, policy: Policy) -> Result<Arc<Audit>, StoreError> {
-        Audit::start(self.database()?, &self.master, policy)
+        let replica = if let Place::Server(OnServer { replica, .. }) = &self.place { replica } else { "" };
+        Audit::start(self.database()?, &self.master, policy, replica)
     }
 
     /// The API keys, as they are now and as they change.
@@ -118,7 +171,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn api_keys(&self) -> Result<Arc<ApiKeys>, StoreError> {
-        ApiKeys::open(self.database()?, &self.master)
+        ApiKeys::open(self.shared()?, &self.master)
     }
 
     /// The secrets of callers.
@@ -126,7 +179,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn secrets(&self) -> Result<Arc<CallerSecrets>, StoreError> {
-        Ok(CallerSecrets::open(self.database()?, &self.master))
+        Ok(CallerSecrets::open(self.shared()?, &self.master))
     }
 
     /// What we sign in with at other servers.
@@ -134,7 +187,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn sign_ins(&self) -> Result<Arc<SignIns>, StoreError> {
-        Ok(SignIns::open(self.database()?, &self.master))
+        Ok(SignIns::open(self.shared()?, &self.master))
     }
 
     /// What other servers had when they were last listed.
@@ -142,7 +195,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn listings(&self) -> Result<Arc<ServerLists>, StoreError> {
-        ServerLists::open(self.database()?)
+        ServerLists::open(self.shared()?)
     }
 
     /// The records that the filter lets pass, the oldest first.
@@ -150,7 +203,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn records(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
-        audit::query::read(&self.database()?, filter)
+        audit::query::read(&mut self.database()?, filter)
     }
 
     /// The record of this number.
@@ -158,7 +211,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn record(&self, seq: i64) -> Result<Option<Entry>, StoreError> {
-        audit::query::one(&self.database()?, seq)
+        audit::query::one(&mut self.database()?, seq)
     }
 
     /// How much each caller has called since then, for limits that outlast a restart.
@@ -166,7 +219,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn spent_since(&self, since: std::time::SystemTime) -> Result<Vec<Spent>, StoreError> {
-        audit::query::spent_since(&self.database()?, since)
+        audit::query::spent_since(&mut self.database()?, since)
     }
 
     /// Who has called since then, the busiest first, and no more than so many.
@@ -174,7 +227,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn activity_since(&self, since: std::time::SystemTime, limit: usize) -> Result<Vec<Activity>, StoreError> {
-        audit::query::activity_since(&self.database()?, since, limit)
+        audit::query::activity_since(&mut self.database()?, since, limit)
     }
 
     /// Checks the whole chain of records.
@@ -182,10 +235,22 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the log cannot be read at all; a broken chain is a [`Verdict`].
     pub fn verify(&self) -> Result<Verdict, StoreError> {
-        audit::verify::verify(&self.database()?, &self.master)
+        audit::verify(&mut self.database()?, &self.master)
     }
 
+    /// A connection of one's own.
     fn database(&self) -> Result<Database, StoreError> {
-        Database::open(&self.folder.join(database::FILE))
+        Ok(match &self.place {
+            Place::Folder(folder) => Database::open(&folder.join(database::file::NAME))?,
+            Place::Server(OnServer { address, background, .. }) => Database::Server(Server::new(address, background)),
+        })
+    }
+
+    /// A connection for what is asked now and then.
+    fn shared(&self) -> Result<Arc<Shared>, StoreError> {
+        match &self.place {
+            Place::Folder(_) => Ok(Shared::new(self.database()?)),
+            Place::Server(OnServer { shared, .. }) => Ok(Arc::clone(shared)),
+        }
     }
 }

@@ -2,10 +2,9 @@
 
 use crate::{
     StoreError,
-    database::{Database, Shared},
+    database::{Shared, Sql, values},
     times::millis,
 };
-use rusqlite::{OptionalExtension, params};
 use std::{
     fmt,
     sync::Arc,
@@ -17,19 +16,19 @@ use toolcrib_contract::{Json, Listings};
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The lists of servers.
-pub struct ServerLists(Shared);
+pub struct ServerLists(Arc<Shared>);
 
 impl ServerLists {
-    pub(crate) fn open(database: Database) -> Result<Arc<Self>, StoreError> {
+    pub(crate) fn open(database: Arc<Shared>) -> Result<Arc<Self>, StoreError> {
         let oldest = millis(SystemTime::now()).saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX));
-        let lists = Self(Shared::new(database));
-        lists.0.with(|database| database.connection.execute("DELETE FROM listing WHERE updated_ms < ?1", [oldest]))?;
-        Ok(Arc::new(lists))
+        database.execute("DELETE FROM listing WHERE updated_ms < $1", &values![oldest])?;
+        Ok(Arc::new(Self(database)))
     }
 
     fn select(&self, server: &str, defined_as: &str) -> Result<Option<String>, StoreError> {
-        let query = "SELECT lists FROM listing WHERE server = ?1 AND defined_as = ?2";
-        self.0.with(|database| database.connection.query_row(query, params![server, defined_as], |row| row.get(0)).optional())
+        let query = "SELECT lists FROM listing WHERE server = $1 AND defined_as = $2";
+        let ask = |it: &mut dyn Sql| it.first(query, &values![server, defined_as])?.map(|row| row.text(0).map(str::to_owned)).transpose();
+        self.0.with(|database| database.read(ask))
     }
 }
 
@@ -45,9 +44,10 @@ impl Listings for ServerLists {
     }
 
     fn keep(&self, server: &str, defined_as: &str, lists: &Json) {
-        let insert = "INSERT OR REPLACE INTO listing (server, defined_as, lists, updated_ms) VALUES (?1, ?2, ?3, ?4)";
-        let values = params![server, defined_as, lists.to_string(), millis(SystemTime::now())];
-        if let Err(error) = self.0.with(|database| database.connection.execute(insert, values)) {
+        let insert = "INSERT INTO listing (server, defined_as, lists, updated_ms) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (server, defined_as) DO UPDATE SET lists = excluded.lists, updated_ms = excluded.updated_ms";
+        let values = values![server, defined_as, lists.to_string(), millis(SystemTime::now())];
+        if let Err(error) = self.0.execute(insert, &values) {
             tracing::warn!(server, %error, "what the server has cannot be kept; it is started to be listed the next time");
         }
     }
@@ -77,9 +77,7 @@ mod tests {
         assert_eq!(lists.last("wiki", "otherwise"), Some(next.clone()));
         assert_eq!(lists.last("wiki", "as before"), Some(json), "another project's server of that name");
         // What nobody has renewed for a long time goes.
-        let old =
-            lists.0.with(|database| database.connection.execute("UPDATE listing SET updated_ms = 1 WHERE defined_as = 'as before'", []));
-        assert_eq!(old.unwrap(), 1);
+        assert_eq!(lists.0.execute("UPDATE listing SET updated_ms = 1 WHERE defined_as = 'as before'", &[]).unwrap(), 1);
         let lists = crate::Store::open(&folder).unwrap().listings().unwrap();
         assert_eq!(lists.last("wiki", "as before"), None);
         assert_eq!(lists.last("wiki", "otherwise"), Some(next));

@@ -11,6 +11,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
+use zeroize::Zeroizing;
 
 /// The file of the secret.
 const FILE: &str = "toolcrib.key";
@@ -46,7 +47,7 @@ impl Master {
         let failed = |source: io::Error| StoreError::File { path: path.clone(), source };
         if !path.exists() {
             // A new secret would open nothing of what is there, and the old one is perhaps only mislaid.
-            if folder.join(crate::database::FILE).exists() {
+            if folder.join(crate::database::file::NAME).exists() {
                 return Err(StoreError::KeyMissing(path));
             }
             make(folder, &path).map_err(failed)?;
@@ -58,11 +59,16 @@ impl Master {
         let text = fs::read_to_string(&path).map_err(failed)?;
         let secret = from_hex(text.trim()).filter(|secret| secret.len() == BYTES);
         let secret = secret.ok_or_else(|| StoreError::Damaged { path, reason: format!("expected {} hexadecimal digits", BYTES * 2) })?;
+        Ok(Self::derived(&secret))
+    }
+
+    /// The keys that this secret gives.
+    pub(crate) fn derived(secret: &[u8]) -> Self {
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"toolcrib store 1");
         let derive = |purpose: &str| {
             let mut key = [0_u8; BYTES];
             let purpose = [purpose.as_bytes()];
-            let derived = salt.extract(&secret);
+            let derived = salt.extract(secret);
             let derived = derived.expand(&purpose, hkdf::HKDF_SHA256).and_then(|derived| derived.fill(&mut key));
             derived.expect("32 bytes are within what HKDF gives");
             key
@@ -71,12 +77,34 @@ impl Master {
         let secrets = aead::UnboundKey::new(&aead::AES_256_GCM, &derive("caller secrets")).expect("32 bytes are a key");
         let secrets = aead::LessSafeKey::new(secrets);
         let mac = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, &derive(purpose));
-        Ok(Self { signer, chain: mac("audit chain"), digests: mac("audit digests"), api_keys: mac("api keys"), secrets })
+        Self { signer, chain: mac("audit chain"), digests: mac("audit digests"), api_keys: mac("api keys"), secrets }
     }
 
     /// The public half of the key that signs checkpoints, for whoever checks them elsewhere.
     pub(crate) fn public_key(&self) -> String {
         hex(self.signer.public_key().as_ref())
+    }
+}
+
+/// The secret that replicas share: what stands in the `toolcrib.key` of a folder.
+#[derive(Clone)]
+pub struct SharedKey(Zeroizing<Vec<u8>>);
+
+impl SharedKey {
+    /// Reads the secret: 64 hexadecimal digits, as `openssl rand -hex 32` gives them.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        from_hex(text.trim()).filter(|secret| secret.len() == BYTES).map(|secret| Self(Zeroizing::new(secret)))
+    }
+
+    pub(crate) fn master(&self) -> Master {
+        Master::derived(&self.0)
+    }
+}
+
+impl fmt::Debug for SharedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedKey(…)")
     }
 }
 

@@ -2,19 +2,18 @@
 
 use crate::{
     StoreError,
-    database::{Database, Shared},
+    database::{Row, Shared, values},
     sealed::{self, Belongs},
     secret::Master,
     times::{millis, of_millis},
 };
-use rusqlite::{OptionalExtension, params};
 use std::{fmt, sync::Arc, time::SystemTime};
 use toolcrib_contract::{CallerId, Secrets};
 use zeroize::Zeroizing;
 
 /// The secrets of callers.
 pub struct CallerSecrets {
-    database: Shared,
+    database: Arc<Shared>,
     key: Arc<Master>,
 }
 
@@ -36,8 +35,8 @@ impl fmt::Debug for CallerSecrets {
 }
 
 impl CallerSecrets {
-    pub(crate) fn open(database: Database, master: &Arc<Master>) -> Arc<Self> {
-        Arc::new(Self { database: Shared::new(database), key: Arc::clone(master) })
+    pub(crate) fn open(database: Arc<Shared>, master: &Arc<Master>) -> Arc<Self> {
+        Arc::new(Self { database, key: Arc::clone(master) })
     }
 
     /// Stores a secret of a caller, in place of one of that name.
@@ -46,9 +45,9 @@ impl CallerSecrets {
     /// [`StoreError`].
     pub fn set(&self, name: &str, owner: &CallerId, secret: &str) -> Result<(), StoreError> {
         let sealed = sealed::seal(&self.key.secrets, belongs(name, owner), secret);
-        let values = params![name, &**owner.principal(), sealed, millis(SystemTime::now())];
-        let insert = "INSERT OR REPLACE INTO secret (name, principal, sealed, updated_ms) VALUES (?1, ?2, ?3, ?4)";
-        self.database.with(|database| database.connection.execute(insert, values).map(drop))
+        let insert = "INSERT INTO secret (name, principal, sealed, updated_ms) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (name, principal) DO UPDATE SET sealed = excluded.sealed, updated_ms = excluded.updated_ms";
+        self.database.execute(insert, &values![name, &**owner.principal(), sealed, millis(SystemTime::now())]).map(drop)
     }
 
     /// Forgets a secret. Returns whether there was one.
@@ -56,8 +55,8 @@ impl CallerSecrets {
     /// # Errors
     /// [`StoreError`].
     pub fn remove(&self, name: &str, owner: &CallerId) -> Result<bool, StoreError> {
-        let delete = "DELETE FROM secret WHERE name = ?1 AND principal = ?2";
-        self.database.with(|database| database.connection.execute(delete, params![name, &**owner.principal()])).map(|gone| gone > 0)
+        let delete = "DELETE FROM secret WHERE name = $1 AND principal = $2";
+        self.database.execute(delete, &values![name, &**owner.principal()]).map(|gone| gone > 0)
     }
 
     /// All secrets, by owner and name.
@@ -66,22 +65,21 @@ impl CallerSecrets {
     /// [`StoreError`].
     pub fn list(&self) -> Result<Vec<SecretInfo>, StoreError> {
         self.database.with(|database| {
-            let mut statement = database.connection.prepare("SELECT name, principal, updated_ms FROM secret ORDER BY principal, name")?;
-            let secrets = statement.query_map([], |row| {
-                let updated = of_millis(row.get(2)?);
-                Ok(SecretInfo { name: row.get(0)?, principal: row.get(1)?, updated })
-            })?;
-            secrets.collect()
+            database.read(|it| {
+                let rows = it.query("SELECT name, principal, updated_ms FROM secret ORDER BY principal, name", &[])?;
+                let info = |row: &Row| {
+                    Ok(SecretInfo { name: row.text(0)?.into(), principal: row.text(1)?.into(), updated: of_millis(row.integer(2)?) })
+                };
+                rows.iter().map(info).collect()
+            })
         })
     }
 }
 
 impl Secrets for CallerSecrets {
     fn secret(&self, name: &str, caller: &CallerId) -> Option<Zeroizing<String>> {
-        let query = "SELECT sealed FROM secret WHERE name = ?1 AND principal = ?2";
-        let found = self.database.with(|database| {
-            database.connection.query_row(query, params![name, &**caller.principal()], |row| row.get::<_, Vec<u8>>(0)).optional()
-        });
+        let query = "SELECT sealed FROM secret WHERE name = $1 AND principal = $2";
+        let found = self.database.blob(query, &values![name, &**caller.principal()]);
         let sealed = match found {
             Ok(sealed) => sealed?,
             Err(error) => {

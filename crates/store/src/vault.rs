@@ -3,12 +3,11 @@
 
 use crate::{
     StoreError,
-    database::{Database, Shared},
+    database::{Shared, Value, values},
     sealed::{self, Belongs},
     secret::Master,
     times::millis,
 };
-use rusqlite::{OptionalExtension, params};
 use std::{
     fmt,
     sync::{
@@ -21,7 +20,7 @@ use toolcrib_contract::{CallerId, Stored, Vault, Version};
 
 /// Sign-ins at other servers.
 pub struct SignIns {
-    database: Shared,
+    database: Arc<Shared>,
     key: Arc<Master>,
     /// Tells this process from others.
     holder: i64,
@@ -29,26 +28,24 @@ pub struct SignIns {
 }
 
 impl SignIns {
-    pub(crate) fn open(database: Database, master: &Arc<Master>) -> Arc<Self> {
+    pub(crate) fn open(database: Arc<Shared>, master: &Arc<Master>) -> Arc<Self> {
         let mut holder = [0; 8];
         getrandom::fill(&mut holder).expect("the operating system provides random numbers");
         let holder = i64::from_ne_bytes(holder);
-        Arc::new(Self { database: Shared::new(database), key: Arc::clone(master), holder, has_complained: AtomicBool::new(false) })
+        Arc::new(Self { database, key: Arc::clone(master), holder, has_complained: AtomicBool::new(false) })
     }
 
     fn seal(&self, name: &str, owner: &CallerId, text: &str) -> Vec<u8> {
         sealed::seal(&self.key.secrets, belongs(name, owner), text)
     }
 
-    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<bool, String> {
-        self.database.with(|database| database.connection.execute(sql, values)).map(|rows| rows > 0).map_err(|error| error.to_string())
+    fn execute(&self, sql: &str, values: &[Value]) -> Result<bool, String> {
+        self.database.execute(sql, values).map(|rows| rows > 0).map_err(|error| error.to_string())
     }
 
     fn select(&self, name: &str, owner: &CallerId) -> Result<Option<Vec<u8>>, StoreError> {
-        let query = "SELECT sealed FROM vault WHERE name = ?1 AND principal = ?2";
-        self.database.with(|database| {
-            database.connection.query_row(query, params![name, &**owner.principal()], |row| row.get::<_, Vec<u8>>(0)).optional()
-        })
+        let query = "SELECT sealed FROM vault WHERE name = $1 AND principal = $2";
+        self.database.blob(query, &values![name, &**owner.principal()])
     }
 }
 
@@ -63,35 +60,37 @@ impl Vault for SignIns {
     }
 
     fn save(&self, name: &str, owner: &CallerId, text: &str) -> Result<(), String> {
-        let insert = "INSERT OR REPLACE INTO vault (name, principal, sealed, updated_ms) VALUES (?1, ?2, ?3, ?4)";
-        let values = params![name, &**owner.principal(), self.seal(name, owner, text), millis(SystemTime::now())];
-        self.execute(insert, values).map(drop)
+        let insert = "INSERT INTO vault (name, principal, sealed, updated_ms) VALUES ($1, $2, $3, $4) ON CONFLICT (name, principal)
+            DO UPDATE SET sealed = excluded.sealed, updated_ms = excluded.updated_ms, holder = NULL, held_until_ms = NULL";
+        let values = values![name, &**owner.principal(), self.seal(name, owner, text), millis(SystemTime::now())];
+        self.execute(insert, &values).map(drop)
     }
 
     fn replace(&self, name: &str, owner: &CallerId, version: &Version, text: Option<&str>) -> Result<bool, String> {
         let (principal, version) = (&**owner.principal(), &*version.0);
         let Some(text) = text else {
-            return self.execute("DELETE FROM vault WHERE name = ?1 AND principal = ?2 AND sealed = ?3", params![name, principal, version]);
+            let delete = "DELETE FROM vault WHERE name = $1 AND principal = $2 AND sealed = $3";
+            return self.execute(delete, &values![name, principal, version]);
         };
-        let update = "UPDATE vault SET sealed = ?4, updated_ms = ?5, holder = NULL, held_until_ms = NULL
-            WHERE name = ?1 AND principal = ?2 AND sealed = ?3";
-        self.execute(update, params![name, principal, version, self.seal(name, owner, text), millis(SystemTime::now())])
+        let update = "UPDATE vault SET sealed = $4, updated_ms = $5, holder = NULL, held_until_ms = NULL
+            WHERE name = $1 AND principal = $2 AND sealed = $3";
+        self.execute(update, &values![name, principal, version, self.seal(name, owner, text), millis(SystemTime::now())])
     }
 
     fn forget(&self, name: &str, owner: &CallerId) -> Result<bool, String> {
-        self.execute("DELETE FROM vault WHERE name = ?1 AND principal = ?2", params![name, &**owner.principal()])
+        self.execute("DELETE FROM vault WHERE name = $1 AND principal = $2", &values![name, &**owner.principal()])
     }
 
     fn hold(&self, name: &str, owner: &CallerId, within: Duration) -> Result<bool, String> {
         let now = SystemTime::now();
-        let update = "UPDATE vault SET holder = ?3, held_until_ms = ?4
-            WHERE name = ?1 AND principal = ?2 AND (holder IS NULL OR holder = ?3 OR held_until_ms <= ?5)";
-        self.execute(update, params![name, &**owner.principal(), self.holder, millis(now + within), millis(now)])
+        let update = "UPDATE vault SET holder = $3, held_until_ms = $4
+            WHERE name = $1 AND principal = $2 AND (holder IS NULL OR holder = $3 OR held_until_ms <= $5)";
+        self.execute(update, &values![name, &**owner.principal(), self.holder, millis(now + within), millis(now)])
     }
 
     fn release(&self, name: &str, owner: &CallerId) {
-        let update = "UPDATE vault SET holder = NULL, held_until_ms = NULL WHERE name = ?1 AND principal = ?2 AND holder = ?3";
-        if let Err(reason) = self.execute(update, params![name, &**owner.principal(), self.holder]) {
+        let update = "UPDATE vault SET holder = NULL, held_until_ms = NULL WHERE name = $1 AND principal = $2 AND holder = $3";
+        if let Err(reason) = self.execute(update, &values![name, &**owner.principal(), self.holder]) {
             tracing::debug!("others have to wait for a sign-in until our time is over: {reason}");
         }
     }

@@ -117,7 +117,7 @@ async fn a_sound_log_verifies_and_goes_on_where_it_ended() {
     written(folder.path(), 5).await;
     let verdict = store.verify().unwrap();
     assert_eq!((verdict.records, verdict.checkpoints, verdict.first, verdict.broken), (12, 2, Some(1), None));
-    assert_eq!(verdict.head.unwrap().0, 12);
+    assert_eq!(verdict.heads[0].0, 12);
 }
 
 #[tokio::test]
@@ -248,7 +248,7 @@ async fn retention_takes_out_the_oldest_and_the_chain_holds() {
     let verdict = store.verify().unwrap();
     assert_eq!(verdict.broken, None);
     assert!(verdict.first.unwrap() > 1, "{verdict:?}");
-    assert_eq!(verdict.head.unwrap().0, 502, "the log says itself that records were taken out");
+    assert_eq!(verdict.heads[0].0, 502, "the log says itself that records were taken out");
     tamper(folder.path(), "DELETE FROM audit WHERE seq = (SELECT min(seq) FROM audit)");
     assert!(matches!(broken(folder.path()), Some(Broken::Missing { .. })));
 

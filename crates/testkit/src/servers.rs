@@ -29,6 +29,7 @@ pub struct Mariadb(Running);
 struct Running {
     folder: PathBuf,
     port: u16,
+    command: Command,
     child: Child,
 }
 
@@ -52,6 +53,20 @@ impl Postgres {
         let server = Self(running);
         server.0.wait(|| server.try_execute("postgres", "SELECT 1").is_ok());
         server
+    }
+
+    /// Ends it without a word.
+    pub fn kill(&mut self) {
+        self.0.kill();
+    }
+
+    /// Starts it again, with all that it had, on the same port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_again(&mut self) {
+        self.0.start_again();
+        self.0.wait(|| self.try_execute("postgres", "SELECT 1").is_ok());
     }
 
     /// The port.
@@ -136,7 +151,18 @@ impl Running {
         let log = fs::File::create(folder.join("log")).expect("the folder can be written");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self { folder, port, child }
+        Self { folder, port, command, child }
+    }
+
+    /// Ends it as if its machine had lost its power.
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn start_again(&mut self) {
+        self.kill();
+        self.child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
     }
 
     fn wait(&self, is_ready: impl Fn() -> bool) {
@@ -151,8 +177,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -25,7 +25,6 @@ use publisher::{Publisher, Steadied};
 use sign_in::SignIns;
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -48,7 +47,7 @@ pub(crate) enum Fault {
     Schema(#[from] SchemaFault),
     #[error(transparent)]
     Egress(#[from] Setup),
-    #[error("the audit log cannot be kept: {0}; \"dataFolder\" in the config says where it is to be")]
+    #[error("the audit log cannot be kept: {0}; \"dataFolder\" or \"storage\" in the config says where it is to be")]
     Store(#[from] StoreError),
     #[error("the audit log needs a folder, and neither HOME nor XDG_DATA_HOME says where: set \"dataFolder\" in the config")]
     NoFolder,
@@ -85,7 +84,7 @@ pub(crate) struct Behind {
     has_secrets: bool,
     has_listings: bool,
     /// Where records are kept that last, if they are.
-    pub(crate) recorded_in: Option<PathBuf>,
+    pub(crate) recorded_in: Option<String>,
     audit: Option<Arc<Audit>>,
     /// What keeps the keys of issuers fresh, and the lists of files; ends with this.
     _tasks: JoinSet<()>,
@@ -123,7 +122,7 @@ pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Cr
     };
     let builder = bounded(builder, &settings, stay).statistics().telling(exporter, tracing);
     let public_url = settings.security.public_url.clone();
-    let recorded_in = settings.security.audit.folder.clone().filter(|_| security.audit.is_some());
+    let recorded_in = security.audit.as_ref().and(security.store.as_ref()).map(Store::place);
     let (audit, store) = (security.audit.clone(), security.store.clone());
     let shelves = Shelves { secrets: security.secrets.clone(), listings: security.listings.clone() };
     let logins = (stay == Stay::Long).then(|| Arc::clone(&sign_ins.logins));

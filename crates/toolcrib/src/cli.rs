@@ -30,7 +30,10 @@ mod shell;
 mod tail;
 mod token;
 
-use crate::{Builder, exit, observe, settings};
+use crate::{
+    Builder, exit, observe,
+    settings::{self, Kept},
+};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::{
     fmt,
@@ -331,25 +334,33 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 }
 
 /// The store that a config speaks of, wherever its secrets are.
-fn store(config: Option<&PathBuf>) -> Result<(Store, PathBuf), Failure> {
-    let folder = folder(config)?;
-    Store::open(&folder).map(|store| (store, folder)).map_err(Failure::failed)
+fn store(config: Option<&PathBuf>) -> Result<Store, Failure> {
+    match kept(config)? {
+        Kept::OnServer(storage) => storage.open(),
+        Kept::InFolder(folder) => Store::open(&some_folder(folder)?),
+    }
+    .map_err(Failure::failed)
 }
 
 /// The same, for a command that makes nothing.
 fn existing_store(config: Option<&PathBuf>) -> Result<Store, Failure> {
-    let folder = folder(config)?;
-    if !Store::exists(&folder) {
-        return Err(Failure::failed(format_args!("there is nothing in {} yet", folder.display())));
+    if let Kept::InFolder(folder) = kept(config)? {
+        let folder = some_folder(folder)?;
+        if !Store::exists(&folder) {
+            return Err(Failure::failed(format_args!("there is nothing in {} yet", folder.display())));
+        }
     }
-    Store::open(&folder).map_err(Failure::failed)
+    store(config)
 }
 
-fn folder(config: Option<&PathBuf>) -> Result<PathBuf, Failure> {
-    let folder = match config_file(config) {
-        Some(file) => settings::data_folder(&file, &environment).map_err(Failure::usage)?,
-        None => settings::without_file(&environment).security.audit.folder,
-    };
+fn kept(config: Option<&PathBuf>) -> Result<Kept, Failure> {
+    match config_file(config) {
+        Some(file) => settings::kept(&file, &environment).map_err(Failure::usage),
+        None => Ok(Kept::InFolder(settings::without_file(&environment).security.audit.folder)),
+    }
+}
+
+fn some_folder(folder: Option<PathBuf>) -> Result<PathBuf, Failure> {
     folder.ok_or_else(|| Failure::usage("neither HOME nor XDG_DATA_HOME is set: set \"dataFolder\" in the config"))
 }
 

@@ -217,7 +217,7 @@ impl dashboard::Operations for Operations {
                 "records": verdict.records,
                 "checkpoints": verdict.checkpoints,
                 "first": verdict.first,
-                "head": verdict.head.map(|(seq, hash)| json!({"seq": seq, "hash": hash})),
+                "head": verdict.heads.last().map(|(seq, hash)| json!({"seq": seq, "hash": hash})),
             })))
         })
     }

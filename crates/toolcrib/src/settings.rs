@@ -10,7 +10,7 @@ mod raw;
 mod sections;
 mod variables;
 
-pub use checked::Settings;
+pub use checked::{Kept, Settings};
 pub use document::{Fault, Faults};
 pub use sections::Sections;
 
@@ -86,17 +86,22 @@ pub fn read_with_faults(file: &Path, lookup: Lookup<'_>) -> Result<(Settings, Fa
     Ok((Settings { files, ..checked::check(written, file.parent().unwrap_or(Path::new("")), lookup, &mut faults) }, faults))
 }
 
-/// The folder of what is kept, whatever else a file says: to read records nobody needs the secrets of the config.
+/// Where everything is kept that lasts, whatever else a file says: to read records nobody needs the secrets of other servers.
 ///
 /// # Errors
-/// [`SettingsError`] where the file cannot be read, or is no YAML.
-pub fn data_folder(file: &Path, lookup: Lookup<'_>) -> Result<Option<PathBuf>, SettingsError> {
+/// [`SettingsError`] where the file cannot be read, is no YAML, or does not say where.
+pub fn kept(file: &Path, lookup: Lookup<'_>) -> Result<Kept, SettingsError> {
     let text = load(file)?;
     let mut faults = Faults::default();
     let written = raw::read(&text, file, lookup, &mut faults);
-    // A document that is none has a fault without a key; a folder that cannot be read must not be taken for the usual one.
-    let is_unreadable = faults.iter().any(|fault| fault.key.is_empty() || fault.key == "dataFolder");
-    if is_unreadable { Err(SettingsError::Faulty(faults)) } else { Ok(checked::data_folder(&written, file, lookup)) }
+    let kept = checked::kept(&written, file, lookup, &mut faults);
+    // A document that is none has a fault without a key; a place that cannot be read must not be taken for the usual one.
+    let concerns = |key: &str| key.is_empty() || key == "dataFolder" || key == "storage" || key.starts_with("storage.");
+    let faults = faults.only(|fault| concerns(&fault.key));
+    match kept {
+        Some(kept) if faults.is_empty() => Ok(kept),
+        _ => Err(SettingsError::Faulty(faults)),
+    }
 }
 
 /// The settings where there is no file.

@@ -5,10 +5,9 @@
 //! checkpoint is a signature (Ed25519) over a row's number and hash, so that rows cannot be cut off behind it; another kind
 //! of it stands where retention has cut off the oldest, and nowhere else may a chain begin.
 
-use crate::{secret::Master, times::millis};
+use crate::{database::Value, times::millis};
 use ring::hmac;
-use rusqlite::{Connection, OptionalExtension, types::Value};
-use std::{sync::LazyLock, time::SystemTime};
+use std::time::SystemTime;
 use toolcrib_contract::CallerId;
 
 pub(super) type Hash = [u8; 32];
@@ -93,7 +92,7 @@ impl Row {
         ])
     }
 
-    /// Gives the row its number and its hash.
+    /// Gives the row its number in its chain, and its hash.
     pub(super) fn bind(&mut self, seq: i64, before: &Hash, key: &hmac::Key) -> Hash {
         self.0[0] = Value::Integer(seq);
         let hash = hash(before, &self.0, key);
@@ -137,6 +136,11 @@ pub(super) fn note(now: SystemTime, kind: &str, name: &str, told: &serde_json::V
     })
 }
 
+/// The row that tells of what retention has taken out.
+pub(super) fn taken_out(now: SystemTime, records: u64, up_to: i64) -> Row {
+    note(now, "retention", "records taken out", &serde_json::json!({"records": records, "up_to": up_to}))
+}
+
 /// The hash of a row's columns, bound to the row before.
 pub(super) fn hash(before: &Hash, columns: &[Value], key: &hmac::Key) -> Hash {
     let mut context = hmac::Context::with_key(key);
@@ -158,27 +162,6 @@ pub(super) fn hash(before: &Hash, columns: &[Value], key: &hmac::Key) -> Hash {
     }
     context.sign().as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }
-
-/// The number and hash of the last row; of the last one that was taken out, where there is none.
-pub(super) fn head(connection: &Connection) -> rusqlite::Result<(i64, Hash)> {
-    let last = |query: &str| {
-        let row = connection.query_row(query, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?)));
-        row.optional()
-    };
-    if let Some(row) = last("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")? {
-        return Ok(row);
-    }
-    Ok(last("SELECT seq, hash FROM checkpoint ORDER BY seq DESC LIMIT 1")?.unwrap_or((0, ORIGIN)))
-}
-
-/// Puts a row in: its values in the order of [`Row::values`].
-pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let places: Vec<String> = (1..=COLUMNS.len() + 1).map(|number| format!("?{number}")).collect();
-    format!("INSERT INTO audit ({}, hash) VALUES ({})", COLUMNS.join(", "), places.join(", "))
-});
-
-/// Reads rows, in the same order.
-pub(super) static SELECT: LazyLock<String> = LazyLock::new(|| format!("SELECT {}, hash FROM audit", COLUMNS.join(", ")));
 
 /// What a checkpoint says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,11 +188,4 @@ impl Kind {
 /// What a checkpoint's signature is over.
 pub(super) fn signed(kind: Kind, seq: i64, at_ms: i64, hash: &Hash) -> Vec<u8> {
     [b"toolcrib checkpoint 1 ".as_slice(), kind.name().as_bytes(), &seq.to_be_bytes(), &at_ms.to_be_bytes(), hash].concat()
-}
-
-pub(super) fn sign(connection: &Connection, master: &Master, kind: Kind, seq: i64, hash: &Hash) -> rusqlite::Result<()> {
-    let at_ms = millis(SystemTime::now());
-    let signature = master.signer.sign(&signed(kind, seq, at_ms, hash));
-    let insert = "INSERT OR REPLACE INTO checkpoint (seq, kind, at_ms, hash, signature) VALUES (?1, ?2, ?3, ?4, ?5)";
-    connection.execute(insert, rusqlite::params![seq, kind.name(), at_ms, hash, signature.as_ref()]).map(drop)
 }

@@ -1,14 +1,14 @@
 //! Records, read back.
 
-use super::chain::SELECT;
+use super::{chain::COLUMNS, chains};
 use crate::{
     StoreError,
-    database::Database,
+    database::{Database, Failed, Row, Value, values},
     times::{millis, of_millis, utc},
 };
-use rusqlite::{OptionalExtension, Row, types::Value};
 use std::{
     net::IpAddr,
+    sync::LazyLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use toolcrib_contract::{CallerId, Json, Kind};
@@ -122,38 +122,38 @@ impl Entry {
     }
 }
 
-pub(crate) fn read(database: &Database, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
-    let (conditions, values) = conditions(filter);
+/// Reads rows: the columns, and the hash.
+static SELECT: LazyLock<String> = LazyLock::new(|| format!("SELECT {}, hash FROM audit", COLUMNS.join(", ")));
+
+pub(crate) fn read(database: &mut Database, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
+    let (conditions, values) = conditions(filter, matches!(database, Database::Server(_)));
     let clause = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     let limit = filter.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
     let query = format!("{}{clause} ORDER BY seq DESC{limit}", *SELECT);
-    let read = || -> rusqlite::Result<Vec<Entry>> {
-        let mut statement = database.connection.prepare(&query)?;
-        let mut entries = statement.query_map(rusqlite::params_from_iter(values), entry)?.collect::<Result<Vec<_>, _>>()?;
-        entries.reverse();
-        Ok(entries)
-    };
-    read().map_err(|error| database.failed(error))
+    database.read(|it| it.query(&query, &values)?.iter().rev().map(entry).collect())
 }
 
-pub(crate) fn one(database: &Database, seq: i64) -> Result<Option<Entry>, StoreError> {
-    let found = database.connection.query_row(&format!("{} WHERE seq = ?1", *SELECT), [seq], entry).optional();
-    found.map_err(|error| database.failed(error))
+pub(crate) fn one(database: &mut Database, seq: i64) -> Result<Option<Entry>, StoreError> {
+    database.read(|it| it.first(&format!("{} WHERE seq = $1", *SELECT), &values![seq])?.as_ref().map(entry).transpose())
 }
 
-fn conditions(filter: &Filter) -> (Vec<String>, Vec<Value>) {
+fn conditions(filter: &Filter, is_of_server: bool) -> (Vec<String>, Vec<Value>) {
     let (mut conditions, mut values) = (Vec::new(), Vec::new());
     let mut add = |condition: &str, value: Value| {
         values.push(value);
-        conditions.push(condition.replace("?", &format!("?{}", values.len())));
+        conditions.push(condition.replace('?', &format!("${}", values.len())));
     };
     if let Some(user) = &filter.user {
         // Either the subject, or the authority and the subject.
         add("(subject = ? OR authority || ':' || subject = ?)", Value::Text(user.clone()));
     }
     if let Some(tool) = &filter.tool {
-        // GLOB also knows classes of characters, which names are not written with.
-        add("name GLOB ?", Value::Text(tool.replace('[', "[[]")));
+        if is_of_server {
+            add("name LIKE ?", Value::Text(like(tool)));
+        } else {
+            // GLOB also knows classes of characters, which names are not written with.
+            add("name GLOB ?", Value::Text(tool.replace('[', "[[]")));
+        }
     }
     match &filter.outcome {
         Some(OutcomeFilter::Outcome(outcome)) => add("outcome = ?", Value::Text((*outcome).to_owned())),
@@ -162,6 +162,10 @@ fn conditions(filter: &Filter) -> (Vec<String>, Vec<Value>) {
     }
     if let Some(since) = filter.since {
         add("at_ms >= ?", Value::Integer(millis(since)));
+        if is_of_server {
+            // Nothing is kept before it arrives: what lies in older partitions need not be looked at.
+            add("day >= ?", Value::Integer(chains::day(since)));
+        }
     }
     if let Some(until) = filter.until {
         add("at_ms < ?", Value::Integer(millis(until)));
@@ -175,30 +179,49 @@ fn conditions(filter: &Filter) -> (Vec<String>, Vec<Value>) {
     (conditions, values)
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+/// The pattern as LIKE has it.
+fn like(pattern: &str) -> String {
+    let mut like = String::with_capacity(pattern.len());
+    for c in pattern.chars() {
+        match c {
+            '*' => like.push('%'),
+            '?' => like.push('_'),
+            '%' | '_' | '\\' => like.extend(['\\', c]),
+            c => like.push(c),
+        }
+    }
+    like
+}
+
+fn entry(row: &Row) -> Result<Entry, Failed> {
+    let some = |column| row.some_text(column).map(|text| text.map(str::to_owned));
     Ok(Entry {
-        seq: row.get(0)?,
-        id: row.get(1)?,
-        at: of_millis(row.get(2)?),
-        trace: row.get(3)?,
-        authority: row.get(4)?,
-        subject: row.get(5)?,
-        roles: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),
-        address: row.get(7)?,
-        door: row.get(8)?,
-        client: row.get(9)?,
-        kind: row.get(10)?,
-        name: row.get(11)?,
-        outcome: row.get(12)?,
-        code: row.get(13)?,
-        reason: row.get(14)?,
-        duration: Duration::from_micros(row.get::<_, i64>(15)?.max(0).unsigned_abs()),
-        argument_bytes: row.get(16)?,
-        output_bytes: row.get(17)?,
-        digest: row.get(18)?,
-        arguments: row.get(19)?,
-        hash: crate::secret::hex(&row.get::<_, Vec<u8>>(20)?),
+        seq: row.integer(0)?,
+        id: row.text(1)?.into(),
+        at: of_millis(row.integer(2)?),
+        trace: some(3)?,
+        authority: row.text(4)?.into(),
+        subject: row.text(5)?.into(),
+        roles: serde_json::from_str(row.text(6)?).unwrap_or_default(),
+        address: some(7)?,
+        door: row.text(8)?.into(),
+        client: some(9)?,
+        kind: row.text(10)?.into(),
+        name: row.text(11)?.into(),
+        outcome: row.text(12)?.into(),
+        code: some(13)?,
+        reason: some(14)?,
+        duration: Duration::from_micros(positive(row.integer(15)?)),
+        argument_bytes: row.integer(16)?,
+        output_bytes: row.some_integer(17)?,
+        digest: some(18)?,
+        arguments: some(19)?,
+        hash: crate::secret::hex(row.blob(20)?),
     })
+}
+
+fn positive(number: i64) -> u64 {
+    number.max(0).unsigned_abs()
 }
 
 /// What one caller has called, of whatever kind.
@@ -217,24 +240,21 @@ pub struct Activity {
 }
 
 /// Who has called since then, the busiest first, and no more than so many.
-pub(crate) fn activity_since(database: &Database, since: SystemTime, limit: usize) -> Result<Vec<Activity>, StoreError> {
-    let query = "SELECT authority || ':' || subject, count(*), sum(outcome IN ('tool_error', 'refused') AND code IS NOT 'needs_input'), sum(duration_us), max(at_ms)
-        FROM audit WHERE at_ms >= ?1 AND id <> '' GROUP BY 1 ORDER BY 2 DESC LIMIT ?2";
-    let read = || -> rusqlite::Result<Vec<Activity>> {
-        let mut statement = database.connection.prepare(query)?;
-        let positive = |number: i64| number.max(0).unsigned_abs();
-        let rows = statement.query_map(rusqlite::params![millis(since), limit as i64], |row| {
-            Ok(Activity {
-                principal: row.get(0)?,
-                calls: positive(row.get(1)?),
-                errors: positive(row.get(2)?),
-                spent: Duration::from_micros(positive(row.get(3)?)),
-                last: of_millis(row.get(4)?),
-            })
-        })?;
-        rows.collect()
+pub(crate) fn activity_since(database: &mut Database, since: SystemTime, limit: usize) -> Result<Vec<Activity>, StoreError> {
+    let query = "SELECT authority || ':' || subject, count(*),
+            count(*) FILTER (WHERE outcome IN ('tool_error', 'refused') AND code IS DISTINCT FROM 'needs_input'),
+            CAST(sum(duration_us) AS BIGINT), max(at_ms)
+        FROM audit WHERE at_ms >= $1 AND id <> '' GROUP BY 1 ORDER BY 2 DESC LIMIT $2";
+    let activity = |row: &Row| {
+        Ok(Activity {
+            principal: row.text(0)?.into(),
+            calls: positive(row.integer(1)?),
+            errors: positive(row.integer(2)?),
+            spent: Duration::from_micros(positive(row.integer(3)?)),
+            last: of_millis(row.integer(4)?),
+        })
     };
-    read().map_err(|error| database.failed(error))
+    database.read(|it| it.query(query, &values![millis(since), limit as i64])?.iter().map(activity).collect())
 }
 
 /// What one caller called in one minute.
@@ -255,24 +275,19 @@ pub struct Spent {
 }
 
 /// Calls that were let pass; those that were refused at the gate use up nothing.
-pub(crate) fn spent_since(database: &Database, since: SystemTime) -> Result<Vec<Spent>, StoreError> {
-    let query = "SELECT authority, subject, roles, kind, name, at_ms / 60000, count(*), iif(authority = 'anonymous', address, NULL) FROM audit
-        WHERE at_ms >= ?1 AND (code IS NULL OR code NOT IN ('not_found', 'forbidden', 'invalid_arguments', 'limit_reached', 'not_recordable', 'unauthenticated'))
+pub(crate) fn spent_since(database: &mut Database, since: SystemTime) -> Result<Vec<Spent>, StoreError> {
+    let query = "SELECT authority, subject, roles, kind, name, at_ms / 60000, count(*), CASE WHEN authority = 'anonymous' THEN address END FROM audit
+        WHERE at_ms >= $1 AND (code IS NULL OR code NOT IN ('not_found', 'forbidden', 'invalid_arguments', 'limit_reached', 'not_recordable', 'unauthenticated'))
         GROUP BY 1, 2, 3, 4, 5, 6, 8";
-    let read = || -> rusqlite::Result<Vec<Spent>> {
-        let mut statement = database.connection.prepare(query)?;
-        let rows = statement.query_map([millis(since)], |row| {
-            let roles: Vec<String> = serde_json::from_str(&row.get::<_, String>(2)?).unwrap_or_default();
-            let caller = CallerId::new(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?, roles);
-            let kind = kind_of(&row.get::<_, String>(3)?);
-            let at = UNIX_EPOCH + Duration::from_secs(row.get::<_, i64>(5)?.max(0).unsigned_abs() * 60);
-            let (name, calls) = (row.get(4)?, row.get::<_, i64>(6)?.max(0).unsigned_abs());
-            let address = row.get::<_, Option<String>>(7)?.and_then(|address| address.parse().ok());
-            Ok(kind.map(|kind| Spent { caller, address, kind, name, at, calls }))
-        })?;
-        rows.filter_map(Result::transpose).collect()
+    let spent = |row: &Row| {
+        let roles: Vec<String> = serde_json::from_str(row.text(2)?).unwrap_or_default();
+        let caller = CallerId::new(row.text(0)?, row.text(1)?, roles);
+        let at = UNIX_EPOCH + Duration::from_secs(positive(row.integer(5)?) * 60);
+        let (name, calls) = (row.text(4)?.to_owned(), positive(row.integer(6)?));
+        let address = row.some_text(7)?.and_then(|address| address.parse().ok());
+        Ok(kind_of(row.text(3)?).map(|kind| Spent { caller, address, kind, name, at, calls }))
     };
-    read().map_err(|error| database.failed(error))
+    database.read(|it| it.query(query, &values![millis(since)])?.iter().map(spent).filter_map(Result::transpose).collect())
 }
 
 const KINDS: [(Kind, &str); 5] = [

@@ -1,13 +1,11 @@
 //! Is the log what was written?
 
-use super::chain::{COLUMNS, Hash, Kind, ORIGIN, SELECT, hash, signed};
+use super::chain::{Hash, Kind, hash, signed};
 use crate::{
-    StoreError,
-    database::Database,
+    database::{Failed, Row, Sql, values},
     secret::{Master, hex},
 };
 use ring::signature::{ED25519, KeyPair, UnparsedPublicKey};
-use rusqlite::{Connection, types::Value};
 use std::collections::BTreeMap;
 
 /// What came of checking the log.
@@ -19,8 +17,11 @@ pub struct Verdict {
     pub checkpoints: u64,
     /// The number of the first record that is kept.
     pub first: Option<i64>,
-    /// The number and hash of the last record that was found well: note them elsewhere, and nobody can cut the log short.
-    pub head: Option<(i64, String)>,
+    /// Whether retention took out what was before, as a signed checkpoint says.
+    pub is_cut: bool,
+    /// The number and hash of the last record that was found well, of each chain that has any: note them elsewhere, and nobody can cut the
+    /// log short. A file has one chain; on a server each replica has one for each time that it was started.
+    pub heads: Vec<(i64, String)>,
     /// The key that signed, in hexadecimal digits.
     pub public_key: String,
     /// The first thing that is wrong.
@@ -55,82 +56,120 @@ pub enum Broken {
     /// The file cannot be read.
     #[error("the file is damaged: {0}")]
     Unreadable(String),
+    /// Something is wrong with the chain of one replica.
+    #[error("chain {number}, of {replica}: {what}")]
+    Chain {
+        /// The number of the chain.
+        number: i64,
+        /// Whose it is.
+        replica: String,
+        /// What is wrong.
+        what: Box<Broken>,
+    },
+    /// The chain is not the one that was begun with this number.
+    #[error("the chain is not the one that was begun, or the one before it")]
+    OtherChain,
 }
 
-pub(crate) fn verify(database: &Database, master: &Master) -> Result<Verdict, StoreError> {
-    let public_key = master.public_key();
-    let mut verdict = Verdict { records: 0, checkpoints: 0, first: None, head: None, public_key, broken: None };
-    // One view of the file, whatever is written meanwhile.
-    let walked = database.connection.unchecked_transaction().and_then(|view| walk(&view, master, None, &mut verdict));
-    match walked {
-        Ok(broken) => verdict.broken = broken,
-        Err(error) => match database.failed(error) {
-            StoreError::Damaged { reason, .. } => verdict.broken = Some(Broken::Unreadable(reason)),
-            StoreError::Database { source: rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::Utf8Error(..), .. } => {
-                verdict.broken = Some(Broken::Unreadable("a value is of another type than was written".into()));
-            }
-            other => return Err(other),
-        },
+impl Verdict {
+    pub(super) fn of(master: &Master) -> Self {
+        Self { records: 0, checkpoints: 0, first: None, is_cut: false, heads: Vec::new(), public_key: master.public_key(), broken: None }
     }
-    Ok(verdict)
 }
 
-/// The first broken link up to a record, before whoever has the key signs for it.
-pub(super) fn broken_until(connection: &Connection, master: &Master, seq: i64) -> rusqlite::Result<Option<Broken>> {
-    let mut verdict = Verdict { records: 0, checkpoints: 0, first: None, head: None, public_key: String::new(), broken: None };
-    walk(connection, master, Some(seq), &mut verdict)
+/// Where the rows of a chain are.
+pub(super) struct Rows {
+    /// Some of the rows after one number and up to another, in their order: the columns with the number in the chain as the first, the
+    /// hash, and the number in the log.
+    pub(super) rows: String,
+    /// The checkpoints up to a number: number, time, hash, signature, kind.
+    pub(super) checkpoints: String,
+    /// What the first row is bound to.
+    pub(super) origin: Hash,
 }
 
-/// Walks the chain, all of it or up to a record.
-fn walk(connection: &Connection, master: &Master, until: Option<i64>, verdict: &mut Verdict) -> rusqlite::Result<Option<Broken>> {
+/// Walks a chain, all of it or up to a row. Gives where it ends, or the first broken link.
+pub(super) fn walk(
+    it: &mut dyn Sql,
+    of: &Rows,
+    master: &Master,
+    until: Option<i64>,
+    verdict: &mut Verdict,
+) -> Result<Result<(i64, Hash), Broken>, Failed> {
     let upto = until.unwrap_or(i64::MAX);
     let mut checkpoints: BTreeMap<i64, (Kind, Hash)> = BTreeMap::new();
     let key = UnparsedPublicKey::new(&ED25519, master.signer.public_key().as_ref().to_vec());
-    let mut statement = connection.prepare("SELECT seq, at_ms, hash, signature, kind FROM checkpoint WHERE seq <= ?1 ORDER BY seq")?;
-    let mut rows = statement.query([upto])?;
-    while let Some(row) = rows.next()? {
-        let (seq, at_ms, hash): (i64, i64, Hash) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let signature: Vec<u8> = row.get(3)?;
-        let kind = Kind::of(&row.get::<_, String>(4)?);
-        let Some(kind) = kind.filter(|kind| key.verify(&signed(*kind, seq, at_ms, &hash), &signature).is_ok()) else {
-            return Ok(Some(Broken::Forged(seq)));
-        };
+    for row in it.query(&of.checkpoints, &values![upto])? {
+        let (seq, at_ms, hash): (i64, i64, Hash) = (row.integer(0)?, row.integer(1)?, row.bytes(2)?);
+        let kind =
+            Kind::of(row.text(4)?).filter(|kind| key.verify(&signed(*kind, seq, at_ms, &hash), row.blob(3).unwrap_or_default()).is_ok());
+        let Some(kind) = kind else { return Ok(Err(Broken::Forged(seq))) };
         checkpoints.insert(seq, (kind, hash));
     }
-    let mut statement = connection.prepare(&format!("{} WHERE seq <= ?1 ORDER BY seq", *SELECT))?;
-    let mut rows = statement.query([upto])?;
-    let mut before: Option<(i64, Hash)> = None;
-    while let Some(row) = rows.next()? {
-        let columns = (0..COLUMNS.len()).map(|index| row.get::<_, Value>(index)).collect::<Result<Vec<_>, _>>()?;
-        let (seq, written): (i64, Hash) = (row.get(0)?, row.get(COLUMNS.len())?);
-        let (last, link) = match before {
-            Some(before) => before,
-            None => match checkpoints.get(&(seq - 1)) {
-                Some((Kind::Cut, hash)) => (seq - 1, *hash),
-                _ => (0, ORIGIN),
+    let mut link = Link { last: None, checkpoints, origin: of.origin };
+    let mut head = None;
+    loop {
+        let rows = it.query(&of.rows, &values![link.last.map_or(0, |(seq, _)| seq), upto])?;
+        for row in &rows {
+            if let Some(broken) = link.follow(row, master, verdict)? {
+                return Ok(Err(broken));
+            }
+        }
+        let Some(last) = rows.last() else { break };
+        head = Some((last.integer(last.0.len() - 1)?, hex(last.blob(last.0.len() - 2)?)));
+    }
+    verdict.heads.extend(head);
+    Ok(link.end(until.is_some()))
+}
+
+/// How far a chain was followed.
+struct Link {
+    last: Option<(i64, Hash)>,
+    checkpoints: BTreeMap<i64, (Kind, Hash)>,
+    origin: Hash,
+}
+
+impl Link {
+    /// Goes on to the next row; gives what is wrong with it.
+    fn follow(&mut self, row: &Row, master: &Master, verdict: &mut Verdict) -> Result<Option<Broken>, Failed> {
+        let (columns, kept) = row.0.split_at(row.0.len() - 2);
+        let (seq, written): (i64, Hash) = (row.integer(0)?, row.bytes(columns.len())?);
+        let (last, before) = match self.last {
+            Some(last) => last,
+            None => match self.checkpoints.get(&(seq - 1)) {
+                Some((Kind::Cut, hash)) => {
+                    verdict.is_cut = true;
+                    (seq - 1, *hash)
+                }
+                _ => (0, self.origin),
             },
         };
         if seq != last + 1 {
             return Ok(Some(Broken::Missing { from: last + 1, to: seq - 1 }));
         }
-        if hash(&link, &columns, &master.chain) != written {
-            let id = if let Value::Text(id) = &columns[1] { id.clone() } else { String::new() };
-            return Ok(Some(Broken::Record { seq, id }));
+        if hash(&before, columns, &master.chain) != written {
+            return Ok(Some(Broken::Record { seq, id: row.text(1).unwrap_or_default().to_owned() }));
         }
-        if checkpoints.get(&seq).is_some_and(|(_, signed)| *signed != written) {
+        if self.checkpoints.get(&seq).is_some_and(|(_, signed)| *signed != written) {
             return Ok(Some(Broken::Rewritten(seq)));
         }
-        verdict.checkpoints += u64::from(checkpoints.contains_key(&seq));
+        verdict.checkpoints += u64::from(self.checkpoints.contains_key(&seq));
         verdict.records += 1;
-        verdict.first.get_or_insert(seq);
-        verdict.head = Some((seq, hex(&written)));
-        before = Some((seq, written));
+        let number = if let [_, crate::database::Value::Integer(number)] = kept { *number } else { return Err(Failed::OddValue) };
+        verdict.first = Some(verdict.first.map_or(number, |first| first.min(number)));
+        self.last = Some((seq, written));
+        Ok(None)
     }
-    let last = before.map_or(0, |(seq, _)| seq);
-    if until.is_some() {
-        return Ok(None);
+
+    /// Where the chain ends. A checkpoint behind its last row tells of some that were taken out, unless it says so itself.
+    fn end(self, is_part: bool) -> Result<(i64, Hash), Broken> {
+        let latest = self.checkpoints.into_iter().next_back();
+        match (self.last, latest) {
+            (None, Some((seq, (Kind::Cut, hash)))) => Ok((seq, hash)),
+            (last, Some((seq, _))) if !is_part && last.is_none_or(|(last, _)| last < seq) => {
+                Err(Broken::Missing { from: last.map_or(0, |(last, _)| last) + 1, to: seq })
+            }
+            (last, _) => Ok(last.unwrap_or((0, self.origin))),
+        }
     }
-    // The last record is never taken out, so a checkpoint behind it tells of some that were.
-    let signed = checkpoints.into_keys().next_back().filter(|seq| *seq > last);
-    Ok(signed.map(|seq| Broken::Missing { from: last + 1, to: seq }))
 }

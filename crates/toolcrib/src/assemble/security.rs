@@ -108,6 +108,9 @@ fn open_store(all: &Settings) -> Result<Option<Store>, Fault> {
     let has_secrets = all.servers.iter().any(|server| !server.bindings.is_empty());
     let can_sign_in = all.servers.iter().any(|server| server.oauth.is_some());
     let is_lazy = all.servers.iter().any(|server| server.is_lazy);
+    if let Some(storage) = &all.storage {
+        return Ok(Some(storage.open()?));
+    }
     let is_wanted = settings.audit.is_enabled || takes_keys || has_secrets || can_sign_in || is_lazy;
     let is_demanded = settings.audit.is_demanded || takes_keys || has_secrets;
     if !is_wanted {

@@ -32,9 +32,10 @@ pub(super) struct Audit {
 enum What {
     /// Check that the log is what was written: name the first record that is not.
     Verify {
-        /// A record that must be there, as an earlier `verify` showed it last: then nothing was cut off behind it since.
+        /// A record that must be there, as an earlier `verify` showed it last: then nothing was cut off behind it since. May be given more
+        /// than once: replicas that share a server have a chain each.
         #[arg(long, value_name = "NUMBER:HASH")]
-        expect: Option<String>,
+        expect: Vec<String>,
     },
 }
 
@@ -81,7 +82,7 @@ impl Audit {
     pub(super) async fn run(self) -> Done {
         let store = existing_store(self.config.as_ref())?;
         match self.what {
-            Some(What::Verify { expect }) => verify(&store, expect.as_deref(), self.json),
+            Some(What::Verify { expect }) => verify(&store, &expect, self.json),
             None => self.show.run(&store, self.json).await,
         }
     }
@@ -175,29 +176,33 @@ fn told(Told { at, authority, subject, door, name, outcome, code, reason, millis
     printable(told.trim_end())
 }
 
-fn verify(store: &Store, expect: Option<&str>, as_json: bool) -> Done {
+fn verify(store: &Store, expect: &[String], as_json: bool) -> Done {
     let verdict = store.verify().map_err(Failure::failed)?;
-    let missing = expect.map(|expected| is_missing(store, expected)).transpose()?.flatten();
+    let missing = expect.iter().find_map(|expected| is_missing(store, expected).transpose()).transpose()?;
     let fault = verdict.broken.as_ref().map(ToString::to_string).or(missing);
     if as_json {
-        let head = verdict.head.as_ref().map(|(seq, hash)| json!({"seq": seq, "hash": hash}));
+        let heads: Vec<_> = verdict.heads.iter().map(|(seq, hash)| json!({"seq": seq, "hash": hash})).collect();
         print(json!({"ok": fault.is_none(), "records": verdict.records, "checkpoints": verdict.checkpoints, "first": verdict.first,
-            "head": head, "publicKey": verdict.public_key, "fault": fault}));
+            "head": heads.last(), "heads": heads, "publicKey": verdict.public_key, "fault": fault}));
     }
     if let Some(fault) = fault {
         return Err(Failure::new(exit::FAILED, format_args!("the audit log is not what was written: {fault}")));
     }
-    let Some((first, (last, hash))) = verdict.first.zip(verdict.head.as_ref()).filter(|_| !as_json) else {
+    let Some((first, (last, _))) = verdict.first.zip(verdict.heads.last()).filter(|_| !as_json) else {
         if !as_json {
             print("there are no records");
         }
         return Ok(());
     };
     print(format_args!("{} records, {first} to {last}, are what was written; {} signed checkpoints", verdict.records, verdict.checkpoints));
-    if first > 1 {
+    if verdict.is_cut {
         print(format_args!("retention took out what was before {first}, as a signed checkpoint says"));
     }
-    print(format_args!("the last: {last}:{hash}\nnote it elsewhere: with --expect nobody can cut the log short unnoticed"));
+    let heads: Vec<String> = verdict.heads.iter().map(|(seq, hash)| format!("{seq}:{hash}")).collect();
+    print(format_args!(
+        "the last: {}\nnote it elsewhere: with --expect nobody can cut the log short unnoticed",
+        heads.join("\nand, of another chain: ")
+    ));
     Ok(())
 }
 

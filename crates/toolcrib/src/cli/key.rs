@@ -55,11 +55,11 @@ impl Key {
                 let until =
                     |ttl| SystemTime::now().checked_add(ttl).ok_or_else(|| Failure::usage("--ttl is longer than time can be reckoned"));
                 let expires = ttl.map(until).transpose()?;
-                let (store, folder) = store(config)?;
+                let store = store(config)?;
                 let keys = store.api_keys().map_err(Failure::failed)?;
                 let issued = keys.issue(&NewKey { subject: sub.clone(), roles: roles.clone(), expires }).map_err(Failure::failed)?;
                 let roles = if roles.is_empty() { "no roles".into() } else { format!("the roles {}", roles.join(", ")) };
-                note(format_args!("key {} for {sub} with {roles}, kept in {}; it is shown this once:", issued.id, folder.display()));
+                note(format_args!("key {} for {sub} with {roles}, kept in {}; it is shown this once:", issued.id, store.place()));
                 if self.at.json {
                     print(json!({"id": issued.id, "key": issued.key}))
                 } else {

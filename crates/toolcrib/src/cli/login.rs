@@ -67,7 +67,7 @@ struct Place {
 
 impl Login {
     pub(super) async fn run(self) -> Done {
-        let store = store(self.at.config.as_ref())?.0;
+        let store = store(self.at.config.as_ref())?;
         let place = self.at.place(store.sign_ins().map_err(Failure::failed)?)?;
         let done = self.sign_in_at(&place).await;
         place.accounts.settle().await;

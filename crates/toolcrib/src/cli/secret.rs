@@ -76,7 +76,7 @@ impl Secret {
         if secret.is_empty() || text.len() as u64 > MAX_BYTES {
             return Err(Failure::usage(format_args!("a secret has 1 to {MAX_BYTES} bytes")));
         }
-        let secrets = store(self.at.config.as_ref())?.0.secrets().map_err(Failure::failed)?;
+        let secrets = store(self.at.config.as_ref())?.secrets().map_err(Failure::failed)?;
         secrets.set(&which.name, &owner, secret).map_err(Failure::failed)
     }
 

@@ -147,7 +147,7 @@ fn announce(crib: &Crib, listener: &TcpListener, file: Option<&Path>) {
     };
     eprintln!("  callers: {admitted}");
     match behind.and_then(|behind| behind.recorded_in.as_ref()) {
-        Some(folder) => eprintln!("  records: {}", folder.display()),
+        Some(place) => eprintln!("  records: {place}"),
         None => eprintln!("  records: in memory only"),
     }
     eprintln!("  dashboard: http://{address}/");

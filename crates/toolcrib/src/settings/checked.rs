@@ -8,6 +8,7 @@ pub(crate) mod openapi;
 mod ready;
 pub(crate) mod resilience;
 pub(crate) mod security;
+pub(crate) mod storage;
 mod telemetry;
 
 use super::{
@@ -70,6 +71,8 @@ pub struct Settings {
     pub trials: Vec<declared::Trial>,
     /// Who may do what, and what is kept of it.
     pub security: Security,
+    /// What replicas share, if there are others.
+    pub storage: Option<storage::Storage>,
     /// Whom to tell what is measured, if anybody.
     pub otlp: Option<otlp::Settings>,
     /// The files that all this stands in.
@@ -95,9 +98,22 @@ enum Prefix {
     Word(String),
 }
 
-/// The folder of what is kept.
-pub(super) fn data_folder(written: &Written, file: &Path, lookup: Lookup<'_>) -> Option<PathBuf> {
-    ready::data_folder(&written.ready, file.parent().unwrap_or(Path::new("")), lookup)
+/// Where everything is kept that lasts.
+#[derive(Debug)]
+pub enum Kept {
+    /// In this folder, if the environment says where one may be.
+    InFolder(Option<PathBuf>),
+    /// On a server.
+    OnServer(storage::Storage),
+}
+
+/// Where everything is kept that lasts, unless what is said of that makes no sense.
+pub(super) fn kept(written: &Written, file: &Path, lookup: Lookup<'_>, faults: &mut Faults) -> Option<Kept> {
+    let base = file.parent().unwrap_or(Path::new(""));
+    match &written.storage {
+        Some(written) => storage::check(written, base, faults).map(Kept::OnServer),
+        None => Some(Kept::InFolder(ready::data_folder(&written.ready, base, lookup))),
+    }
 }
 
 /// `base` is the folder of the config file.
@@ -170,6 +186,7 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
         trials,
         notes: brought.notes,
         absences: Faults::default(),
+        storage: written.storage.as_ref().and_then(|written| storage::check(written, base, faults)),
         otlp: telemetry::check(written.otlp.as_ref(), lookup, faults),
         steadiness,
         servers_steadied,

@@ -49,6 +49,12 @@ impl Faults {
         self.0.iter().all(|fault| fault.is_absence)
     }
 
+    /// Those that are so.
+    pub(super) fn only(mut self, are: impl Fn(&Fault) -> bool) -> Self {
+        self.0.retain(are);
+        self
+    }
+
     /// Whether something in this place, or within it, makes no sense.
     pub(super) fn spoil(&self, place: &Spanned<()>) -> bool {
         let is_within = |key: &str| key.strip_prefix(&place.key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));

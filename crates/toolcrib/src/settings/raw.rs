@@ -5,6 +5,7 @@ pub(super) mod offered;
 pub(super) mod ready;
 pub(super) mod resilience;
 pub(super) mod security;
+pub(super) mod storage;
 pub(super) mod telemetry;
 
 use super::{
@@ -32,6 +33,7 @@ pub(super) struct Written {
     pub(super) resources: Vec<offered::Resource>,
     pub(super) security: security::Security,
     pub(super) resilience: resilience::Resilience,
+    pub(super) storage: Option<storage::Storage>,
     pub(super) otlp: Option<telemetry::Otlp>,
     pub(super) sections: Sections,
 }
@@ -156,6 +158,7 @@ const TOP: &[&str] = &[
     "connections",
     "databases",
     "dataFolder",
+    "storage",
     "auth",
     "access",
     "audit",
@@ -235,6 +238,7 @@ pub(super) fn read(text: &str, file: &Path, lookup: Lookup<'_>, faults: &mut Fau
             "http" => written.security.http = reader.http(&node),
             "resilience" => written.resilience = reader.resilience(&node),
             "telemetry" => written.otlp = reader.telemetry(&node),
+            "storage" => written.storage = Some(reader.storage(&node)),
             "dataFolder" => written.ready.data_folder = reader.text(&node),
             _ => reader.faults.add(node.unknown(&key, TOP)),
         }

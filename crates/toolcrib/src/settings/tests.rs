@@ -124,7 +124,7 @@ extra: 1
             "16: claude.mcp.timeout: expected a number of seconds, found \"soon\"",
             "17: claude.mcp.maxConcurrentTools: expected a number from 1 to 10000, found 0",
             "18: claude.mcp.enabeld: unknown key; did you mean \"enabled\"?",
-            "19: extra: unknown key; known are mcpServers, claude, limits, profiles, tools, prompts, resources, egress, connections, databases, dataFolder, auth, access, audit, http, resilience, telemetry",
+            "19: extra: unknown key; known are mcpServers, claude, limits, profiles, tools, prompts, resources, egress, connections, databases, dataFolder, storage, auth, access, audit, http, resilience, telemetry",
         ]
     );
 }

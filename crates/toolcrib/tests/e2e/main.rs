@@ -29,6 +29,7 @@ mod questions;
 mod ready;
 mod relay;
 mod reload;
+mod replicas;
 mod resilience;
 mod rest;
 mod statistics;

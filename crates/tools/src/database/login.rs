@@ -4,11 +4,9 @@ use super::{
     DatabaseSettings, SqlError,
     location::{Server, Tls},
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use rustls_platform_verifier::BuilderVerifierExt;
-use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 use tokio::net::TcpStream;
-use toolcrib_egress::Egress;
+use toolcrib_egress::{Egress, tls};
 
 /// How long to wait until a server takes a connection, and until it has cancelled a statement.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,7 +77,7 @@ impl Login {
     pub(super) fn tls(&self) -> Result<Option<rustls::ClientConfig>, SqlError> {
         match &self.server.tls {
             Tls::Off => Ok(None),
-            Tls::On { roots } => tls_config(roots.as_deref()).map(Some).map_err(|reason| self.unreachable(reason)),
+            Tls::On { roots } => tls::client_config(roots.as_deref()).map(Some).map_err(|reason| self.unreachable(reason)),
         }
     }
 
@@ -91,19 +89,4 @@ impl Login {
         tracing::warn!(database = self.name, "the login can do more than read: {what}; give it a role that can only read");
         Ok(())
     }
-}
-
-fn tls_config(roots: Option<&Path>) -> Result<rustls::ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| error.to_string())?;
-    let Some(path) = roots else {
-        return Ok(builder.with_platform_verifier().map_err(|error| error.to_string())?.with_no_client_auth());
-    };
-    let unreadable = |error: &dyn fmt::Display| format!("the certificates in {} cannot be read: {error}", path.display());
-    let mut store = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
-        store.add(certificate.map_err(|error| unreadable(&error))?).map_err(|error| unreadable(&error))?;
-    }
-    Ok(builder.with_root_certificates(store).with_no_client_auth())
 }

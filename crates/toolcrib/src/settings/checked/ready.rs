@@ -174,7 +174,7 @@ fn database(written: &ready::Database, base: &Path, faults: &mut Faults) -> Opti
 }
 
 /// Paths start from the folder of the config file.
-fn beside(location: Location, base: &Path) -> Location {
+pub(super) fn beside(location: Location, base: &Path) -> Location {
     let absolute = |mut server: toolcrib_tools::Server| {
         if let Tls::On { roots: Some(path) } = &mut server.tls {
             *path = base.join(&*path);
