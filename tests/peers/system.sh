@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees to it that the programs are there which the tests start for themselves: PostgreSQL, MariaDB, Chromium, and promtool of Prometheus.
+# Sees to it that the programs are there which the tests start for themselves: PostgreSQL, MariaDB, Valkey or Redis, HAProxy, Chromium, and promtool of Prometheus.
 # Does nothing where they are installed already; installs Debian's packages where that is allowed.
 set -eu
 
@@ -18,12 +18,14 @@ have_postgres || packages="$packages postgresql postgresql-contrib"
 have_mariadb || packages="$packages mariadb-server-core mariadb-client-core"
 have_chromium || packages="$packages chromium fonts-dejavu-core"
 command -v promtool >/dev/null 2>&1 || packages="$packages prometheus"
+{ command -v valkey-server || command -v redis-server; } >/dev/null 2>&1 || packages="$packages redis-server"
+{ command -v haproxy || ls /usr/sbin/haproxy; } >/dev/null 2>&1 || packages="$packages haproxy"
 if [ -z "$packages" ]; then
   exit 0
 fi
 
 if ! command -v apt-get >/dev/null 2>&1; then
-  echo "peers: these are needed, or what your system calls so:$packages (PostgreSQL 15, MariaDB 10.6 or later)" >&2
+  echo "peers: these are needed, or what your system calls so:$packages (PostgreSQL 15, MariaDB 10.6, Valkey 7.2 or Redis 7, HAProxy 2.6, or later)" >&2
   exit 1
 elif [ "$(id -u)" = 0 ]; then
   as_root=

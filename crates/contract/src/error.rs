@@ -56,6 +56,9 @@ pub enum CallError {
     /// The audit log cannot be written, and what cannot be recorded is not done.
     #[error("calls are refused while the audit log cannot be written; nothing was started")]
     NotRecordable,
+    /// The caller's calls are limited, and what counts them for all replicas cannot be reached.
+    #[error("calls are refused while what counts them cannot be reached; nothing was started, try again in a moment")]
+    NotCountable,
     /// The call was made, but its record could not be kept, so that its answer is withheld.
     #[error("the call was made, but its record could not be written, so its answer is withheld: do not repeat it blindly")]
     NotRecorded,
@@ -177,11 +180,12 @@ impl Outage {
 
 impl CallError {
     /// Every code that [`CallError::code`] gives.
-    pub const CODES: [&str; 17] = [
+    pub const CODES: [&str; 18] = [
         "not_found",
         "forbidden",
         "unauthenticated",
         "limit_reached",
+        "not_countable",
         "not_recordable",
         "not_recorded",
         "invalid_arguments",
@@ -205,6 +209,7 @@ impl CallError {
             Self::Forbidden { .. } | Self::ArgumentsForbidden { .. } => "forbidden",
             Self::Unauthenticated => "unauthenticated",
             Self::LimitReached { .. } => "limit_reached",
+            Self::NotCountable => "not_countable",
             Self::NotRecordable => "not_recordable",
             Self::NotRecorded => "not_recorded",
             Self::InvalidArguments(_) => "invalid_arguments",

@@ -263,7 +263,9 @@ impl Refusal {
             CallError::NeedsInput(_) | CallError::NeedsRound(_) => StatusCode::UNPROCESSABLE_ENTITY,
             CallError::LimitReached { .. } => StatusCode::TOO_MANY_REQUESTS,
             CallError::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
-            CallError::Overloaded { .. } | CallError::Unavailable { .. } | CallError::NotRecordable => StatusCode::SERVICE_UNAVAILABLE,
+            CallError::Overloaded { .. } | CallError::Unavailable { .. } | CallError::NotCountable | CallError::NotRecordable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             CallError::OutcomeUnknown { .. } | CallError::Unreadable { .. } | CallError::TooLarge { .. } | CallError::Refused { .. } => {
                 StatusCode::BAD_GATEWAY
             }

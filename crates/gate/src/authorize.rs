@@ -11,8 +11,8 @@ mod uri;
 
 pub use condition::Condition;
 pub(crate) use condition::Facts;
-pub use limits::Limit;
 pub(crate) use limits::{Asker, Limits};
+pub use limits::{CountedTogether, Limit};
 pub(crate) use rules::Says;
 pub use rules::{Access, Decision, EVERYONE, Names, Rule};
 

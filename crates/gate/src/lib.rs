@@ -26,7 +26,7 @@ pub use authenticate::{
     Algorithm, Assumed, Authentication, Caller, Credential, Demands, Issuer, KeyFault, KeySet, KeySource, Keys, PublicKey, Reason,
     SharedSecret, Unauthenticated, WeakSecret,
 };
-pub use authorize::{Access, Condition, Decision, EVERYONE, Limit, Names, Permitted, Rule, Visible};
+pub use authorize::{Access, Condition, CountedTogether, Decision, EVERYONE, Limit, Names, Permitted, Rule, Visible};
 pub use catalogue::{Catalogue, Clash, Entry, Event, Prompt, Resource, Source, Template, ToolEntry};
 pub use compose::Reply;
 pub use explain::{Explanation, Step};
@@ -105,6 +105,8 @@ pub struct Gate {
     /// The rules; where there are none, everybody may have everything.
     access: ArcSwapOption<Access>,
     limits: ArcSwap<authorize::Limits>,
+    /// What counts for all replicas, if there are others.
+    counted_together: Option<CountedTogether>,
     catalogue: ArcSwap<Catalogue>,
     sources: Mutex<Sources>,
     changes: broadcast::Sender<Event>,
@@ -135,6 +137,7 @@ impl Gate {
             authentication: Authenticator::default(),
             access: ArcSwapOption::empty(),
             limits: ArcSwap::default(),
+            counted_together: None,
             catalogue: ArcSwap::default(),
             sources: Mutex::default(),
             changes,
@@ -182,6 +185,13 @@ impl Gate {
     pub fn ruled_by(mut self, access: Access, limits: Vec<Limit>) -> Self {
         self.access = ArcSwapOption::from(Some(Arc::new(access)));
         self.limits = ArcSwap::from_pointee(authorize::Limits::new(limits));
+        self
+    }
+
+    /// Counts calls together with other replicas, where callers' calls are limited.
+    #[must_use]
+    pub fn counted_together(mut self, together: Option<CountedTogether>) -> Self {
+        self.counted_together = together;
         self
     }
 
@@ -303,7 +313,13 @@ impl Gate {
         let checked = steps.take("validate", || validate::check(permitted, self.config.max_argument_bytes))?;
         steps.take("authorize the arguments", || authorize::agree(access.as_ref(), &checked))?;
         drop(access);
-        steps.take("limits", || self.limits.load().admit(&checked))?;
+        match &self.counted_together {
+            None => steps.take("limits", || self.limits.load().admit(&checked))?,
+            Some(together) => {
+                let _counting = steps.begin("limits");
+                self.limits.load_full().admit_together(&checked, together).await?;
+            }
+        }
         let bounds = resilience::Bounds::for_call(&checked, &self.config, further);
         let executing = steps.begin(Steps::EXECUTE);
         let result = bounds.hold(resilience::run(&checked, &bounds, &self.answers)).await;

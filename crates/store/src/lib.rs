@@ -9,6 +9,7 @@ mod audit;
 mod database;
 mod listings;
 mod recent;
+mod replicas;
 mod sealed;
 mod secret;
 mod secrets;
@@ -25,6 +26,7 @@ pub use audit::{
 pub use database::server::Address;
 pub use listings::ServerLists;
 pub use recent::Recent;
+pub use replicas::{Adoption, Replicas, SharedAt, Whereabouts};
 pub use secret::SharedKey;
 pub use secrets::{CallerSecrets, SecretInfo};
 pub use times::{moment, utc};

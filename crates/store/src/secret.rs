@@ -29,6 +29,8 @@ pub(crate) struct Master {
     pub(crate) api_keys: hmac::Key,
     /// Seals the secrets of callers.
     pub(crate) secrets: SecretKey,
+    /// Proves to a replica that another one speaks.
+    pub(crate) between: hmac::Key,
 }
 
 /// The key that secrets are sealed with.
@@ -77,7 +79,8 @@ impl Master {
         let secrets = aead::UnboundKey::new(&aead::AES_256_GCM, &derive("caller secrets")).expect("32 bytes are a key");
         let secrets = aead::LessSafeKey::new(secrets);
         let mac = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, &derive(purpose));
-        Self { signer, chain: mac("audit chain"), digests: mac("audit digests"), api_keys: mac("api keys"), secrets }
+        let (chain, digests, api_keys) = (mac("audit chain"), mac("audit digests"), mac("api keys"));
+        Self { signer, chain, digests, api_keys, secrets, between: mac("between replicas") }
     }
 
     /// The public half of the key that signs checkpoints, for whoever checks them elsewhere.

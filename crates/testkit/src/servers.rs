@@ -25,6 +25,10 @@ pub struct Postgres(Running);
 #[derive(Debug)]
 pub struct Mariadb(Running);
 
+/// A server of Valkey, or of Redis where there is none. What it was told is on its disk before it answers.
+#[derive(Debug)]
+pub struct Valkey(Running);
+
 #[derive(Debug)]
 struct Running {
     folder: PathBuf,
@@ -146,6 +150,68 @@ impl Mariadb {
     }
 }
 
+impl Valkey {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// If neither Valkey nor Redis is installed, or it does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        let program = found("valkey-server").or_else(|| found("redis-server"));
+        let program = program.expect("valkey-server or redis-server is needed: install it (Debian: redis-server), or run `make peers`");
+        let (folder, port) = (fresh_folder("valkey"), free_port());
+        let mut serve = as_nobody(&program);
+        serve.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--port"]).arg(port.to_string());
+        serve.arg("--dir").arg(&folder);
+        let server = Self(Running::start(serve, folder, port));
+        server.0.wait(|| server.answers());
+        server
+    }
+
+    /// How it is reached.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.0.port)
+    }
+
+    /// Ends it without a word.
+    pub fn kill(&mut self) {
+        self.0.kill();
+    }
+
+    /// Starts it again, with what it had, on the same port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_again(&mut self) {
+        self.0.start_again();
+        self.0.wait(|| self.answers());
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Panics
+    /// If it does not do so.
+    pub fn forget(&self) {
+        assert!(self.said("FLUSHALL").starts_with("+OK"), "it does not forget");
+    }
+
+    fn answers(&self) -> bool {
+        self.said("PING").starts_with("+PONG")
+    }
+
+    fn said(&self, command: &str) -> String {
+        let mut told = [0; 64];
+        let mut ask = || {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.0.port))?;
+            stream.write_all(format!("{command}\r\n").as_bytes())?;
+            stream.read(&mut told)
+        };
+        let length = ask().unwrap_or_default();
+        String::from_utf8_lossy(&told[..length]).into_owned()
+    }
+}
+
 impl Running {
     fn start(mut command: Command, folder: PathBuf, port: u16) -> Self {
         let log = fs::File::create(folder.join("log")).expect("the folder can be written");
@@ -184,6 +250,12 @@ impl Drop for Running {
 
 /// A program of a database, wherever its packages put it.
 fn find(program: &str) -> PathBuf {
+    found(program).unwrap_or_else(|| {
+        panic!("{program} is needed: install PostgreSQL with its contrib modules and MariaDB (Debian: postgresql postgresql-contrib mariadb-server-core mariadb-client-core), or run `make peers`")
+    })
+}
+
+fn found(program: &str) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "tests look for programs where a shell would")]
     let path = env::var("PATH").unwrap_or_default();
     let in_path = env::split_paths(&path).collect::<Vec<_>>();
@@ -192,10 +264,7 @@ fn find(program: &str) -> PathBuf {
     versions.sort();
     let places =
         in_path.into_iter().chain(versions.into_iter().rev()).chain(["/usr/sbin", "/usr/bin", "/usr/local/bin"].map(PathBuf::from));
-    let found = places.map(|folder| folder.join(program)).find(|file| file.is_file());
-    found.unwrap_or_else(|| {
-        panic!("{program} is needed: install PostgreSQL with its contrib modules and MariaDB (Debian: postgresql postgresql-contrib mariadb-server-core mariadb-client-core), or run `make peers`")
-    })
+    places.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// A command as a user that servers accept, which ends when we do.

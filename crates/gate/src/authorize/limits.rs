@@ -1,7 +1,7 @@
 //! How much a caller may have: calls per minute and per day.
 //!
 //! Counted by caller, so that a new connection or session changes nothing; what was counted before a restart is read back
-//! from the records.
+//! from the records. Several processes that are one server count together, by one question for each call.
 
 use super::rules::{EVERYONE, Names};
 use crate::validate::Checked;
@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use toolcrib_contract::{CallError, CallerId, Kind};
+use toolcrib_contract::{CallError, CallerId, Counted, Counter as SharedCounter, Kind, SharedCounts};
 
 /// The most counters that are kept. Beyond that those of windows that are over make room.
 const MAX_COUNTERS: usize = 100_000;
@@ -53,10 +53,21 @@ impl Window {
     }
 }
 
+/// What counts for all replicas, and what is done while it is away.
+#[derive(Debug, Clone)]
+pub struct CountedTogether {
+    /// What counts.
+    pub counts: Arc<dyn SharedCounts>,
+    /// Whether each replica counts by itself while it is away, from what it knew last. Otherwise calls that are limited are refused.
+    pub degrades: bool,
+}
+
 /// The limits, and what was used of them.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     limits: Vec<Limit>,
+    /// What each is called where several count: the same wherever the same is meant.
+    names: Vec<String>,
     counters: Mutex<Counters>,
 }
 
@@ -104,7 +115,8 @@ fn network(address: IpAddr) -> IpAddr {
 
 impl Limits {
     pub(crate) fn new(limits: Vec<Limit>) -> Self {
-        Self { limits, counters: Mutex::default() }
+        let names = limits.iter().map(|limit| format!("{:?} {:?}", limit.roles, limit.names)).collect();
+        Self { limits, names, counters: Mutex::default() }
     }
 
     /// Whether these are the same.
@@ -123,6 +135,55 @@ impl Limits {
         }
         let asker = Asker { caller: permitted.caller.id(), address: permitted.origin.address };
         self.count(asker, permitted.call.kind, &permitted.call.name, SystemTime::now())
+    }
+
+    /// The same, counted with all other replicas.
+    pub(crate) async fn admit_together(&self, Checked { permitted }: &Checked, together: &CountedTogether) -> Result<(), CallError> {
+        let asker = Asker { caller: permitted.caller.id(), address: permitted.origin.address };
+        let (kind, name) = (permitted.call.kind, &permitted.call.name);
+        let due = self.due(asker, kind, name);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        match together.counts.count(&due[0].0.2, &self.shared(&due, since_1970)).await {
+            Ok(Counted::All(counts)) => {
+                self.learn(due, &counts, since_1970);
+                Ok(())
+            }
+            Ok(Counted::Full { counter, ends_in }) => {
+                let ((_, window, _), limit) = &due[counter.min(due.len() - 1)];
+                Err(CallError::LimitReached { limit: *limit, window: window.name(), retry_after: ends_in })
+            }
+            Err(away) if together.degrades => {
+                tracing::debug!(%away, "calls are counted here alone");
+                self.count(asker, kind, name, SystemTime::now())
+            }
+            Err(away) => {
+                tracing::debug!(%away, "a call cannot be counted");
+                Err(CallError::NotCountable)
+            }
+        }
+    }
+
+    /// What is asked to count, with what is known here.
+    fn shared(&self, due: &[(Key, u64)], since_1970: Duration) -> Vec<SharedCounter> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let counter = |(key, limit): &(Key, u64)| SharedCounter {
+            what: format!("{} {}", self.names[key.0], key.1.name()),
+            limit: *limit,
+            window: Duration::from_secs(key.1.seconds()),
+            at_least: counters.calls(key, since_1970),
+        };
+        due.iter().map(counter).collect()
+    }
+
+    /// Remembers what was counted together, for when it is forgotten there.
+    fn learn(&self, due: Vec<(Key, u64)>, counts: &[u64], since_1970: Duration) {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((key, _), calls) in due.into_iter().zip(counts) {
+            counters.counter(&key, since_1970).calls = *calls;
+        }
     }
 
     fn count(&self, asker: Asker<'_>, kind: Kind, name: &str, now: SystemTime) -> Result<(), CallError> {

@@ -277,7 +277,7 @@ pub struct Spent {
 /// Calls that were let pass; those that were refused at the gate use up nothing.
 pub(crate) fn spent_since(database: &mut Database, since: SystemTime) -> Result<Vec<Spent>, StoreError> {
     let query = "SELECT authority, subject, roles, kind, name, at_ms / 60000, count(*), CASE WHEN authority = 'anonymous' THEN address END FROM audit
-        WHERE at_ms >= $1 AND (code IS NULL OR code NOT IN ('not_found', 'forbidden', 'invalid_arguments', 'limit_reached', 'not_recordable', 'unauthenticated'))
+        WHERE at_ms >= $1 AND (code IS NULL OR code NOT IN ('not_found', 'forbidden', 'invalid_arguments', 'limit_reached', 'not_countable', 'not_recordable', 'unauthenticated'))
         GROUP BY 1, 2, 3, 4, 5, 6, 8";
     let spent = |row: &Row| {
         let roles: Vec<String> = serde_json::from_str(row.text(2)?).unwrap_or_default();

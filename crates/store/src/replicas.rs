@@ -1,0 +1,409 @@
+//! The replicas that are one server, by what they share: Valkey, or Redis.
+//!
+//! Each says every moment that it is there, and learns who else is. What lives in one of them has a name that begins with that of its
+//! process ([`Home`]); what has to outlive it is kept here: what its sessions agreed on, and how much callers have used of their limits.
+//! What is done at once, by several of them, is one script. Everything has an end: whatever is not renewed goes by itself.
+
+use crate::{
+    StoreError,
+    secret::{SharedKey, hex},
+    times::millis,
+};
+use arc_swap::ArcSwap;
+use redis::{
+    Client, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ScriptInvocation, TlsCertificates,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use ring::{digest, hmac};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::IpAddr,
+    sync::{
+        Arc, LazyLock, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+use tokio::sync::watch;
+use toolcrib_contract::{BoxFuture, Counted, Counter, CountsAway, Home, SharedCounts};
+
+/// How often each says that it is there.
+const BEAT: Duration = Duration::from_millis(1500);
+/// After how long without a word it is taken to be gone.
+const GONE: Duration = Duration::from_secs(6);
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(1);
+/// How long after a failure nobody tries again: whoever asks meanwhile is told at once.
+const PAUSE: Duration = Duration::from_millis(500);
+/// For how long another process may pass on a request in the name of an address.
+const VOUCHED: Duration = Duration::from_secs(60);
+
+/// KEYS: who is there, and when each was heard last. ARGV: our name, where we are, how long a silence may be, whether we were there before.
+static PRESENT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local time = redis.call('TIME')
+        local now = time[1] * 1000 + math.floor(time[2] / 1000)
+        for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3])) do
+            redis.call('ZREM', KEYS[2], gone)
+            redis.call('HDEL', KEYS[1], gone)
+        end
+        local was_missed = ARGV[4] == '1' and not redis.call('ZSCORE', KEYS[2], ARGV[1])
+        redis.call('ZADD', KEYS[2], now, ARGV[1])
+        redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+        return {was_missed and 1 or 0, redis.call('HGETALL', KEYS[1])}",
+    )
+});
+
+/// KEYS: a session. ARGV: our name, and that of a process that is gone. Gives where the session lives now, and what it is if it is ours.
+static ADOPT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local home = redis.call('HGET', KEYS[1], 'home')
+        if not home then return {'', ''} end
+        if home ~= ARGV[1] and home ~= ARGV[2] then return {home, ''} end
+        redis.call('HSET', KEYS[1], 'home', ARGV[1])
+        return {ARGV[1], redis.call('HGET', KEYS[1], 'state')}",
+    )
+});
+
+/// KEYS: counters. ARGV: for each the limit, the seconds of its window, and the least that it has counted.
+static COUNT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local now = tonumber(redis.call('TIME')[1])
+        local counts = {}
+        for i, key in ipairs(KEYS) do
+            local limit, window, least = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
+            local number = math.floor(now / window)
+            local kept = redis.call('HMGET', key, 'window', 'calls')
+            local calls = 0
+            if tonumber(kept[1]) == number then calls = tonumber(kept[2]) end
+            calls = math.max(calls, least)
+            if calls >= limit then return {i, (number + 1) * window - now} end
+            counts[i] = {number, calls + 1, window}
+        end
+        local told = {0}
+        for i, key in ipairs(KEYS) do
+            redis.call('HSET', key, 'window', counts[i][1], 'calls', counts[i][2])
+            redis.call('EXPIRE', key, counts[i][3] * 2)
+            told[i + 1] = counts[i][2]
+        end
+        return told",
+    )
+});
+
+/// Where Valkey is.
+#[derive(Clone)]
+pub struct SharedAt {
+    /// `redis://` or `rediss://`, with user and password. Never shown.
+    pub url: String,
+    /// Certificates (PEM) that are trusted in place of the system's.
+    pub roots: Option<Vec<u8>>,
+}
+
+/// The replicas, as one of them knows them.
+pub struct Replicas {
+    name: Box<str>,
+    url: String,
+    place: String,
+    connection: ConnectionManager,
+    present: ArcSwap<HashMap<Box<str>, Arc<str>>>,
+    between: hmac::Key,
+    /// Milliseconds since 1970 until which nobody tries again.
+    pause_until: AtomicI64,
+    missed: watch::Sender<u64>,
+}
+
+/// Where something lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In this process.
+    Here,
+    /// In another one, at this URL.
+    There(Arc<str>),
+    /// In one that is there no more.
+    Gone,
+}
+
+/// What became of a session whose process is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Adoption {
+    /// It is ours now: this is what it is.
+    Ours(String),
+    /// It lives elsewhere, at this URL.
+    There(Arc<str>),
+    /// There is none.
+    None,
+}
+
+impl Replicas {
+    /// Joins the others. `url` is where they reach us.
+    ///
+    /// # Errors
+    /// [`StoreError`]: also where the server cannot be reached.
+    pub async fn join(at: &SharedAt, key: &SharedKey, url: String) -> Result<Arc<Self>, StoreError> {
+        let place = place(&at.url);
+        let failed = |error: RedisError| StoreError::Database { place: place.clone(), reason: reason(&error) };
+        // Only the first is taken; whichever is there does.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = match &at.roots {
+            Some(roots) => Client::build_with_tls(at.url.as_str(), TlsCertificates { client_tls: None, root_cert: Some(roots.clone()) }),
+            None => Client::open(at.url.as_str()),
+        };
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(ANSWER))
+            .set_response_timeout(Some(ANSWER))
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(200));
+        let connection = ConnectionManager::new_with_config(client.map_err(failed)?, config).await.map_err(failed)?;
+        let mut name = [0_u8; 5];
+        getrandom::fill(&mut name).expect("the operating system provides random numbers");
+        let replicas = Arc::new(Self {
+            name: hex(&name).into(),
+            url,
+            place: place.clone(),
+            connection,
+            present: ArcSwap::default(),
+            between: key.master().between,
+            pause_until: AtomicI64::new(0),
+            missed: watch::Sender::new(0),
+        });
+        replicas.be_present(false).await.map_err(failed)?;
+        tokio::spawn(stay(Arc::downgrade(&replicas)));
+        Ok(replicas)
+    }
+
+    /// This process, by which what lives in it is named.
+    #[must_use]
+    pub fn home(&self) -> Home {
+        Home::named(&self.name)
+    }
+
+    /// Where what has this name lives. What names no process lives here, or nowhere.
+    #[must_use]
+    pub fn whereabouts(&self, name: &str) -> Whereabouts {
+        match Home::of(name) {
+            Some(process) if process != &*self.name => self.of_process(process),
+            _ => Whereabouts::Here,
+        }
+    }
+
+    fn of_process(&self, process: &str) -> Whereabouts {
+        match self.present.load().get(process) {
+            Some(url) => Whereabouts::There(Arc::clone(url)),
+            None => Whereabouts::Gone,
+        }
+    }
+
+    /// How many replicas there are, this one among them.
+    #[must_use]
+    pub fn together(&self) -> usize {
+        self.present.load().len()
+    }
+
+    /// Changes whenever the others have had to do without us for a while, and may have taken over what was ours.
+    #[must_use]
+    pub fn missed(&self) -> watch::Receiver<u64> {
+        self.missed.subscribe()
+    }
+
+    /// Keeps what a session is, for as long as it may be silent.
+    pub async fn keep_session(&self, id: &str, state: &str, idle: Duration) {
+        let mut pipe = redis::pipe();
+        let key = session_key(id);
+        pipe.atomic().cmd("HSET").arg(&key).arg("home").arg(&*self.name).arg("state").arg(state).ignore();
+        pipe.cmd("PEXPIRE").arg(&key).arg(millis_of(idle)).ignore();
+        self.try_to(async { pipe.query_async::<()>(&mut self.connection.clone()).await }, "a session will not outlive this process").await;
+    }
+
+    /// Sessions that are in use are kept for longer.
+    pub async fn renew_sessions(&self, ids: &[Box<str>], idle: Duration) {
+        if ids.is_empty() {
+            return;
+        }
+        let mut pipe = redis::pipe();
+        for id in ids {
+            pipe.cmd("PEXPIRE").arg(session_key(id)).arg(millis_of(idle)).ignore();
+        }
+        self.try_to(async { pipe.query_async::<()>(&mut self.connection.clone()).await }, "sessions may be forgotten before their time")
+            .await;
+    }
+
+    /// Forgets a session that has ended.
+    pub async fn forget_session(&self, id: &str) {
+        let mut forget = redis::cmd("UNLINK");
+        forget.arg(session_key(id));
+        self.try_to(async { forget.query_async::<()>(&mut self.connection.clone()).await }, "a session that has ended is still known")
+            .await;
+    }
+
+    /// Takes over a session whose process is gone, or does not know it any more. `gone` names a process that does not answer, though it was
+    /// heard not long ago.
+    pub async fn adopt_session(&self, id: &str, gone: Option<&str>) -> Adoption {
+        let mut dead = gone.or_else(|| Home::of(id)).map(ToOwned::to_owned).unwrap_or_default();
+        // Whoever had it last may be gone as well.
+        for _ in 0..3 {
+            let mut adopt = ADOPT.key(session_key(id));
+            let asked: RedisResult<(String, String)> = self.ask(adopt.arg(&*self.name).arg(&dead)).await;
+            match asked {
+                Ok((home, _)) if home.is_empty() => return Adoption::None,
+                Ok((home, state)) if home == *self.name => return Adoption::Ours(state),
+                Ok((home, _)) => match self.of_process(&home) {
+                    Whereabouts::There(url) if gone != Some(&home) => return Adoption::There(url),
+                    _ => dead = home,
+                },
+                Err(error) => {
+                    tracing::warn!(reason = reason(&error), "a session of another replica cannot be taken over");
+                    return Adoption::None;
+                }
+            }
+        }
+        Adoption::None
+    }
+
+    /// Says for whom a request is passed on to another replica.
+    #[must_use]
+    pub fn vouch_for(&self, address: Option<IpAddr>) -> String {
+        let address = address.map(|address| address.to_string()).unwrap_or_default();
+        let until = millis(SystemTime::now() + VOUCHED);
+        let said = format!("{address};{until}");
+        let tag = hmac::sign(&self.between, said.as_bytes());
+        format!("{said};{}", hex(tag.as_ref()))
+    }
+
+    /// For whom a request was passed on by another replica: nobody else can say so.
+    #[must_use]
+    pub fn vouched(&self, text: &str) -> Option<Option<IpAddr>> {
+        let (said, tag) = text.rsplit_once(';')?;
+        hmac::verify(&self.between, said.as_bytes(), &crate::secret::from_hex(tag)?).ok()?;
+        let (address, until) = said.split_once(';')?;
+        if until.parse::<i64>().ok()? < millis(SystemTime::now()) {
+            return None;
+        }
+        if address.is_empty() { Some(None) } else { address.parse().ok().map(Some) }
+    }
+
+    /// Says that we are there no more: what is ours may be taken over at once.
+    pub async fn leave(&self) {
+        let mut pipe = redis::pipe();
+        pipe.cmd("ZREM").arg(HEARD).arg(&*self.name).ignore().cmd("HDEL").arg(PROCESSES).arg(&*self.name).ignore();
+        self.try_to(async { pipe.query_async::<()>(&mut self.connection.clone()).await }, "the others will miss us only after a while")
+            .await;
+    }
+
+    /// Says that we are there, and learns who else is.
+    async fn be_present(&self, was_present: bool) -> RedisResult<()> {
+        let mut present = PRESENT.key(PROCESSES);
+        present.key(HEARD).arg(&*self.name).arg(&self.url).arg(millis_of(GONE)).arg(i32::from(was_present));
+        let (was_missed, others): (bool, HashMap<String, String>) = self.ask(&present).await?;
+        self.present.store(Arc::new(others.into_iter().map(|(name, url)| (name.into(), url.into())).collect()));
+        if was_missed {
+            self.missed.send_modify(|times| *times += 1);
+        }
+        Ok(())
+    }
+
+    async fn ask<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
+        let now = millis(SystemTime::now());
+        if self.pause_until.load(Ordering::Relaxed) > now {
+            return Err((ErrorKind::Io, "it did not answer a moment ago").into());
+        }
+        let mut answer = script.invoke_async(&mut self.connection.clone()).await;
+        // It was started anew since it was asked last. What it has done already it does once more: nobody gets more by that.
+        if answer.as_ref().is_err_and(|error: &RedisError| error.is_connection_dropped() || error.is_io_error() && !error.is_timeout()) {
+            answer = script.invoke_async(&mut self.connection.clone()).await;
+        }
+        if answer.as_ref().is_err_and(RedisError::is_unrecoverable_error) || answer.as_ref().is_err_and(RedisError::is_timeout) {
+            self.pause_until.store(now + millis_of(PAUSE), Ordering::Relaxed);
+        }
+        answer
+    }
+
+    async fn try_to(&self, done: impl Future<Output = RedisResult<()>>, otherwise: &str) {
+        if let Err(error) = done.await {
+            tracing::warn!(reason = reason(&error), place = self.place, "{otherwise}");
+        }
+    }
+}
+
+impl SharedCounts for Replicas {
+    fn count<'a>(&'a self, whose: &'a str, counters: &'a [Counter]) -> BoxFuture<'a, Result<Counted, CountsAway>> {
+        Box::pin(async move {
+            let mut count = COUNT.prepare_invoke();
+            for Counter { what, limit, window, at_least } in counters {
+                count.key(counter_key(whose, what)).arg(limit).arg(window.as_secs()).arg(at_least);
+            }
+            let told: Vec<u64> = self.ask(&count).await.map_err(|error| CountsAway(reason(&error)))?;
+            match told.split_first() {
+                Some((0, counts)) if counts.len() == counters.len() => Ok(Counted::All(counts.to_vec())),
+                Some((full, [ends_in])) if *full > 0 => {
+                    Ok(Counted::Full { counter: *full as usize - 1, ends_in: Duration::from_secs(*ends_in) })
+                }
+                _ => Err(CountsAway("it answered something else".into())),
+            }
+        })
+    }
+}
+
+/// Says that we are there for as long as we are.
+async fn stay(replicas: Weak<Replicas>) {
+    let mut is_heard = true;
+    loop {
+        tokio::time::sleep(BEAT).await;
+        let Some(replicas) = replicas.upgrade() else { return };
+        match replicas.be_present(true).await {
+            Ok(()) if !is_heard => {
+                is_heard = true;
+                tracing::info!(place = replicas.place, "what replicas share is there again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if std::mem::take(&mut is_heard) {
+                    tracing::error!(place = replicas.place, reason = reason(&error), "what replicas share cannot be reached");
+                }
+            }
+        }
+    }
+}
+
+const PROCESSES: &str = "{toolcrib}:processes";
+const HEARD: &str = "{toolcrib}:heard";
+
+fn session_key(id: &str) -> String {
+    format!("{{toolcrib:session:{}}}", digest_of(id))
+}
+
+/// All counters of one caller are in one place, wherever that is.
+fn counter_key(whose: &str, what: &str) -> String {
+    format!("{{toolcrib:count:{}}}:{}", digest_of(whose), digest_of(what))
+}
+
+/// Names of callers and sessions are nobody's business there.
+fn digest_of(text: &str) -> String {
+    hex(&digest::digest(&digest::SHA256, text.as_bytes()).as_ref()[..16])
+}
+
+fn millis_of(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Where it is, without who logs in.
+fn place(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("redis", ""));
+    format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
+}
+
+fn reason(error: &RedisError) -> String {
+    if error.is_timeout() { format!("no answer within {} s", ANSWER.as_secs()) } else { error.to_string() }
+}
+
+impl fmt::Debug for SharedAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&place(&self.url))
+    }
+}
+
+impl fmt::Debug for Replicas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replicas").field("name", &self.name).field("place", &self.place).finish_non_exhaustive()
+    }
+}

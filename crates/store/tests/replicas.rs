@@ -1,0 +1,118 @@
+//! Replicas, and what they share.
+
+#![expect(clippy::unwrap_used, reason = "in a test, what goes wrong ends it")]
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use toolcrib_contract::{Counted, Counter, Home, SharedCounts};
+use toolcrib_store::{Adoption, Replicas, SharedAt, SharedKey, Whereabouts};
+use toolcrib_testkit::servers::Valkey;
+
+/// Longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+const IDLE: Duration = Duration::from_secs(60);
+
+fn key(digit: char) -> SharedKey {
+    SharedKey::parse(&digit.to_string().repeat(64)).unwrap()
+}
+
+async fn join(valkey: &Valkey, name: &str) -> Arc<Replicas> {
+    Replicas::join(&SharedAt { url: valkey.url(), roots: None }, &key('a'), format!("http://{name}")).await.unwrap()
+}
+
+async fn wait_for(what: &str, look: impl AsyncFn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !look().await {
+        assert!(Instant::now() < end, "{what} does not come");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn counter(what: &str, limit: u64, at_least: u64) -> Counter {
+    Counter { what: what.into(), limit, window: Duration::from_secs(24 * 3600), at_least }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_knows_where_the_others_are_and_takes_over_from_those_who_are_gone() {
+    let valkey = Valkey::start();
+    let (one, two) = (join(&valkey, "one").await, join(&valkey, "two").await);
+    let session = one.home().name("session");
+    assert_eq!((one.whereabouts(&session), one.whereabouts("nameless")), (Whereabouts::Here, Whereabouts::Here));
+    assert_eq!(two.whereabouts(&session), Whereabouts::There("http://one".into()));
+    wait_for("the second", async || one.together() == 2).await;
+    assert_eq!(one.whereabouts(&two.home().name("x")), Whereabouts::There("http://two".into()));
+
+    one.keep_session(&session, "what it is", IDLE).await;
+    assert_eq!(two.adopt_session(&session, None).await, Adoption::Ours("what it is".into()), "whoever asks knows that its home has lost it");
+    let three = join(&valkey, "three").await;
+    assert_eq!(three.adopt_session(&session, None).await, Adoption::There("http://two".into()), "only one takes it over");
+    assert_eq!(three.adopt_session("other~session", None).await, Adoption::None);
+
+    two.leave().await;
+    let gone = two.home();
+    drop(two);
+    wait_for("its end", async || three.whereabouts(&gone.name("x")) == Whereabouts::Gone).await;
+    assert_eq!(three.adopt_session(&session, None).await, Adoption::Ours("what it is".into()));
+    three.forget_session(&session).await;
+    assert_eq!(one.adopt_session(&session, None).await, Adoption::None);
+
+    // One that does not even say that it leaves is missed.
+    let silent = one.home();
+    drop(one);
+    wait_for("its end", async || three.whereabouts(&silent.name("x")) == Whereabouts::Gone).await;
+    assert_eq!(Home::of(&silent.name("x")).unwrap().len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_counted_once_for_all() {
+    let mut valkey = Valkey::start();
+    let replicas = [join(&valkey, "one").await, join(&valkey, "two").await, join(&valkey, "three").await];
+    let counted: Vec<_> = (0..300)
+        .map(|number| {
+            let replica = Arc::clone(&replicas[number % 3]);
+            tokio::spawn(async move { replica.count("ann", &[counter("day", 100, 0), counter("all", 1000, 0)]).await.unwrap() })
+        })
+        .collect();
+    let mut passed = Vec::new();
+    for counted in counted {
+        match counted.await.unwrap() {
+            Counted::All(counts) => passed.push(counts[0]),
+            Counted::Full { counter, ends_in } => assert!(counter == 0 && ends_in <= Duration::from_secs(24 * 3600)),
+        }
+    }
+    passed.sort_unstable();
+    assert_eq!(passed, (1..=100).collect::<Vec<_>>(), "each of the hundred is let pass once");
+    // What one full counter refuses no other counts.
+    assert_eq!(replicas[0].count("ann", &[counter("all", 1000, 0)]).await.unwrap(), Counted::All(vec![101]));
+    assert_eq!(replicas[0].count("bob", &[counter("day", 100, 0)]).await.unwrap(), Counted::All(vec![1]));
+    // What it has on disk it still knows when it comes back.
+    valkey.kill();
+    let away = replicas[0].count("ann", &[counter("all", 1000, 0)]).await.unwrap_err();
+    assert!(away.to_string().contains("cannot be reached"), "{away}");
+    valkey.start_again();
+    let ask = async || replicas[0].count("carl", &[counter("all", 1000, 0)]).await.is_ok();
+    wait_for("an answer", ask).await;
+    assert_eq!(replicas[1].count("bob", &[counter("day", 100, 0)]).await.unwrap(), Counted::All(vec![2]));
+    // What it has forgotten those know who ask.
+    valkey.forget();
+    assert_eq!(replicas[1].count("bob", &[counter("day", 100, 42)]).await.unwrap(), Counted::All(vec![43]));
+    wait_for("the others", async || replicas[0].together() == 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_replicas_speak_for_others() {
+    let valkey = Valkey::start();
+    let (one, two) = (join(&valkey, "one").await, join(&valkey, "two").await);
+    let said = one.vouch_for("2001:db8::7".parse().ok());
+    assert_eq!(two.vouched(&said), Some("2001:db8::7".parse().ok()));
+    assert_eq!(two.vouched(&one.vouch_for(None)), Some(None));
+    assert_eq!(two.vouched(&said.replace("::7", "::8")), None);
+    assert_eq!(two.vouched("10.0.0.1;99999999999999;00"), None);
+    let stranger = Replicas::join(&SharedAt { url: valkey.url(), roots: None }, &key('b'), "http://x".into()).await.unwrap();
+    assert_eq!(two.vouched(&stranger.vouch_for(None)), None);
+    let nowhere = SharedAt { url: "redis://ann:hunter2@127.0.0.1:1".into(), roots: None };
+    let error = Replicas::join(&nowhere, &key('a'), String::new()).await.unwrap_err().to_string();
+    assert!(error.starts_with("redis://127.0.0.1:1: ") && !error.contains("hunter2") && !format!("{nowhere:?}").contains("hunter2"), "{error}");
+}
