@@ -36,6 +36,17 @@ impl Home {
         }
     }
 
+    /// What something is called within its process.
+    ///
+    /// ```
+    /// # use toolcrib_contract::Home;
+    /// assert_eq!((Home::within("c0ffee~42"), Home::within("42")), ("42", "42"));
+    /// ```
+    #[must_use]
+    pub fn within(name: &str) -> &str {
+        name.split_once(BETWEEN).map_or(name, |(_, what)| what)
+    }
+
     /// The name of the process in which something lives, if its name tells.
     #[must_use]
     pub fn of(name: &str) -> Option<&str> {

@@ -31,13 +31,13 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet};
-use toolcrib_contract::{Callback, Json, Origin, Trace};
+use toolcrib_contract::{Callback, Home, Json, Origin, Trace};
 use toolcrib_gate::{Caller, Credential, Gate, Names, Unauthenticated};
 use toolcrib_wire::{
     meta::{TRACEPARENT, TRACESTATE},
     server::{
         Limits,
-        http::{HttpServer, MissingScope},
+        http::{HttpServer, MissingScope, Neighbours},
     },
 };
 
@@ -64,6 +64,10 @@ pub struct Site {
     pub callback: Option<Arc<dyn Callback>>,
     /// What those who look after the server see and do here.
     pub operations: Option<Arc<dyn Operations>>,
+    /// The other processes that are one server with this one, if there are any.
+    pub neighbours: Option<Arc<dyn Neighbours>>,
+    /// What lives here and nowhere else has a name that begins with that of this process.
+    pub home: Home,
     /// Turns true once there is what clients come for; if absent, that is so from the start.
     pub ready: Option<watch::Receiver<bool>>,
 }
@@ -110,11 +114,13 @@ impl Endpoint {
             loop {
                 sweep.tick().await;
                 sessions.forget_idle();
+                self.server.renew_sessions().await;
             }
         };
         tokio::select! {
             () = self.mcp.tell_of_changes(|visit| sessions.for_each(visit)) => {}
             () = sweep => {}
+            () = self.server.follow_neighbours() => {}
             () = raised(&mut shutdown) => {}
         }
         sessions.close_streams();
@@ -133,8 +139,10 @@ impl Door {
         shutdown: &watch::Receiver<bool>,
     ) -> Self {
         let endpoint = |profile: Option<&Arc<Names>>| {
-            let mcp = Arc::new(Mcp::new(Arc::clone(&gate), "http", identity, profile.cloned(), shutdown.clone()));
-            Arc::new(Endpoint { server: HttpServer::new(Arc::clone(&mcp), limits.clone()), mcp })
+            let mcp = Mcp::new(Arc::clone(&gate), "http", identity, profile.cloned(), shutdown.clone()).at(site.home.clone());
+            let mcp = Arc::new(mcp);
+            let server = HttpServer::new(Arc::clone(&mcp), limits.clone()).among(site.neighbours.clone());
+            Arc::new(Endpoint { server, mcp })
         };
         let (whole, profiles) = (endpoint(None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(Some(profile)))).collect());
         let endpoints = Arc::new(Endpoints {
@@ -145,7 +153,7 @@ impl Door {
             whole,
             profiles,
         });
-        let (guard, ready, stopping) = (Arc::new(Guard::new(site.hosts)), site.ready, shutdown.clone());
+        let (guard, ready, stopping) = (Arc::new(Guard::new(site.hosts, site.neighbours)), site.ready, shutdown.clone());
         let crowded = crowded(health(ready.clone(), stopping.clone()));
         let router = Router::new()
             .route("/mcp", any(everything))

@@ -14,16 +14,16 @@ use lists::Lists;
 pub(crate) use lists::tool as tool_definition;
 use rounds::Parked;
 use state::{Answered, StateSeal};
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use tokio::sync::{broadcast::error::RecvError, watch};
 use toolcrib_contract as contract;
-use toolcrib_contract::{Call, Change, Json, Kind, LogLevel, Members, Origin, Trace};
+use toolcrib_contract::{Call, Change, Home, Json, Kind, LogLevel, Members, Origin, Trace};
 use toolcrib_gate::{Arrived, Caller, Event, Gate, Names, Visible};
 use toolcrib_wire::{
     Era, ErrorObject, Notification, Revision,
     headers::HeaderParam,
     method,
-    server::{self, Exchange, Service, Session},
+    server::{self, Exchange, Service, Session, SessionState},
 };
 
 /// What the server says about itself.
@@ -50,6 +50,10 @@ pub struct WireCaller {
 impl server::Caller for WireCaller {
     fn principal(&self) -> &str {
         self.caller.id().principal()
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.origin.address
     }
 }
 
@@ -106,10 +110,17 @@ impl Mcp {
             instructions,
             answers,
             lists: Lists::default(),
-            seal: StateSeal::new(),
+            seal: StateSeal::at(Home::default()),
             parked: Parked::default(),
             shutdown,
         }
+    }
+
+    /// What lives in this process has a name that begins with it.
+    #[must_use]
+    pub(crate) fn at(mut self, home: Home) -> Self {
+        self.seal = StateSeal::at(home);
+        self
     }
 
     /// All calls come from one client, whose connection lasts as long as `alive` is held.
@@ -268,10 +279,40 @@ impl Service for Mcp {
         // `initialized` needs no answer and changes nothing here; what else clients may tell us concerns nobody yet.
     }
 
+    fn goes_on_with(&self, exchange: &Exchange<WireCaller>) -> Option<String> {
+        let params = exchange.params.as_ref()?;
+        if exchange.method.as_ref() == method::READ_RESOURCE
+            && let Some(result) = params.string("uri").as_deref().and_then(|uri| uri.strip_prefix(RESULTS))
+        {
+            return Some(result.to_owned());
+        }
+        params.string("requestState")
+    }
+
+    fn remember(&self, session: &Session) -> Json {
+        let client = session.attached::<Opened>().and_then(|opened| opened.client.as_deref()).map(Json::string);
+        Json::object().with_some("client", client.as_ref()).finish()
+    }
+
+    async fn restore(&self, session: &Arc<Session>, state: &SessionState, caller: &WireCaller) {
+        let client = state.of_service.members().ok().and_then(|members| members.string("client"));
+        session.attach(Opened { caller: ArcSwap::from_pointee(caller.clone()), client: client.map(Into::into) });
+        let visible = self.visible_to(caller);
+        for uri in &state.subscriptions {
+            // What is no longer there is subscribed to no more.
+            if let Ok(watch) = self.gate.watch(&visible, uri).await {
+                session.subscribe(uri.clone(), Box::new(watch));
+            }
+        }
+    }
+
     fn header_params(&self, tool: &str, caller: &WireCaller) -> Option<Arc<[HeaderParam]>> {
         self.lists.header_params(&self.visible_to(caller), tool)
     }
 }
+
+/// Under which URIs the results are that are kept in the process that made them.
+const RESULTS: &str = "toolcrib://results/";
 
 /// What a client calls itself, in a few words: its name and version.
 fn client_name(info: Option<&Json>) -> Option<Arc<str>> {

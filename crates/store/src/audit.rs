@@ -288,10 +288,13 @@ impl Writer {
     }
 
     fn look_after(&mut self, is_closing: bool) {
+        // While nothing can be written it is not tried, but at the end.
+        let is_possible = is_closing || self.state.broken.load().is_none();
         let is_due = self.since_checkpoint >= CHECKPOINT_RECORDS || is_closing || self.checkpointed.elapsed() >= CHECKPOINT_AFTER;
-        if is_due && self.since_checkpoint > 0 {
+        if is_due && is_possible && self.since_checkpoint > 0 {
+            self.checkpointed = Instant::now();
             match self.ledger.checkpoint() {
-                Ok(()) => (self.since_checkpoint, self.checkpointed) = (0, Instant::now()),
+                Ok(()) => self.since_checkpoint = 0,
                 Err(error) => tracing::warn!(%error, "a checkpoint of the audit log cannot be written"),
             }
         }

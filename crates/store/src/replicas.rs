@@ -20,7 +20,7 @@ use std::{
     fmt,
     net::IpAddr,
     sync::{
-        Arc, LazyLock, Weak,
+        Arc, LazyLock, OnceLock, Weak,
         atomic::{AtomicI64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -103,7 +103,8 @@ pub struct SharedAt {
 /// The replicas, as one of them knows them.
 pub struct Replicas {
     name: Box<str>,
-    url: String,
+    /// Where the others reach us, once we say so.
+    url: OnceLock<String>,
     place: String,
     connection: ConnectionManager,
     present: ArcSwap<HashMap<Box<str>, Arc<str>>>,
@@ -133,14 +134,16 @@ pub enum Adoption {
     There(Arc<str>),
     /// There is none.
     None,
+    /// Nobody can say at the moment.
+    Unknown,
 }
 
 impl Replicas {
-    /// Joins the others. `url` is where they reach us.
+    /// Shares what the others share. Where the server `may_be_away`, that it is so is only said.
     ///
     /// # Errors
     /// [`StoreError`]: also where the server cannot be reached.
-    pub async fn join(at: &SharedAt, key: &SharedKey, url: String) -> Result<Arc<Self>, StoreError> {
+    pub async fn join(at: &SharedAt, key: &SharedKey, may_be_away: bool) -> Result<Arc<Self>, StoreError> {
         let place = place(&at.url);
         let failed = |error: RedisError| StoreError::Database { place: place.clone(), reason: reason(&error) };
         // Only the first is taken; whichever is there does.
@@ -154,12 +157,12 @@ impl Replicas {
             .set_response_timeout(Some(ANSWER))
             .set_number_of_retries(1)
             .set_max_delay(Duration::from_millis(200));
-        let connection = ConnectionManager::new_with_config(client.map_err(failed)?, config).await.map_err(failed)?;
+        let connection = ConnectionManager::new_lazy_with_config(client.map_err(failed)?, config).map_err(failed)?;
         let mut name = [0_u8; 5];
         getrandom::fill(&mut name).expect("the operating system provides random numbers");
         let replicas = Arc::new(Self {
             name: hex(&name).into(),
-            url,
+            url: OnceLock::new(),
             place: place.clone(),
             connection,
             present: ArcSwap::default(),
@@ -167,15 +170,31 @@ impl Replicas {
             pause_until: AtomicI64::new(0),
             missed: watch::Sender::new(0),
         });
-        replicas.be_present(false).await.map_err(failed)?;
-        tokio::spawn(stay(Arc::downgrade(&replicas)));
+        match redis::cmd("PING").query_async::<()>(&mut replicas.connection.clone()).await {
+            Err(error) if may_be_away => tracing::error!(place, reason = reason(&error), "what replicas share cannot be reached"),
+            answered => answered.map_err(failed)?,
+        }
         Ok(replicas)
+    }
+
+    /// Says to the others where they reach us, and goes on to say so for as long as we are.
+    pub async fn announce(self: &Arc<Self>, url: String) {
+        if self.url.set(url).is_ok() {
+            let is_heard = self.be_present(false).await.is_ok();
+            tokio::spawn(stay(Arc::downgrade(self), is_heard));
+        }
     }
 
     /// This process, by which what lives in it is named.
     #[must_use]
     pub fn home(&self) -> Home {
         Home::named(&self.name)
+    }
+
+    /// What this process is called.
+    #[must_use]
+    pub fn process(&self) -> &str {
+        &self.name
     }
 
     /// Where what has this name lives. What names no process lives here, or nowhere.
@@ -253,33 +272,35 @@ impl Replicas {
                 },
                 Err(error) => {
                     tracing::warn!(reason = reason(&error), "a session of another replica cannot be taken over");
-                    return Adoption::None;
+                    return Adoption::Unknown;
                 }
             }
         }
-        Adoption::None
+        Adoption::Unknown
     }
 
-    /// Says for whom a request is passed on to another replica.
+    /// Says for whom a request is passed on to another replica, and how often it has been with that.
     #[must_use]
-    pub fn vouch_for(&self, address: Option<IpAddr>) -> String {
+    pub fn vouch_for(&self, address: Option<IpAddr>, times: u8) -> String {
         let address = address.map(|address| address.to_string()).unwrap_or_default();
         let until = millis(SystemTime::now() + VOUCHED);
-        let said = format!("{address};{until}");
+        let said = format!("{address};{until};{times}");
         let tag = hmac::sign(&self.between, said.as_bytes());
         format!("{said};{}", hex(tag.as_ref()))
     }
 
-    /// For whom a request was passed on by another replica: nobody else can say so.
+    /// For whom a request was passed on by another replica, and how often: nobody else can say so.
     #[must_use]
-    pub fn vouched(&self, text: &str) -> Option<Option<IpAddr>> {
+    pub fn vouched(&self, text: &str) -> Option<(Option<IpAddr>, u8)> {
         let (said, tag) = text.rsplit_once(';')?;
         hmac::verify(&self.between, said.as_bytes(), &crate::secret::from_hex(tag)?).ok()?;
-        let (address, until) = said.split_once(';')?;
-        if until.parse::<i64>().ok()? < millis(SystemTime::now()) {
+        let mut parts = said.split(';');
+        let (address, until, times) = (parts.next()?, parts.next()?.parse::<i64>().ok()?, parts.next()?.parse().ok()?);
+        if until < millis(SystemTime::now()) {
             return None;
         }
-        if address.is_empty() { Some(None) } else { address.parse().ok().map(Some) }
+        let address = if address.is_empty() { None } else { Some(address.parse().ok()?) };
+        Some((address, times))
     }
 
     /// Says that we are there no more: what is ours may be taken over at once.
@@ -292,8 +313,9 @@ impl Replicas {
 
     /// Says that we are there, and learns who else is.
     async fn be_present(&self, was_present: bool) -> RedisResult<()> {
+        let Some(url) = self.url.get() else { return Ok(()) };
         let mut present = PRESENT.key(PROCESSES);
-        present.key(HEARD).arg(&*self.name).arg(&self.url).arg(millis_of(GONE)).arg(i32::from(was_present));
+        present.key(HEARD).arg(&*self.name).arg(url).arg(millis_of(GONE)).arg(i32::from(was_present));
         let (was_missed, others): (bool, HashMap<String, String>) = self.ask(&present).await?;
         self.present.store(Arc::new(others.into_iter().map(|(name, url)| (name.into(), url.into())).collect()));
         if was_missed {
@@ -345,12 +367,15 @@ impl SharedCounts for Replicas {
 }
 
 /// Says that we are there for as long as we are.
-async fn stay(replicas: Weak<Replicas>) {
-    let mut is_heard = true;
+async fn stay(replicas: Weak<Replicas>, mut is_heard: bool) {
+    // Until we were there once nobody can have missed us.
+    let mut was_present = is_heard;
     loop {
         tokio::time::sleep(BEAT).await;
         let Some(replicas) = replicas.upgrade() else { return };
-        match replicas.be_present(true).await {
+        let heard = replicas.be_present(was_present).await;
+        was_present |= heard.is_ok();
+        match heard {
             Ok(()) if !is_heard => {
                 is_heard = true;
                 tracing::info!(place = replicas.place, "what replicas share is there again");

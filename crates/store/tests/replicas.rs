@@ -19,7 +19,9 @@ fn key(digit: char) -> SharedKey {
 }
 
 async fn join(valkey: &Valkey, name: &str) -> Arc<Replicas> {
-    Replicas::join(&SharedAt { url: valkey.url(), roots: None }, &key('a'), format!("http://{name}")).await.unwrap()
+    let replicas = Replicas::join(&SharedAt { url: valkey.url(), roots: None }, &key('a'), false).await.unwrap();
+    replicas.announce(format!("http://{name}")).await;
+    replicas
 }
 
 async fn wait_for(what: &str, look: impl AsyncFn() -> bool) {
@@ -45,7 +47,11 @@ async fn each_knows_where_the_others_are_and_takes_over_from_those_who_are_gone(
     assert_eq!(one.whereabouts(&two.home().name("x")), Whereabouts::There("http://two".into()));
 
     one.keep_session(&session, "what it is", IDLE).await;
-    assert_eq!(two.adopt_session(&session, None).await, Adoption::Ours("what it is".into()), "whoever asks knows that its home has lost it");
+    assert_eq!(
+        two.adopt_session(&session, None).await,
+        Adoption::Ours("what it is".into()),
+        "whoever asks knows that its home has lost it"
+    );
     let three = join(&valkey, "three").await;
     assert_eq!(three.adopt_session(&session, None).await, Adoption::There("http://two".into()), "only one takes it over");
     assert_eq!(three.adopt_session("other~session", None).await, Adoption::None);
@@ -105,14 +111,17 @@ async fn calls_are_counted_once_for_all() {
 async fn only_replicas_speak_for_others() {
     let valkey = Valkey::start();
     let (one, two) = (join(&valkey, "one").await, join(&valkey, "two").await);
-    let said = one.vouch_for("2001:db8::7".parse().ok());
-    assert_eq!(two.vouched(&said), Some("2001:db8::7".parse().ok()));
-    assert_eq!(two.vouched(&one.vouch_for(None)), Some(None));
+    let said = one.vouch_for("2001:db8::7".parse().ok(), 1);
+    assert_eq!(two.vouched(&said), Some(("2001:db8::7".parse().ok(), 1)));
+    assert_eq!(two.vouched(&one.vouch_for(None, 2)), Some((None, 2)));
     assert_eq!(two.vouched(&said.replace("::7", "::8")), None);
-    assert_eq!(two.vouched("10.0.0.1;99999999999999;00"), None);
-    let stranger = Replicas::join(&SharedAt { url: valkey.url(), roots: None }, &key('b'), "http://x".into()).await.unwrap();
-    assert_eq!(two.vouched(&stranger.vouch_for(None)), None);
+    assert_eq!(two.vouched("10.0.0.1;99999999999999;1;00"), None);
+    let stranger = Replicas::join(&SharedAt { url: valkey.url(), roots: None }, &key('b'), false).await.unwrap();
+    assert_eq!(two.vouched(&stranger.vouch_for(None, 1)), None);
     let nowhere = SharedAt { url: "redis://ann:hunter2@127.0.0.1:1".into(), roots: None };
-    let error = Replicas::join(&nowhere, &key('a'), String::new()).await.unwrap_err().to_string();
-    assert!(error.starts_with("redis://127.0.0.1:1: ") && !error.contains("hunter2") && !format!("{nowhere:?}").contains("hunter2"), "{error}");
+    let error = Replicas::join(&nowhere, &key('a'), false).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("redis://127.0.0.1:1: ") && !error.contains("hunter2") && !format!("{nowhere:?}").contains("hunter2"),
+        "{error}"
+    );
 }

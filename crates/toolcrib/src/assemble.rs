@@ -31,7 +31,7 @@ use tokio::{sync::watch, task::JoinSet};
 use toolcrib_contract::Callback;
 use toolcrib_egress::{Egress, Setup};
 use toolcrib_gate::{Access, Credential, Gate, Limit, SchemaFault};
-use toolcrib_store::{Audit, Store, StoreError};
+use toolcrib_store::{Audit, Replicas, Store, StoreError};
 use toolcrib_telemetry::otlp::Exporter;
 use toolcrib_tools::{
     Ready,
@@ -49,6 +49,8 @@ pub(crate) enum Fault {
     Egress(#[from] Setup),
     #[error("the audit log cannot be kept: {0}; \"dataFolder\" or \"storage\" in the config says where it is to be")]
     Store(#[from] StoreError),
+    #[error("what replicas share cannot be used: {0}; \"storage\" in the config says where it is")]
+    Shared(StoreError),
     #[error("the audit log needs a folder, and neither HOME nor XDG_DATA_HOME says where: set \"dataFolder\" in the config")]
     NoFolder,
 }
@@ -86,6 +88,8 @@ pub(crate) struct Behind {
     /// Where records are kept that last, if they are.
     pub(crate) recorded_in: Option<String>,
     audit: Option<Arc<Audit>>,
+    /// The others that are one server with this one, and where they reach it if that is not where it listens.
+    pub(crate) replicas: Option<(Arc<Replicas>, Option<String>)>,
     /// What keeps the keys of issuers fresh, and the lists of files; ends with this.
     _tasks: JoinSet<()>,
 }
@@ -101,7 +105,7 @@ pub(crate) enum Stay {
 
 /// Puts everything together and starts the other servers in the background. `shown` is what a local client shows to prove
 /// who it is.
-pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Credential, stay: Stay) -> Result<Crib, BuildError> {
+pub(crate) async fn assemble(mut builder: Builder, mut settings: Settings, shown: Credential, stay: Stay) -> Result<Crib, BuildError> {
     settings.notes.extend(documents::bring(&mut settings.ready, settings.security.audit.folder.as_deref()).await);
     settings.notes.iter().for_each(|note| tracing::info!("{note}"));
     settings.absences.iter().for_each(|absence| tracing::warn!("{absence}"));
@@ -109,6 +113,16 @@ pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Cr
     // Records go where the author says, unless the config speaks of them.
     settings.security.audit.is_enabled &= builder.audit.is_none() || settings.sections.has("audit");
     let security = security::assemble(&settings, shown, &mut fresh)?;
+    let shared = settings.storage.as_ref().and_then(|storage| storage.shared.as_ref().map(|shared| (&storage.key, shared)));
+    let replicas = match shared {
+        Some((key, shared)) => {
+            let replicas = Replicas::join(&shared.at, key, shared.degrades).await.map_err(Fault::Shared)?;
+            builder = builder.among(&replicas, shared.degrades, settings.doors.session_idle);
+            settings.ready.home = replicas.home();
+            Some((replicas, shared.advertise.clone()))
+        }
+        None => None,
+    };
     let stop = watch::Sender::new(false);
     let sign_ins = SignIns::new(&settings.ready.egress, security.vault.clone(), stop.subscribe())?;
     let effective: Effective = Arc::new(ArcSwap::from_pointee(about::settings::document(&settings, &builder.identity)));
@@ -167,6 +181,7 @@ pub(crate) async fn assemble(builder: Builder, mut settings: Settings, shown: Cr
             has_listings,
             recorded_in,
             audit,
+            replicas,
             _tasks: tasks,
         }))
     };
@@ -181,6 +196,20 @@ impl Behind {
     pub(crate) fn door_is_at(&self, address: SocketAddr) {
         let url = toolcrib_edge::http::url(address);
         self.landings.door_is_at(self.public_url.as_deref().unwrap_or(&url));
+    }
+
+    /// Says to the other replicas where they reach us, now that our door is open here.
+    pub(crate) async fn announce(&self, address: SocketAddr) {
+        if let Some((replicas, advertise)) = &self.replicas {
+            replicas.announce(advertise.clone().unwrap_or_else(|| format!("http://{address}"))).await;
+        }
+    }
+
+    /// Says to the other replicas that our door is shut.
+    pub(crate) async fn leave(&self) {
+        if let Some((replicas, _)) = &self.replicas {
+            replicas.leave().await;
+        }
     }
 
     /// Makes of the config as it is now what can be made of it while we serve: other servers, and who may do what. Says what was done.

@@ -9,18 +9,19 @@ use crate::{
     assemble::{Behind, Stay, assemble, ready_tools},
     cli,
     lifecycle::Lifecycle,
+    neighbours::Neighbourhood,
     operations::Operations,
     settings::{self, SettingsError, checked::Steadiness},
 };
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 use toolcrib_contract::{AuditLog, BoxError, Callable, Callback, Prompt, Resource, Spec, Template, Tool, Tracing, typed};
 use toolcrib_edge::{
     http::{Hosts, Profiles, ProtectedResource, Site},
     mcp::Identity,
 };
-use toolcrib_gate::{Access, Authentication, Config, Credential, Gate, Limit, Resilience, SchemaFault, Source};
-use toolcrib_store::Recent;
+use toolcrib_gate::{Access, Authentication, Config, CountedTogether, Credential, Gate, Limit, Resilience, SchemaFault, Source};
+use toolcrib_store::{Recent, Replicas};
 use toolcrib_telemetry::otlp::Exporter;
 use toolcrib_wire::server::Limits;
 
@@ -76,6 +77,8 @@ pub struct Builder {
     config: Config,
     pub(crate) limits: Limits,
     site: Site,
+    counted_together: Option<CountedTogether>,
+    replicas: Option<Arc<Replicas>>,
     local: Credential,
     authentication: Authentication,
     access: Option<(Access, Vec<Limit>)>,
@@ -105,6 +108,8 @@ impl Builder {
             config: Config::default(),
             limits: Limits::default(),
             site: Site::default(),
+            counted_together: None,
+            replicas: None,
             local: Credential::None,
             authentication: Authentication::default(),
             access: None,
@@ -194,6 +199,15 @@ impl Builder {
     #[must_use]
     pub fn hosts(mut self, hosts: Hosts) -> Self {
         self.site.hosts = hosts;
+        self
+    }
+
+    /// One of several processes that are one server.
+    pub(crate) fn among(mut self, replicas: &Arc<Replicas>, degrades: bool, session_idle: Duration) -> Self {
+        self.replicas = Some(Arc::clone(replicas));
+        self.site.home = replicas.home();
+        self.site.neighbours = Some(Neighbourhood::new(Arc::clone(replicas), session_idle));
+        self.counted_together = Some(CountedTogether { counts: Arc::clone(replicas) as _, degrades });
         self
     }
 
@@ -398,8 +412,8 @@ impl Builder {
         if let Some((access, limits)) = self.access {
             gate = gate.ruled_by(access, limits);
         }
-        let gate = gate.shared();
-        let process = Process::begun();
+        let gate = gate.counted_together(self.counted_together).shared();
+        let process = Process::begun(self.replicas);
         let statistics = self.tells_statistics.then(|| statistics::source(&gate, process.clone()));
         for clash in std::iter::once(self.own).chain(self.others).chain(statistics).flat_map(|source| gate.publish(source)) {
             tracing::warn!("{clash}");

@@ -47,6 +47,14 @@ pub struct Crib {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
+    /// Other replicas cannot be told where they reach this one.
+    #[error(
+        "{address} stands for all addresses of this machine: \"storage.advertise\" in the config says at which one other replicas reach it"
+    )]
+    Nowhere {
+        /// The address.
+        address: SocketAddr,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -191,6 +199,10 @@ impl Crib {
         if !address.ip().is_loopback() && !self.gate.authenticates() {
             return Err(ServeError::Exposed { address });
         }
+        let is_nowhere = self.behind.as_ref().and_then(|behind| behind.replicas.as_ref()).is_some_and(|(_, advertise)| advertise.is_none());
+        if address.ip().is_unspecified() && is_nowhere {
+            return Err(ServeError::Nowhere { address });
+        }
         TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
     }
 
@@ -201,6 +213,7 @@ impl Crib {
     pub async fn serve_listener(&self, listener: TcpListener) -> Result<(), ServeError> {
         if let (Some(behind), Ok(address)) = (&self.behind, listener.local_addr()) {
             behind.door_is_at(address);
+            behind.announce(address).await;
         }
         let (gate, site) = (Arc::clone(&self.gate), self.site.clone());
         let door = Door::new(gate, &self.identity, &self.limits, site, &self.profiles, &self.shutdown_signal());
@@ -210,6 +223,9 @@ impl Crib {
         let tending = tokio::spawn(Arc::clone(&door).tend(self.shutdown_signal()));
         let served = http::serve(listener, door, bounds, self.shutdown_signal()).await;
         tending.abort();
+        if let Some(behind) = &self.behind {
+            behind.leave().await;
+        }
         Ok(served?)
     }
 

@@ -111,6 +111,7 @@ pub mod exit;
 mod jwks;
 mod landing;
 mod lifecycle;
+mod neighbours;
 mod notify;
 mod observe;
 mod open_files;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use moka::sync::Cache;
 use std::{fmt, fmt::Write, sync::Arc, time::Duration};
 use toolcrib_contract::{
-    BoxFuture, CallContext, CallError, Callable, CallerId, Content, Input, Kind, Output, TemplateSpec, output::ResourceContents,
+    BoxFuture, CallContext, CallError, Callable, CallerId, Content, Home, Input, Kind, Output, TemplateSpec, output::ResourceContents,
 };
 
 /// The URI of a kept result, up to its id.
@@ -21,7 +21,10 @@ const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Keeps results. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Kept(Cache<String, KeptResult>);
+pub(crate) struct Kept {
+    results: Cache<String, KeptResult>,
+    home: Home,
+}
 
 #[derive(Clone)]
 struct KeptResult {
@@ -30,12 +33,18 @@ struct KeptResult {
     bytes: Bytes,
 }
 
+impl Default for Kept {
+    fn default() -> Self {
+        Self::at(Home::default())
+    }
+}
+
 impl Kept {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn at(home: Home) -> Self {
         let weight = |id: &String, result: &KeptResult| {
             u32::try_from(result.bytes.len() + result.mime_type.len() + id.len() + 256).unwrap_or(u32::MAX)
         };
-        Self(Cache::builder().max_capacity(MAX_TOTAL_BYTES).weigher(weight).time_to_live(LIFETIME).build())
+        Self { results: Cache::builder().max_capacity(MAX_TOTAL_BYTES).weigher(weight).time_to_live(LIFETIME).build(), home }
     }
 
     /// Keeps a result for the caller who asked for it, and nobody else. Gives its URI, or nothing if it is too large.
@@ -51,8 +60,9 @@ impl Kept {
             let _ = write!(id, "{byte:02x}");
             id
         });
+        let id = self.home.name(&id);
         let uri = format!("{PREFIX}{id}");
-        self.0.insert(
+        self.results.insert(
             id,
             KeptResult {
                 owner: Arc::clone(owner.principal()),
@@ -81,7 +91,8 @@ pub(crate) fn link(uri: &str, name: &str, mime_type: &str) -> Content {
 
 impl Callable for Kept {
     fn call(&self, input: Input, cx: CallContext) -> BoxFuture<'_, Result<Output, CallError>> {
-        let found = input.name.strip_prefix(PREFIX).and_then(|id| self.0.get(id)).filter(|result| result.owner == *cx.caller().principal());
+        let found =
+            input.name.strip_prefix(PREFIX).and_then(|id| self.results.get(id)).filter(|result| result.owner == *cx.caller().principal());
         Box::pin(async move {
             let Some(KeptResult { mime_type, bytes, .. }) = found else {
                 return Err(CallError::NotFound { kind: Kind::Resource, name: input.name });
@@ -102,6 +113,6 @@ impl Callable for Kept {
 
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("results", &self.0.entry_count()).finish()
+        f.debug_struct("Kept").field("results", &self.results.entry_count()).finish()
     }
 }

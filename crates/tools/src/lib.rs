@@ -31,7 +31,7 @@ pub use weather_api::WeatherSettings;
 use declared::{Declared, OpenApiSettings, PromptSettings, ResourceSettings, Resources};
 use kept::Kept;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
-use toolcrib_contract::{Callable, Prompt, Spec, Template, typed};
+use toolcrib_contract::{Callable, Home, Prompt, Spec, Template, typed};
 use toolcrib_egress::{Config, Egress, Method, Setup, Url};
 
 /// The names of all ready tools.
@@ -67,6 +67,8 @@ pub struct Settings {
     pub prompts: Vec<PromptSettings>,
     /// Resources that the config declares.
     pub resources: Vec<ResourceSettings>,
+    /// The process in which large results are kept.
+    pub home: Home,
 }
 
 /// An OpenAPI document that is elsewhere.
@@ -96,6 +98,7 @@ impl Default for Settings {
             documents: Vec::new(),
             prompts: Vec::new(),
             resources: Vec::new(),
+            home: Home::default(),
         }
     }
 }
@@ -145,9 +148,10 @@ pub fn ready(settings: Settings) -> Result<Ready, Setup> {
         declared,
         prompts,
         resources,
+        home,
         documents: _,
     } = settings;
-    let (egress, kept) = (Egress::new(egress)?, Kept::new());
+    let (egress, kept) = (Egress::new(egress)?, Kept::at(home));
     let databases = Arc::new(database::Databases::new(databases, sample_folder, connection_strings, egress.clone()));
     let shared = declared::Shared::new(egress.clone(), Arc::clone(&databases), kept.clone());
     let declared = declared.into_iter().map(|tool| shared.make(tool)).collect::<Result<Vec<_>, Setup>>()?;

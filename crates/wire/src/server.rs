@@ -10,7 +10,7 @@ pub mod stdio;
 mod stream;
 
 pub use channel::{AskError, Channel};
-pub use session::{Session, Sessions};
+pub use session::{Session, SessionState, Sessions};
 
 use crate::{
     headers::HeaderParam,
@@ -18,13 +18,18 @@ use crate::{
     meta::{self, Meta},
     revision::{Era, Revision},
 };
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use toolcrib_json::{Json, Members};
 
 /// Who calls, as far as the wire must know: sessions are bound to their caller.
 pub trait Caller: Clone + Send + Sync + 'static {
     /// A stable name for whoever this is. A session opened under one name is not found under another.
     fn principal(&self) -> &str;
+
+    /// The address that it calls from, as far as it is known.
+    fn address(&self) -> Option<IpAddr> {
+        None
+    }
 }
 
 /// One request as the service sees it: what is asked, by whom, in which revision, and the way back.
@@ -61,6 +66,21 @@ pub trait Service: Send + Sync + 'static {
 
     /// Hears a notification of a legacy client, other than cancellation, which the wire itself sees to.
     fn notification(&self, notification: Notification, session: &Arc<Session>);
+
+    /// The name of what a request of a modern client goes on with, if that lives in one process: see [`http::Neighbours`].
+    fn goes_on_with(&self, _exchange: &Exchange<Self::Caller>) -> Option<String> {
+        None
+    }
+
+    /// What the service has to know of a session where it goes on in another process.
+    fn remember(&self, _session: &Session) -> Json {
+        Json::empty_object()
+    }
+
+    /// Goes on with a session that another process had, by what that remembered.
+    fn restore(&self, _session: &Arc<Session>, _state: &SessionState, _caller: &Self::Caller) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 
     /// The arguments of a tool that HTTP clients must mirror into headers.
     fn header_params(&self, tool: &str, caller: &Self::Caller) -> Option<Arc<[HeaderParam]>>;

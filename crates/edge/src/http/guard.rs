@@ -1,7 +1,7 @@
 //! Against DNS rebinding and cross-site calls: requests must be addressed to a name of ours, and a browser's must come
 //! from an origin that is allowed (MCP, "Security & Endpoint").
 
-use super::{Hosts, refuse};
+use super::{Hosts, Peer, refuse};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -9,6 +9,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use std::{sync::Arc, time::Duration};
+use toolcrib_wire::server::http::{Neighbours, PASSED_ON};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -16,11 +17,27 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 #[derive(Debug)]
 pub(super) struct Guard {
     hosts: Hosts,
+    neighbours: Option<Arc<dyn Neighbours>>,
 }
 
 impl Guard {
-    pub(super) fn new(hosts: Hosts) -> Self {
-        Self { hosts }
+    pub(super) fn new(hosts: Hosts, neighbours: Option<Arc<dyn Neighbours>>) -> Self {
+        Self { hosts, neighbours }
+    }
+
+    /// Takes what another process says of a request that it passes on. Nobody else may say such things.
+    fn take_word(&self, request: &mut Request) -> Result<(), (StatusCode, &'static str)> {
+        let Some(shown) = request.headers_mut().remove(PASSED_ON) else { return Ok(()) };
+        let vouched = self.neighbours.as_ref().and_then(|neighbours| neighbours.vouched(&shown));
+        let (address, passed_on) =
+            vouched.ok_or((StatusCode::FORBIDDEN, "this request says that a replica passes it on, and none of ours does"))?;
+        let extensions = request.extensions_mut();
+        match address {
+            Some(address) => extensions.insert(Peer(address)),
+            None => extensions.remove::<Peer>(),
+        };
+        extensions.insert(passed_on);
+        Ok(())
     }
 
     pub(super) fn cors(self: &Arc<Self>) -> CorsLayer {
@@ -65,8 +82,8 @@ impl Guard {
     }
 }
 
-pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    match guard.judge(request.headers(), request.uri()) {
+pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    match guard.judge(request.headers(), request.uri()).and_then(|()| guard.take_word(&mut request)) {
         Ok(()) => next.run(request).await,
         Err((status, message)) => refuse(status, message),
     }
@@ -92,7 +109,7 @@ mod tests {
     #[test]
     fn only_our_names_and_origins_pass() {
         let hosts = Hosts { allowed_hosts: vec!["tools.example".into()], allowed_origins: vec!["https://app.example".into()] };
-        let guard = Guard::new(hosts);
+        let guard = Guard::new(hosts, None);
         let check = |pairs: &[(HeaderName, &str)], expected: Option<u16>| {
             let mut headers = HeaderMap::new();
             for (name, value) in pairs {

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use toolcrib_contract::{Call, Json, Kind};
+use toolcrib_contract::{Call, Home, Json, Kind};
 
 /// How long a client may take to answer.
 pub(super) const LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -31,9 +31,10 @@ pub(super) enum Round {
     Parked(u64),
 }
 
-/// Seals states with a key that lives as long as the process: no other replica takes them.
+/// Seals states with a key that lives as long as the process. No other replica takes them: they say which one does.
 pub(super) struct StateSeal {
     key: [u8; 32],
+    home: Home,
     /// The states that were used, with the seconds after which nobody can use them anyhow.
     used: Mutex<HashMap<u64, u64>>,
 }
@@ -44,10 +45,10 @@ pub(super) struct StateSeal {
 pub(super) struct BadState;
 
 impl StateSeal {
-    pub(super) fn new() -> Self {
+    pub(super) fn at(home: Home) -> Self {
         let mut key = [0_u8; 32];
         getrandom::fill(&mut key).expect("the operating system provides random numbers");
-        Self { key, used: Mutex::default() }
+        Self { key, home, used: Mutex::default() }
     }
 
     pub(super) fn seal(&self, owner: &StateOwner, round: &Round) -> String {
@@ -65,7 +66,7 @@ impl StateSeal {
         };
         let payload = payload.finish();
         let tag = self.mac(owner, payload.as_bytes()).finalize().into_bytes();
-        format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(payload.as_bytes()), BASE64_URL_SAFE_NO_PAD.encode(tag))
+        self.home.name(&format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(payload.as_bytes()), BASE64_URL_SAFE_NO_PAD.encode(tag)))
     }
 
     /// Opens a state, once.
@@ -74,7 +75,7 @@ impl StateSeal {
     }
 
     fn opened(&self, owner: &StateOwner, sealed: &str) -> Option<Round> {
-        let (payload, tag) = sealed.split_once('.')?;
+        let (payload, tag) = Home::within(sealed).split_once('.')?;
         let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?;
         let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).ok()?;
         self.mac(owner, &payload).verify_slice(&tag).ok()?;
@@ -158,13 +159,13 @@ mod tests {
 
     #[test]
     fn a_state_serves_its_caller_its_call_and_its_time_only() {
-        let seal = StateSeal::new();
+        let seal = StateSeal::at(Home::default());
         let (annas, other_call) = (owner("anna", r#"{"a":1}"#), owner("anna", r#"{"a":2}"#));
         let round = Round::Again([("a".to_owned(), Json::parse(r#"{"action":"accept"}"#).unwrap())].into());
         let sealed = seal.seal(&annas, &round);
         assert_eq!(seal.open(&owner("bert", r#"{"a":1}"#), &sealed), Err(BadState));
         assert_eq!(seal.open(&other_call, &sealed), Err(BadState));
-        assert_eq!(StateSeal::new().open(&annas, &sealed), Err(BadState), "another process took it");
+        assert_eq!(StateSeal::at(Home::default()).open(&annas, &sealed), Err(BadState), "another process took it");
         assert_eq!(seal.open(&annas, &seal.seal_until(&annas, &round, now() - Duration::from_secs(5))), Err(BadState));
         for forged in ["", ".", "e30.", &sealed[1..], &format!("{sealed}x"), &sealed.replace('.', "A.")] {
             assert_eq!(seal.open(&annas, forged), Err(BadState), "{forged}");
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_round_comes_back_as_it_was() {
-        let (seal, owner) = (StateSeal::new(), owner("anna", "{}"));
+        let (seal, owner) = (StateSeal::at(Home::default()), owner("anna", "{}"));
         let state = Json::parse(r#""theirs \u00e9""#).unwrap();
         for round in [Round::Again(Answered::new()), Round::Elsewhere(None), Round::Elsewhere(Some(state)), Round::Parked(u64::MAX)] {
             assert_eq!(seal.open(&owner, &seal.seal(&owner, &round)), Ok(round));

@@ -35,6 +35,10 @@ pub(crate) fn families<'a>(gate: &Gate, process: &Process, version: &str, server
     let mut families = of_calls(&gate.totals());
     families.extend(of_tools(gate));
     families.extend(of_servers(servers.take(MAX_SERVERS)));
+    families.push(
+        Family::new("toolcrib.replicas", "{process}", "Processes that are one server with this one, itself among them.")
+            .with([], gauge(process.replicas() as f64)),
+    );
     families.extend(of_process(process, version));
     families
 }

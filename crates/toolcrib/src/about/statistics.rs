@@ -12,6 +12,7 @@ use std::{
 use toolcrib_contract::{Json, ResourceSpec};
 use toolcrib_edge::statistics::document;
 use toolcrib_gate::{Catalogue, Gate, Source, ToolEntry, Usage};
+use toolcrib_store::Replicas;
 
 /// The resource.
 pub(crate) const URI: &str = "metrics://server/stats";
@@ -24,6 +25,8 @@ pub(crate) struct Process {
     began: Instant,
     /// Connections that are open at the HTTP door.
     pub(crate) connections: Arc<AtomicUsize>,
+    /// The others that are one server with this one, if there may be any.
+    replicas: Option<Arc<Replicas>>,
 }
 
 #[derive(Serialize)]
@@ -34,11 +37,26 @@ struct Live {
     active_connections: usize,
     /// What the process holds in memory, where the system tells it.
     memory_usage_mb: Option<f64>,
+    /// Which of the replicas this is, where there may be several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replica: Option<Replica>,
+}
+
+#[derive(Serialize)]
+struct Replica {
+    name: String,
+    /// How many there are.
+    present: usize,
 }
 
 impl Process {
-    pub(crate) fn begun() -> Self {
-        Self { began: Instant::now(), connections: Arc::default() }
+    pub(crate) fn begun(replicas: Option<Arc<Replicas>>) -> Self {
+        Self { began: Instant::now(), connections: Arc::default(), replicas }
+    }
+
+    /// How many replicas there are, this one among them.
+    pub(crate) fn replicas(&self) -> usize {
+        self.replicas.as_ref().map_or(1, |replicas| replicas.together().max(1))
     }
 
     /// How long it has run.
@@ -52,6 +70,7 @@ impl Process {
             total_requests,
             active_connections: self.connections.load(Ordering::Relaxed),
             memory_usage_mb: resident_bytes().map(megabytes),
+            replica: self.replicas.as_ref().map(|of| Replica { name: of.process().to_owned(), present: self.replicas() }),
         }
     }
 

@@ -114,7 +114,7 @@ fn service_manager() -> Option<String> {
 fn explain(error: ServeError) -> Failure {
     match &error {
         ServeError::Unauthenticated(_) => who_are_you(&error),
-        ServeError::Exposed { .. } | ServeError::NoProfile { .. } => Failure::usage(error),
+        ServeError::Exposed { .. } | ServeError::Nowhere { .. } | ServeError::NoProfile { .. } => Failure::usage(error),
         ServeError::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
             Failure::failed(format_args!("{address} is in use already: is another server running? choose another address with --listen"))
         }

@@ -4,14 +4,14 @@ use crate::support::{Http, Running, Server, everything, free_port, is_running, n
 use serde_json::{Value, json};
 
 /// A client of the old era that answers every question with its own name.
-struct Person {
+pub(crate) struct Person {
     name: String,
     url: String,
     session: String,
 }
 
 impl Person {
-    async fn arrive(url: &str, name: &str, capabilities: Value) -> Self {
+    pub(crate) async fn arrive(url: &str, name: &str, capabilities: Value) -> Self {
         let mut person = Self { name: name.to_owned(), url: url.to_owned(), session: String::new() };
         let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize",
             "params": {"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": {"name": name, "version": "1"}}});
@@ -31,7 +31,7 @@ impl Person {
     }
 
     /// Calls a tool, answers what is asked meanwhile, and gives the result.
-    async fn call(&self, id: i64, tool: &str, arguments: Value) -> Result<String, String> {
+    pub(crate) async fn call(&self, id: i64, tool: &str, arguments: Value) -> Result<String, String> {
         let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
         let mut stream = self.post(&call).await;
         let mut text = String::new();
@@ -56,7 +56,7 @@ impl Person {
     }
 }
 
-fn can_elicit() -> Value {
+pub(crate) fn can_elicit() -> Value {
     json!({"elicitation": {}})
 }
 
@@ -65,20 +65,20 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// A call of 2026-07-28 by a client that can be asked by form.
-fn modern_call(server: &Server, tool: &str, arguments: Value, round: Value) -> Value {
+pub(crate) fn modern_call(url: &str, tool: &str, arguments: Value, round: Value) -> Value {
     let mut params = json!({"name": tool, "arguments": arguments,
         "_meta": {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {}, "sampling": {}, "roots": {}}}});
     params.as_object_mut().unwrap().extend(round.as_object().unwrap().clone());
-    server.modern("tools/call", params)
+    Http::new(url).modern("tools/call", params).json()
 }
 
 /// The next round after a result that asks one thing.
-fn answering(asked: &Value, answer: Value) -> Value {
+pub(crate) fn answering(asked: &Value, answer: Value) -> Value {
     let (name, _) = asked["result"]["inputRequests"].as_object().unwrap_or_else(|| panic!("{asked}")).iter().next().unwrap();
     json!({"inputResponses": {name: answer}, "requestState": asked["result"]["requestState"]})
 }
 
-fn named(name: &str) -> Value {
+pub(crate) fn named(name: &str) -> Value {
     json!({"action": "accept", "content": {"name": name}})
 }
 
@@ -119,21 +119,21 @@ fn equal_ids_on_many_connections_are_never_mixed_up() {
 fn a_parked_call_goes_on_where_it_waits() {
     let server = Server::start(&json!({"s": scripted(&[])}));
     server.wait_for_tool("s__ask");
-    let asked = modern_call(&server, "s__ask", json!({"text": "tea"}), json!({}));
+    let asked = modern_call(&server.url, "s__ask", json!({"text": "tea"}), json!({}));
     assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
     let question = asked["result"]["inputRequests"].as_object().unwrap().values().next().unwrap();
     assert_eq!((&question["method"], &question["params"]["message"]), (&json!("elicitation/create"), &json!("who?")));
 
     let round = answering(&asked, named("Ada"));
-    let other = modern_call(&server, "s__ask", json!({"text": "coffee"}), round.clone());
+    let other = modern_call(&server.url, "s__ask", json!({"text": "coffee"}), round.clone());
     assert_eq!(other["error"]["code"], -32602, "another call's state is refused: {other}");
     let mut forged = round.clone();
     forged["requestState"] = json!(round["requestState"].as_str().unwrap().replace('.', "A."));
-    assert_eq!(modern_call(&server, "s__ask", json!({"text": "tea"}), forged)["error"]["code"], -32602);
+    assert_eq!(modern_call(&server.url, "s__ask", json!({"text": "tea"}), forged)["error"]["code"], -32602);
 
-    let done = modern_call(&server, "s__ask", json!({"text": "tea"}), round.clone());
+    let done = modern_call(&server.url, "s__ask", json!({"text": "tea"}), round.clone());
     assert_eq!(text_of(&done).unwrap(), "Ada, asked about tea");
-    let again = modern_call(&server, "s__ask", json!({"text": "tea"}), round);
+    let again = modern_call(&server.url, "s__ask", json!({"text": "tea"}), round);
     assert_eq!(again["error"]["code"], -32602, "a state is used once: {again}");
 }
 
@@ -141,10 +141,10 @@ fn a_parked_call_goes_on_where_it_waits() {
 fn a_parked_call_whose_answer_is_left_out_asks_again() {
     let server = Server::start(&json!({"s": scripted(&[])}));
     server.wait_for_tool("s__ask");
-    let asked = modern_call(&server, "s__ask", json!({"text": "tea"}), json!({}));
+    let asked = modern_call(&server.url, "s__ask", json!({"text": "tea"}), json!({}));
     let round = json!({"inputResponses": {}, "requestState": asked["result"]["requestState"]});
-    let again = modern_call(&server, "s__ask", json!({"text": "tea"}), round);
-    let done = modern_call(&server, "s__ask", json!({"text": "tea"}), answering(&again, named("Bea")));
+    let again = modern_call(&server.url, "s__ask", json!({"text": "tea"}), round);
+    let done = modern_call(&server.url, "s__ask", json!({"text": "tea"}), answering(&again, named("Bea")));
     assert_eq!(text_of(&done).unwrap(), "Bea, asked about tea");
 }
 
@@ -158,8 +158,8 @@ fn the_longest_parked_call_of_a_caller_makes_room() {
     wait_for("the server", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
     let server = Server::start(&json!({"s": {"url": format!("http://127.0.0.1:{port}/mcp")}}));
     server.wait_for_tool("s__ask");
-    let asked: Vec<Value> = (0..65).map(|_| modern_call(&server, "s__ask", json!({}), json!({}))).collect();
-    let again = |asked: &Value| modern_call(&server, "s__ask", json!({}), answering(asked, named("Ada")));
+    let asked: Vec<Value> = (0..65).map(|_| modern_call(&server.url, "s__ask", json!({}), json!({}))).collect();
+    let again = |asked: &Value| modern_call(&server.url, "s__ask", json!({}), answering(asked, named("Ada")));
     assert_eq!(again(&asked[0])["error"]["code"], -32602, "it made room");
     for asked in [&asked[1], &asked[64]] {
         assert_eq!(text_of(&again(asked)).unwrap(), "hello, Ada");
@@ -171,9 +171,9 @@ fn the_longest_parked_call_of_a_caller_makes_room() {
 fn a_question_can_be_taken_back() {
     let server = Server::start(&json!({"s": scripted(&[])}));
     server.wait_for_tool("s__withdraw");
-    let asked = modern_call(&server, "s__withdraw", json!({}), json!({}));
+    let asked = modern_call(&server.url, "s__withdraw", json!({}), json!({}));
     // Whether the answer comes before or after the question is taken back, the call ends as the server says.
-    let done = modern_call(&server, "s__withdraw", json!({}), answering(&asked, named("Ada")));
+    let done = modern_call(&server.url, "s__withdraw", json!({}), answering(&asked, named("Ada")));
     assert!(text_of(&done).is_ok(), "{done}");
     let legacy = runtime().block_on(async {
         let person = Person::arrive(&server.url, "nobody", can_elicit()).await;
@@ -269,7 +269,7 @@ fn the_question_of_a_call_that_was_given_up_reaches_nobody() {
         request.timeout(std::time::Duration::from_millis(300)).send().await.unwrap_err();
     });
     // This call is under way when the question comes: nothing else is.
-    let answer = modern_call(&server, "s__hang", json!({}), json!({}));
+    let answer = modern_call(&server.url, "s__hang", json!({}), json!({}));
     assert!(text_of(&answer).unwrap_err().contains("deadline of 3 s"), "{answer}");
     server.process.wait_to_say("the question was refused");
 }
@@ -285,8 +285,8 @@ fn servers_of_other_makers_ask_clients_of_either_era() {
     for name in ["fast", "typescript"] {
         server.wait_for_tool(&format!("{name}__ask"));
         let tool = format!("{name}__ask");
-        let asked = modern_call(&server, &tool, json!({"text": "tea"}), json!({}));
-        let done = modern_call(&server, &tool, json!({"text": "tea"}), answering(&asked, named("Ada")));
+        let asked = modern_call(&server.url, &tool, json!({"text": "tea"}), json!({}));
+        let done = modern_call(&server.url, &tool, json!({"text": "tea"}), answering(&asked, named("Ada")));
         assert_eq!(text_of(&done).unwrap(), "Ada, asked about tea");
         let legacy = runtime().block_on(async {
             let person = Person::arrive(&server.url, "Bea", can_elicit()).await;
@@ -301,15 +301,15 @@ fn servers_of_other_makers_ask_clients_of_either_era() {
 fn the_reference_server_asks_clients_of_either_era() {
     let server = Server::start(&json!({"everything": everything()}));
     server.wait_for_tool("everything__trigger-elicitation-request");
-    let asked = modern_call(&server, "everything__trigger-elicitation-request", json!({}), json!({}));
+    let asked = modern_call(&server.url, "everything__trigger-elicitation-request", json!({}), json!({}));
     let declined =
-        modern_call(&server, "everything__trigger-elicitation-request", json!({}), answering(&asked, json!({"action": "decline"})));
+        modern_call(&server.url, "everything__trigger-elicitation-request", json!({}), answering(&asked, json!({"action": "decline"})));
     assert!(text_of(&declined).unwrap().contains("declined"), "{declined}");
 
     let sample = json!({"prompt": "say something", "maxTokens": 20});
-    let asked = modern_call(&server, "everything__trigger-sampling-request", sample.clone(), json!({}));
+    let asked = modern_call(&server.url, "everything__trigger-sampling-request", sample.clone(), json!({}));
     let words = json!({"role": "assistant", "model": "m", "content": {"type": "text", "text": "words of a model"}});
-    let sampled = modern_call(&server, "everything__trigger-sampling-request", sample, answering(&asked, words));
+    let sampled = modern_call(&server.url, "everything__trigger-sampling-request", sample, answering(&asked, words));
     assert!(text_of(&sampled).unwrap().contains("words of a model"), "{sampled}");
 
     let legacy = runtime().block_on(async {

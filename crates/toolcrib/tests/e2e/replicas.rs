@@ -1,8 +1,23 @@
-//! Several processes that are one server: what lasts is on PostgreSQL, and whichever answers is as good as the others.
+//! Several processes that are one server, behind a proxy that knows nothing of sessions: what lasts is on PostgreSQL, what is shared
+//! quickly in Valkey, and whichever answers is as good as the others.
 
-use crate::support::{Http, Server, toolcrib, wait_for};
+use crate::{
+    questions::{Person, answering, can_elicit, modern_call, named},
+    support::{Folder, Http, Running, Server, free_port, legacy, scripted, text_of, toolcrib, wait_for},
+};
 use serde_json::{Value, json};
-use toolcrib_testkit::servers::Postgres;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+use toolcrib_testkit::servers::{Postgres, Valkey};
 
 const KEY: &str = "7c1f0e5b9a3d4c8e6f2a1b0d9c8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3b2c1d0e";
 
@@ -71,7 +86,7 @@ fn what_lasts_is_shared() {
 #[test]
 fn a_storage_that_makes_no_sense_is_said_with_its_line() {
     let check = |storage: Value| {
-        let folder = crate::support::Folder::new();
+        let folder = Folder::new();
         let file = folder.config(&json!({ "storage": storage }));
         let done = toolcrib().arg("check").arg(file).output().unwrap();
         (done.status.code(), String::from_utf8(done.stdout).unwrap())
@@ -88,4 +103,276 @@ fn a_storage_that_makes_no_sense_is_said_with_its_line() {
         let (code, told) = check(storage);
         assert!(code == Some(1) && told.contains(expected) && !told.contains("hunter2"), "{expected}: {told}");
     }
+}
+
+/// Three replicas and what they share, behind HAProxy, which sends each request to the next.
+struct Together {
+    postgres: Postgres,
+    valkey: Valkey,
+    replicas: Vec<Option<Running>>,
+    ports: Vec<u16>,
+    config: Value,
+    folder: Folder,
+    _proxy: Running,
+    url: String,
+}
+
+impl Together {
+    /// Replicas with this in their config, too.
+    fn with(more: &Value) -> Self {
+        let (postgres, valkey, folder) = (Postgres::start(), Valkey::start(), Folder::new());
+        let mut config = json!({"storage": {
+            "database": format!("{}?sslmode=disable", postgres.url("postgres", "postgres")), "key": KEY, "shared": valkey.url(),
+        }});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
+        let port = free_port();
+        let mut proxy = Command::new("haproxy");
+        let proxy_config = folder.path().join("haproxy.cfg");
+        fs::write(&proxy_config, haproxy(port, &ports)).unwrap();
+        proxy.arg("-f").arg(proxy_config).stdout(Stdio::null());
+        let url = format!("http://127.0.0.1:{port}/mcp");
+        let mut together =
+            Self { postgres, valkey, replicas: vec![None, None, None], ports, config, folder, _proxy: Running::start(proxy), url };
+        (0..3).for_each(|number| together.start(number));
+        together.wait_for_all();
+        together
+    }
+
+    fn start(&mut self, number: usize) {
+        let folder = self.folder.path().join(format!("replica-{number}"));
+        fs::create_dir_all(&folder).unwrap();
+        let mut config = self.config.clone();
+        config["storage"]["replica"] = json!(format!("replica-{number}"));
+        fs::write(folder.join("mcp-config.yaml"), config.to_string()).unwrap();
+        let mut serve = toolcrib();
+        serve.args(["serve", "--listen", &format!("127.0.0.1:{}", self.ports[number])]).current_dir(&folder);
+        self.replicas[number] = Some(Running::start(serve));
+        self.replicas[number].as_mut().unwrap().wait_to_say("serves MCP at ");
+    }
+
+    /// Waits until every replica knows all others, and the proxy sends requests to all.
+    fn wait_for_all(&self) {
+        wait_for("all replicas", || {
+            let there: Vec<Value> = self.ports.iter().filter_map(|port| stats_of(&format!("http://127.0.0.1:{port}/mcp"))).collect();
+            (there.len() == 3 && there.iter().all(|stats| stats["replica"]["present"] == 3)).then_some(())
+        });
+        wait_for("the proxy", || {
+            let seen: BTreeSet<String> =
+                (0..6).filter_map(|_| stats_of(&self.url)?["replica"]["name"].as_str().map(str::to_owned)).collect();
+            (seen.len() == 3).then_some(())
+        });
+    }
+
+    fn kill(&mut self, number: usize) {
+        let mut replica = self.replicas[number].take().unwrap();
+        replica.signal("-KILL");
+        replica.wait();
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        let done = toolcrib().args(args).current_dir(self.folder.path().join("replica-0")).output().unwrap();
+        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+}
+
+/// What a replica tells of itself.
+fn stats_of(url: &str) -> Option<Value> {
+    let http = Http::new(url).header("connection", "close");
+    let read = http.try_modern("resources/read", json!({"uri": "metrics://server/stats"}))?;
+    serde_json::from_str(read["result"]["contents"][0]["text"].as_str()?).ok()
+}
+
+fn haproxy(port: u16, ports: &[u16]) -> String {
+    let servers: String = ports.iter().enumerate().map(|(number, port)| format!("  server r{number} 127.0.0.1:{port}\n")).collect();
+    format!(
+        "global\n  maxconn 2000\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 1h\n  timeout server 1h\n  timeout check 500ms\n  \
+         option redispatch\n  retries 3\n  retry-on conn-failure\nfrontend all\n  bind 127.0.0.1:{port}\n  default_backend replicas\n\
+         backend replicas\n  balance roundrobin\n  option httpchk\n  http-check send meth GET uri /readyz hdr Host localhost\n  \
+         default-server check inter 100 fall 2 rise 1 on-marked-down shutdown-sessions\n{servers}"
+    )
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+#[test]
+fn every_replica_serves_every_client() {
+    let together = Together::with(&json!({"mcpServers": {"s": scripted(&[])}}));
+    let url = &together.url;
+    // A session is one wherever its requests arrive, and so are the answers to what is asked in mid-call.
+    runtime().block_on(async {
+        let people: Vec<_> = (0..4)
+            .map(|number| {
+                let url = url.clone();
+                tokio::spawn(async move {
+                    let person = Person::arrive(&url, &format!("person {number}"), can_elicit()).await;
+                    for round in 0..12 {
+                        let about = format!("round {round}");
+                        match person.call(round, "s__ask", json!({"text": about})).await {
+                            Ok(answer) => assert_eq!(answer, format!("person {number}, asked about {about}")),
+                            Err(error) => assert!(round == 0 && error.contains("several clients share this server"), "{error}"),
+                        }
+                        assert_eq!(person.call(round, "s__echo", json!({"text": about})).await.unwrap(), about);
+                    }
+                })
+            })
+            .collect();
+        for person in people {
+            person.await.unwrap();
+        }
+    });
+    // A call that waits for an answer goes on where it waits.
+    for round in 0..6 {
+        let asked = modern_call(url, "s__ask", json!({"text": "tea"}), json!({}));
+        assert_eq!(asked["result"]["resultType"], "input_required", "{round}: {asked}");
+        let answer = answering(&asked, named("Ada"));
+        assert_eq!(text_of(&modern_call(url, "s__ask", json!({"text": "tea"}), answer.clone())).unwrap(), "Ada, asked about tea");
+        assert_eq!(modern_call(url, "s__ask", json!({"text": "tea"}), answer)["error"]["code"], -32602, "a state is used once, wherever");
+    }
+    // Nobody else may say that a request was passed on.
+    let forged = Http::new(url).header("toolcrib-passed-on", "10.0.0.1;99999999999999;1;00").modern("tools/list", json!({}));
+    assert_eq!(forged.status, 403, "{forged:?}");
+    // A session that is ended is ended for all.
+    let session = Http::session(url, "2025-11-25");
+    assert_eq!(session.send(reqwest::Method::DELETE, None).status, 204);
+    (0..3).for_each(|_| assert_eq!(session.post(legacy(1, "tools/list", json!({}))).status, 404));
+    let verdict: Value = serde_json::from_str(&together.run(&["audit", "verify", "--json"])).unwrap();
+    assert_eq!((&verdict["ok"], verdict["heads"].as_array().unwrap().len()), (&json!(true), 3), "{verdict}");
+}
+
+#[test]
+fn what_a_caller_may_have_is_counted_once_for_all() {
+    let together = Together::with(&json!({"access": {
+        "rules": [
+            {"roles": ["*"], "allow": {"tools": ["*"], "resources": ["metrics://server/stats"]}},
+        ],
+        "limits": [{"roles": ["*"], "tools": ["calculator"], "perDay": 50}],
+    }}));
+    let passed = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let answer = Http::new(&together.url)
+                        .modern("tools/call", json!({"name": "calculator", "arguments": {"expression": "6*7"}}))
+                        .json();
+                    match text_of(&answer) {
+                        Ok(_) => drop(passed.fetch_add(1, Ordering::Relaxed)),
+                        Err(refusal) => assert!(refusal.contains("limit reached: 50 calls per day"), "{refusal}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(passed.into_inner(), 50);
+}
+
+/// Calls a tool that writes down each number that it is given, again and again, and gives the numbers that were acknowledged.
+fn under_load(url: &str, stop: &AtomicBool, next: &AtomicUsize, session: Option<&Http>) -> Vec<usize> {
+    let mut acknowledged = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let params = json!({"name": "note", "arguments": {"number": number.to_string()}});
+        let answer = match session {
+            Some(session) => session.try_post(legacy(number as i64 + 1, "tools/call", params)),
+            None => Http::new(url).try_modern("tools/call", params),
+        };
+        let Some(answer) = answer else { continue };
+        let said = answer["error"]["message"].as_str().unwrap_or_default();
+        assert!(!said.contains("no such session"), "{answer}");
+        if answer["result"]["content"][0]["text"].as_str() == Some("noted") {
+            acknowledged.push(number);
+        }
+    }
+    acknowledged
+}
+
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What was written down, each with how often.
+fn noted(file: &Path) -> BTreeMap<usize, usize> {
+    let mut noted = BTreeMap::new();
+    for line in fs::read_to_string(file).unwrap_or_default().lines() {
+        *noted.entry(line.parse().unwrap()).or_default() += 1;
+    }
+    noted
+}
+
+#[test]
+fn whatever_goes_away_under_load_loses_and_doubles_nothing() {
+    let notes = Folder::new();
+    let file = notes.path().join("notes");
+    let script = "echo \"$1\" >> \"$2\" && printf noted";
+    let mut together = Together::with(&json!({"tools": {"note": {
+        "description": "Writes down a number.", "input": {"number": "string"},
+        "command": {"run": ["sh", "-c", script, "sh", "{{number}}", file.to_str().unwrap()]},
+    }}}));
+    let (stop, next) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let sessions: Vec<Http> = (0..3).map(|_| Http::session(&together.url, "2025-11-25")).collect();
+    let acknowledged = Mutex::new(Vec::new());
+    let progress = || {
+        let before = noted(&file).len();
+        wait_for("calls that go on", || (noted(&file).len() > before + 30).then_some(()));
+    };
+    let trouble = |together: &mut Together| {
+        progress();
+        // A replica is killed, and another comes in its place.
+        together.kill(1);
+        progress();
+        together.start(1);
+        progress();
+        // One stands still for longer than it is waited for, and goes on.
+        let still = together.replicas[2].as_ref().unwrap();
+        still.signal("-STOP");
+        progress();
+        wait_for("the others to miss it", || {
+            let stats = stats_of(&format!("http://127.0.0.1:{}/mcp", together.ports[0]))?;
+            (stats["replica"]["present"] == 2).then_some(())
+        });
+        still.signal("-CONT");
+        together.wait_for_all();
+        progress();
+        // What they share goes away, and comes back.
+        together.valkey.kill();
+        together.valkey.start_again();
+        progress();
+        together.postgres.kill();
+        together.postgres.start_again();
+        progress();
+    };
+    let url = together.url.clone();
+    thread::scope(|scope| {
+        for session in sessions.iter().map(Some).chain([None, None, None]) {
+            let (stop, next, acknowledged, url) = (&stop, &next, &acknowledged, &url);
+            scope.spawn(move || acknowledged.lock().unwrap().extend(under_load(url, stop, next, session)));
+        }
+        // However it ends, those who call are not to go on.
+        let _stops = Stops(&stop);
+        trouble(&mut together);
+    });
+    let acknowledged = acknowledged.into_inner().unwrap();
+    let noted = noted(&file);
+    let doubled: Vec<_> = noted.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(doubled.is_empty(), "{doubled:?}");
+    let lost: Vec<_> = acknowledged.iter().filter(|number| !noted.contains_key(number)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    // Each that was acknowledged is in the log, and the log is what was written.
+    let records = together.run(&["audit", "--json", "--tool", "note", "--outcome", "answered", "--limit", "0"]);
+    let recorded: BTreeSet<String> = records
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["arguments"]["number"].as_str().unwrap().to_owned())
+        .collect();
+    let missing: Vec<_> = acknowledged.iter().filter(|number| !recorded.contains(&number.to_string())).collect();
+    assert!(missing.is_empty() && acknowledged.len() > 150, "{missing:?} of {}", acknowledged.len());
+    let verdict: Value = serde_json::from_str(&together.run(&["audit", "verify", "--json"])).unwrap();
+    assert_eq!(verdict["ok"], true, "{verdict}");
 }

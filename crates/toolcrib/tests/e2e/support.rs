@@ -323,6 +323,24 @@ impl Http {
         })
     }
 
+    /// Posts, where it may be that nothing comes back, or nothing that is JSON.
+    pub(crate) fn try_post(&self, body: impl Into<String>) -> Option<Value> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut request = client().post(&self.url).timeout(PATIENCE);
+            for (name, value) in &self.headers {
+                request = request.header(name, value);
+            }
+            let response = request.body(body.into()).send().await.ok()?;
+            serde_json::from_slice(&response.bytes().await.ok()?).ok()
+        })
+    }
+
+    /// As [`Http::modern`], where it may be that nothing comes back.
+    pub(crate) fn try_modern(self, method: &str, params: Value) -> Option<Value> {
+        self.naming(method, &params).try_post(modern(1, method, params).to_string())
+    }
+
     async fn send_by(&self, client: &reqwest::Client, method: reqwest::Method, body: String) -> Reply {
         let mut request = client.request(method, &self.url);
         for (name, value) in &self.headers {
@@ -334,12 +352,17 @@ impl Http {
 
     /// A request of 2026-07-28 with all that it needs.
     pub(crate) fn modern(self, method: &str, params: Value) -> Reply {
-        let name = params["name"].as_str().or(params["uri"].as_str()).map(ToOwned::to_owned);
-        let mut http = self.header("mcp-protocol-version", "2026-07-28").header("mcp-method", method);
-        if let Some(name) = name.filter(|_| matches!(method, "tools/call" | "prompts/get" | "resources/read")) {
-            http = http.header("mcp-name", &name);
+        self.naming(method, &params).post(modern(1, method, params).to_string())
+    }
+
+    /// With what a request of 2026-07-28 says in its headers.
+    fn naming(self, method: &str, params: &Value) -> Self {
+        let name = params["name"].as_str().or(params["uri"].as_str());
+        let http = self.header("mcp-protocol-version", "2026-07-28").header("mcp-method", method);
+        match name.filter(|_| matches!(method, "tools/call" | "prompts/get" | "resources/read")) {
+            Some(name) => http.header("mcp-name", name),
+            None => http,
         }
-        http.post(modern(1, method, params).to_string())
     }
 
     /// Opens a legacy session and gives a client that stays in it.

@@ -12,7 +12,7 @@ fn gate_of(client: ApiClient) -> OpenGate {
 }
 
 fn gate(site: &Site) -> OpenGate {
-    gate_of(ApiClient::new(egress_to(site), vec![], None, Kept::new()).unwrap())
+    gate_of(ApiClient::new(egress_to(site), vec![], None, Kept::default()).unwrap())
 }
 
 async fn call(gate: &OpenGate, arguments: Value) -> Value {
@@ -168,7 +168,7 @@ async fn a_connection_has_the_secrets_and_stays_below_its_base() {
     };
     // The rules themselves make no exception for this host.
     let strict = Egress::new(Config::default()).unwrap();
-    let gate = gate_of(ApiClient::new(strict, vec![connection], None, Kept::new()).unwrap());
+    let gate = gate_of(ApiClient::new(strict, vec![connection], None, Kept::default()).unwrap());
     let answer =
         call(&gate, json!({"connection": "tickets", "url": "tickets/7", "query": {"a": "b"}, "headers": {"Authorization": "mine"}})).await;
     assert_eq!(answer["json"]["path"], "/api/v1/tickets/7?a=b");
@@ -207,7 +207,7 @@ async fn secrets_of_a_connection_follow_no_redirect() {
     headers.insert("authorization", HeaderValue::from_static("Bearer secret-word"));
     let base_url = site.url("127.0.0.1", "/api").parse().unwrap();
     let connection = ConnectionSettings { name: "api".into(), base_url, headers, methods: vec![], paths: None, description: None };
-    let gate = gate_of(ApiClient::new(Egress::new(Config::default()).unwrap(), vec![connection], None, Kept::new()).unwrap());
+    let gate = gate_of(ApiClient::new(Egress::new(Config::default()).unwrap(), vec![connection], None, Kept::default()).unwrap());
     let answer = call(&gate, json!({"connection": "api", "url": "out", "follow_redirects": true})).await;
     assert_eq!((&answer["status_code"], &answer["headers"]["location"]), (&json!(302), &json!("/admin")));
     assert_eq!(site.asked().len(), 1);
@@ -216,9 +216,9 @@ async fn secrets_of_a_connection_follow_no_redirect() {
 #[tokio::test]
 async fn a_tool_that_may_only_look_says_so() {
     let egress = || Egress::new(Config::default()).unwrap();
-    let all = typed(ApiClient::new(egress(), vec![], None, Kept::new()).unwrap()).0;
+    let all = typed(ApiClient::new(egress(), vec![], None, Kept::default()).unwrap()).0;
     assert_eq!((all.annotations.is_read_only, all.annotations.is_destructive), (Some(false), Some(true)));
-    let (looking, callable) = typed(ApiClient::new(egress(), vec![], Some(vec![Method::GET, Method::HEAD]), Kept::new()).unwrap());
+    let (looking, callable) = typed(ApiClient::new(egress(), vec![], Some(vec![Method::GET, Method::HEAD]), Kept::default()).unwrap());
     assert_eq!(looking.annotations.is_read_only, Some(true));
     let gate = TestGate::default().entry(looking, callable).open();
     assert_eq!(error(&gate, json!({"url": "https://example.com/", "method": "POST"})).await, "blocked");
@@ -228,7 +228,7 @@ async fn a_tool_that_may_only_look_says_so() {
 async fn a_kept_body_is_for_its_caller_only() {
     use std::sync::Arc;
     use toolcrib_contract::{CallContext, Callable, CallerId, Input};
-    let kept = Kept::new();
+    let kept = Kept::default();
     let caller = |name: &str| CallerId::new("login", name, [""; 0]);
     let uri = kept.keep(&caller("ann"), "text/plain", "the body").unwrap();
     let read = |who: &str, uri: &str| {

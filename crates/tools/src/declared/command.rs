@@ -340,7 +340,7 @@ mod tests {
     }
 
     fn gate(settings: CommandSettings) -> OpenGate {
-        let command = Command::new(settings, Arc::default(), Kept::new());
+        let command = Command::new(settings, Arc::default(), Kept::default());
         TestGate::default().entry(Spec::new("run", "Runs it.").timeout(Duration::from_secs(20)), Arc::new(command)).open()
     }
 

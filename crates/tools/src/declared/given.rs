@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_is_too_much_is_cut_and_kept() {
-        let (kept, ann) = (Kept::new(), CallerId::anonymous());
+        let (kept, ann) = (Kept::default(), CallerId::anonymous());
         let output = Given::Json(Json::parse("[1]").unwrap()).output(&kept, &ann, None);
         assert_eq!(output.structured.unwrap().as_str(), r#"{"result":[1]}"#);
         let output = Given::Text("ü".repeat(MAX_TEXT_BYTES)).output(&kept, &ann, Some("a note"));

@@ -199,7 +199,7 @@ mod tests {
             .entry(looking, find)
             .tool("say", |input, _| async move { said(&format!("said {}", input.arguments)) })
             .tool("fail", |_, _| async move { Ok(Output::Tool(ToolOutput::failure("it rains"))) })
-            .entry(Spec::new("all", "Does all of it."), Arc::new(Pipeline::new(settings, Kept::new())))
+            .entry(Spec::new("all", "Does all of it."), Arc::new(Pipeline::new(settings, Kept::default())))
             // A call that waits for another keeps no place from it.
             .config(toolcrib_gate::Config { max_concurrent: 1, ..toolcrib_gate::Config::default() })
             .open()
@@ -234,7 +234,7 @@ mod tests {
     async fn what_is_too_much_for_a_step_is_not_handed_on_in_part() {
         let large = callable(|_, cx| async move {
             let json = Json::from(&json!({"text": "x".repeat(200_000)}));
-            Ok(Output::Tool(Given::Json(json).output(&Kept::new(), cx.caller(), None)))
+            Ok(Output::Tool(Given::Json(json).output(&Kept::default(), cx.caller(), None)))
         });
         let settings = PipelineSettings {
             steps: vec![step("first", "large", json!({})), step("second", "say", json!({"x": "{{first.text}}"}))],
@@ -243,7 +243,7 @@ mod tests {
         let gate = TestGate::default()
             .entry(Spec::new("large", "Gives much."), large)
             .tool("say", |_, _| async move { said("never") })
-            .entry(Spec::new("all", "Does all of it."), Arc::new(Pipeline::new(settings, Kept::new())))
+            .entry(Spec::new("all", "Does all of it."), Arc::new(Pipeline::new(settings, Kept::default())))
             .open();
         let error = gate.text("all", &json!({})).await.unwrap_err();
         assert!(error.contains("more than can be handed on"), "{error}");

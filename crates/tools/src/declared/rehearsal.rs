@@ -48,7 +48,7 @@ impl Canned {
 /// # Panics
 /// For a statement, of which nothing is left without its database: tests of a config are not for it.
 pub fn rehearsal(Declared { spec, does }: Declared, canned: Canned) -> Result<(Spec, Arc<dyn Callable>), Setup> {
-    let kept = Kept::new();
+    let kept = Kept::default();
     let part = match does {
         Does::Http(settings) => {
             let nowhere = Egress::new(toolcrib_egress::Config::default())?;

@@ -356,7 +356,7 @@ mod tests {
         let of = |from: ReadFrom, uri: &str| ResourceSettings { spec: ResourceSpec::new(uri, "r"), from };
         let files = FolderSettings { path: folder.to_owned(), include: Globs::new(["*"]), exclude: Globs::default(), max_bytes: 100 };
         let settings = vec![of(ReadFrom::File(folder.join("one.txt"), 100), "r://one"), of(ReadFrom::Folder(files), "r://all/")];
-        Resources::new(settings, &Arc::default(), &Kept::new())
+        Resources::new(settings, &Arc::default(), &Kept::default())
     }
 
     #[tokio::test]

@@ -214,7 +214,7 @@ mod tests {
         let databases =
             Databases::new(Vec::new(), Some(folder.to_owned()), ConnectionStrings::default(), Egress::new(Config::default()).unwrap());
         let settings = SqlSettings { database: None, statement: Statement::parse(statement).unwrap(), max_rows: 2, writes: false };
-        let sql = Sql::new(settings, Arc::new(databases), Kept::new());
+        let sql = Sql::new(settings, Arc::new(databases), Kept::default());
         TestGate::default().entry(Spec::new("look", "Looks."), Arc::new(sql)).open()
     }
 

@@ -5,7 +5,7 @@ use toolcrib_contract::typed;
 use toolcrib_testkit::{Asked, OpenGate, Served, Site, TestGate};
 
 fn gate(site: &Site) -> OpenGate {
-    let (spec, callable) = typed(WebScraper::new(egress_to(site), true, Kept::new()));
+    let (spec, callable) = typed(WebScraper::new(egress_to(site), true, Kept::default()));
     TestGate::default().entry(spec, callable).open()
 }
 

@@ -707,9 +707,14 @@ impl Drop for CancelOnDrop<'_> {
     }
 }
 
-pub(super) fn http_client(endpoint: &Endpoint) -> reqwest::Result<Client> {
+/// Chooses who encrypts, where that is not chosen yet.
+pub(crate) fn install_tls() {
     // Whoever came first has chosen; any provider will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+pub(super) fn http_client(endpoint: &Endpoint) -> reqwest::Result<Client> {
+    install_tls();
     let roots = reqwest::Certificate::from_pem_bundle(&endpoint.extra_roots)?;
     Client::builder()
         .tls_certs_merge(roots)

@@ -8,14 +8,16 @@
 //! `Origin` and `Host` are the business of the door in front of this.
 
 mod body;
+mod neighbours;
 
 pub use body::Body;
+pub use neighbours::{Found, Neighbours, PASSED_ON, PassedOn, Place};
 
 use super::{
     Caller, Exchange, Limits, Service, Session, Sessions,
     channel::{Channel, Outbox},
     read_params,
-    session::InFlight,
+    session::{InFlight, TooManySessions},
     stream::EventId,
 };
 use crate::{
@@ -27,13 +29,16 @@ use crate::{
 use body::{Held, Running};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use neighbours::{NotPassed, Relay};
 use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc};
 use tokio::sync::Semaphore;
 use toolcrib_json::{Json, Members};
 
 type Reply = http::Response<Body>;
+/// What changes that another process has to know to go on with a session.
+const CHANGES_SESSION: [&str; 4] = [method::INITIALIZE, method::SET_LEVEL, method::SUBSCRIBE, method::UNSUBSCRIBE];
 /// A request that its era has nothing against, and where messages about it go.
 type Checked<C> = (Exchange<C>, Arc<Outbox>);
 type BoxedAnswer = Pin<Box<dyn Future<Output = Option<Json>> + Send>>;
@@ -47,6 +52,16 @@ pub struct HttpServer<S> {
     /// Bodies that are being read.
     reading: Semaphore,
     in_flight: Arc<Semaphore>,
+    /// The way to the other processes that are one server with this one, if there are any.
+    relay: Option<Arc<Relay>>,
+}
+
+/// Where a request is to be answered.
+enum Located {
+    /// Here, in this session, if in any.
+    Here(Option<Arc<Session>>),
+    /// In another process, which has done so.
+    Answered(Reply),
 }
 
 /// An answer that is not a result: the status and what the body says.
@@ -61,7 +76,30 @@ impl<S: Service> HttpServer<S> {
     #[must_use]
     pub fn new(service: Arc<S>, limits: Limits) -> Self {
         let places = || Semaphore::new(limits.max_in_flight);
-        Self { service, sessions: Sessions::new(limits.clone()), reading: places(), in_flight: Arc::new(places()), limits }
+        Self { service, sessions: Sessions::new(limits.clone()), reading: places(), in_flight: Arc::new(places()), relay: None, limits }
+    }
+
+    /// One of several processes that are one server: each answers for all.
+    #[must_use]
+    pub fn among(mut self, neighbours: Option<Arc<dyn Neighbours>>) -> Self {
+        self.relay = neighbours.map(|neighbours| Arc::new(Relay::new(neighbours)));
+        self
+    }
+
+    /// Has the sessions that are open kept for longer, where another process could go on with them. To be called now and then.
+    pub async fn renew_sessions(&self) {
+        if let Some(relay) = &self.relay {
+            relay.neighbours().renew(&self.sessions.ids()).await;
+        }
+    }
+
+    /// Lets go of sessions when others may have taken them over, for as long as this is polled.
+    pub async fn follow_neighbours(&self) {
+        let Some(relay) = &self.relay else { return std::future::pending().await };
+        loop {
+            relay.neighbours().were_taken_over().await;
+            self.sessions.let_go();
+        }
     }
 
     /// The legacy sessions that are open.
@@ -78,8 +116,8 @@ impl<S: Service> HttpServer<S> {
         let (parts, body) = request.into_parts();
         let reply = match parts.method {
             Method::POST => self.post(&parts, body, caller).await,
-            Method::GET => self.get(&parts.headers, &caller),
-            Method::DELETE => self.delete(&parts.headers, &caller),
+            Method::GET => self.get(&parts, &caller).await,
+            Method::DELETE => self.delete(&parts, &caller).await,
             _ => Err(not_allowed("this endpoint takes POST; GET and DELETE only with a session")),
         };
         reply.unwrap_or_else(Refusal::into_reply)
@@ -97,13 +135,19 @@ impl<S: Service> HttpServer<S> {
         };
         // What wants no answer (a cancellation, the answer to a question) needs no place among those that do.
         let permit = || Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| overloaded(self.limits.max_in_flight));
-        let session = self.session_of(&parts.headers, &caller)?;
+        let session = match self.locate(parts, &text, &caller).await? {
+            Located::Here(session) => session,
+            Located::Answered(reply) => return Ok(reply),
+        };
         match Incoming::parse(&text).map_err(Refusal::from)? {
             Incoming::One(Message::Request(request)) => {
                 let id = request.id.clone();
                 let (exchange, outbox) = self
                     .exchange(&parts.headers, request, session, caller, takes_stream)
                     .map_err(|(status, error)| Refusal { status, id: Some(id), error })?;
+                if let Some(reply) = self.pass_on(&exchange, parts, &text).await? {
+                    return Ok(reply);
+                }
                 let running = self.start(exchange, outbox, permit()?)?;
                 Ok(running.reply(self.limits.keep_alive).await)
             }
@@ -150,28 +194,66 @@ impl<S: Service> HttpServer<S> {
         }
     }
 
-    /// The session that the request names, if it names one.
-    fn session_of(&self, headers: &HeaderMap, caller: &S::Caller) -> Result<Option<Arc<Session>>, Refusal> {
-        let Some(id) = headers::single(headers, &headers::SESSION_ID).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))? else {
-            return Ok(None);
-        };
-        let version = headers::single(headers, &headers::PROTOCOL_VERSION).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
-        let revision = version
+    /// The name of the session that the request is of, if it is of one.
+    fn session_name(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+        let single = |name: &HeaderName| headers::single(headers, name).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error));
+        let (named, version) = (headers::SESSION_ID, headers::PROTOCOL_VERSION);
+        let Some(id) = single(&named)? else { return Ok(None) };
+        let revision = single(&version)?
             .and_then(|value| value.to_str().ok())
             .map(|date| Revision::from_date(date).ok_or_else(|| meta::unsupported_version(date, Revision::ALL)));
         match revision.transpose().map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))? {
             // Modern requests have no session; whatever stands in the header is ignored.
             Some(revision) if revision.era() == Era::Modern => Ok(None),
             // Real clients send a known revision other than the negotiated one: that is accepted.
-            _ => {
-                let session = id.to_str().ok().and_then(|id| self.sessions.find(id, caller.principal()));
-                session.map(Some).ok_or_else(|| {
-                    Refusal::new(
-                        StatusCode::NOT_FOUND,
-                        ErrorObject::new(code::INVALID_REQUEST, "no such session: it ended or never was; send initialize to open one"),
-                    )
-                })
+            _ => id.to_str().map(Some).map_err(|_| no_such_session()),
+        }
+    }
+
+    /// Finds out where a request is to be answered, and has it answered there if that is another process.
+    async fn locate(&self, parts: &Parts, body: &Bytes, caller: &S::Caller) -> Result<Located, Refusal> {
+        let Some(id) = Self::session_name(&parts.headers)? else { return Ok(Located::Here(None)) };
+        if let Some(session) = self.sessions.find(id, caller.principal()) {
+            return Ok(Located::Here(Some(session)));
+        }
+        let Some(relay) = &self.relay else { return Err(no_such_session()) };
+        let passed = PassedOn::of(parts);
+        // What was passed on to us began here; who has it since, the others know.
+        let mut place = if passed.is_first() { relay.neighbours().place_of(id) } else { Place::Here };
+        let mut is_unreachable = false;
+        for _ in 0..3 {
+            if let Place::There(base) = &place {
+                match relay.pass(id, base, parts, body.clone(), caller.address()).await {
+                    Err(NotPassed::Unreachable) => is_unreachable = true,
+                    answered => return Ok(Located::Answered(answered?)),
+                }
             }
+            place = match relay.neighbours().adopt(id, is_unreachable).await {
+                Found::Ours(state) if *state.principal == *caller.principal() => {
+                    let session = self.sessions.restore(id, &state).map_err(|error| too_many_sessions(&error))?;
+                    self.service.restore(&session, &state, caller).await;
+                    return Ok(Located::Here(Some(session)));
+                }
+                Found::There(base) if passed.may_be_passed_on() => Place::There(base),
+                Found::Unknown | Found::There(_) => return Err(NotPassed::Unreachable.into()),
+                Found::Ours(_) | Found::None => return Err(no_such_session()),
+            };
+        }
+        Err(NotPassed::Unreachable.into())
+    }
+
+    /// Has another process answer what goes on with something that lives there.
+    async fn pass_on(&self, exchange: &Exchange<S::Caller>, parts: &Parts, body: &Bytes) -> Result<Option<Reply>, Refusal> {
+        let may_pass = exchange.session.is_none() && PassedOn::of(parts).is_first();
+        let Some(relay) = self.relay.as_ref().filter(|_| may_pass) else { return Ok(None) };
+        let Some(name) = self.service.goes_on_with(exchange) else { return Ok(None) };
+        match relay.neighbours().place_of(&name) {
+            Place::There(base) => {
+                let passed = relay.pass(&name, &base, parts, body.clone(), exchange.caller.address()).await;
+                passed.map(Some).map_err(Refusal::from)
+            }
+            // What is gone is found nowhere, which is for the service to say.
+            Place::Here | Place::Gone => Ok(None),
         }
     }
 
@@ -205,9 +287,12 @@ impl<S: Service> HttpServer<S> {
 
     fn open_session(&self, params: Option<&Members>, caller: &S::Caller) -> Result<Arc<Session>, (StatusCode, ErrorObject)> {
         let (revision, capabilities) = super::session::negotiate(params).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
-        self.sessions
-            .open(caller.principal(), revision, capabilities)
-            .map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, ErrorObject::new(code::INTERNAL_ERROR, error.to_string())))
+        let id = super::session::random_id();
+        let id = self.relay.as_ref().map_or(id.clone(), |relay| relay.neighbours().name(&id));
+        self.sessions.open(id, caller.principal(), revision, capabilities).map_err(|error| {
+            let Refusal { status, error, .. } = too_many_sessions(&error);
+            (status, error)
+        })
     }
 
     fn check_modern(
@@ -246,9 +331,14 @@ impl<S: Service> HttpServer<S> {
         let service = Arc::clone(&self.service);
         let status = Arc::new(body::Status::default());
         let reported = Arc::clone(&status);
+        let kept = self.relay.clone().zip(session.clone()).filter(|_| CHANGES_SESSION.contains(&&*exchange.method));
         let answer: BoxedAnswer = Box::pin(async move {
             let _permit = permit;
             let outcome = answered_or_cancelled(service.request(exchange), in_flight.as_ref()).await?;
+            if let Some((relay, session)) = kept.filter(|_| outcome.is_ok()) {
+                // Before the client knows of it, so that it is true wherever the client asks next.
+                relay.neighbours().keep(session.id(), session.state(service.remember(&session))).await;
+            }
             if let Err(error) = &outcome {
                 reported.report(error, era);
             }
@@ -334,9 +424,13 @@ impl<S: Service> HttpServer<S> {
     }
 
     /// Opens the stream of a session, or goes on with one that broke off.
-    fn get(&self, headers: &HeaderMap, caller: &S::Caller) -> Result<Reply, Refusal> {
-        let session =
-            self.session_of(headers, caller)?.ok_or_else(|| not_allowed("GET opens the stream of a session: name it in Mcp-Session-Id"))?;
+    async fn get(&self, parts: &Parts, caller: &S::Caller) -> Result<Reply, Refusal> {
+        let session = match self.locate(parts, &Bytes::new(), caller).await? {
+            Located::Here(session) => session,
+            Located::Answered(reply) => return Ok(reply),
+        };
+        let headers = &parts.headers;
+        let session = session.ok_or_else(|| not_allowed("GET opens the stream of a session: name it in Mcp-Session-Id"))?;
         if !accepts(headers, "text/event-stream") {
             return Err(not_acceptable("GET is answered as text/event-stream: accept it"));
         }
@@ -353,9 +447,16 @@ impl<S: Service> HttpServer<S> {
         Ok(streaming(Body::stream(stream, cursor, Held::Session(session.occupy()), None, self.limits.keep_alive), Some(&session)))
     }
 
-    fn delete(&self, headers: &HeaderMap, caller: &S::Caller) -> Result<Reply, Refusal> {
-        let session = self.session_of(headers, caller)?.ok_or_else(|| not_allowed("DELETE ends a session: name it in Mcp-Session-Id"))?;
+    async fn delete(&self, parts: &Parts, caller: &S::Caller) -> Result<Reply, Refusal> {
+        let session = match self.locate(parts, &Bytes::new(), caller).await? {
+            Located::Here(session) => session,
+            Located::Answered(reply) => return Ok(reply),
+        };
+        let session = session.ok_or_else(|| not_allowed("DELETE ends a session: name it in Mcp-Session-Id"))?;
         self.sessions.close(session.id());
+        if let Some(relay) = &self.relay {
+            relay.neighbours().forget(session.id()).await;
+        }
         let mut reply = http::Response::new(Body::empty());
         *reply.status_mut() = StatusCode::NO_CONTENT;
         Ok(reply)
@@ -477,6 +578,15 @@ fn accepted() -> Reply {
     let mut reply = http::Response::new(Body::empty());
     *reply.status_mut() = StatusCode::ACCEPTED;
     reply
+}
+
+fn no_such_session() -> Refusal {
+    let message = "no such session: it ended or never was; send initialize to open one";
+    Refusal::new(StatusCode::NOT_FOUND, ErrorObject::new(code::INVALID_REQUEST, message))
+}
+
+fn too_many_sessions(error: &TooManySessions) -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, ErrorObject::new(code::INTERNAL_ERROR, error.to_string()))
 }
 
 fn bad_request(code: i64, message: &str) -> Refusal {

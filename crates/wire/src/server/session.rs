@@ -51,6 +51,52 @@ pub struct Session {
     next_stream: AtomicU64,
 }
 
+/// What a session is, for another process to go on with it. Its streams and its requests in flight are not among it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionState {
+    /// Who opened it.
+    pub principal: Box<str>,
+    /// The revision that was negotiated.
+    pub revision: Revision,
+    /// The capabilities that the client declared.
+    pub capabilities: Json,
+    /// The least level of log messages that the client wants, if it said so.
+    pub log_level: Option<String>,
+    /// What it is subscribed to.
+    pub subscriptions: Vec<String>,
+    /// What the service has to know.
+    pub of_service: Json,
+}
+
+impl SessionState {
+    /// The state as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        Json::object()
+            .with_str("principal", &self.principal)
+            .with_str("revision", self.revision.date())
+            .with("capabilities", &self.capabilities)
+            .with_some("logLevel", self.log_level.as_deref().map(Json::string).as_ref())
+            .with("subscriptions", &Json::array(self.subscriptions.iter().map(|uri| Json::string(uri))))
+            .with("service", &self.of_service)
+            .finish()
+    }
+
+    /// The state that was written so, if it was.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let members = Json::parse(text.to_owned()).ok()?.members().ok()?;
+        Some(Self {
+            principal: members.string("principal")?.into(),
+            revision: Revision::from_date(&members.string("revision")?)?,
+            capabilities: members.get("capabilities")?.unshared(),
+            log_level: members.string("logLevel"),
+            subscriptions: members.get("subscriptions")?.read().ok()?,
+            of_service: members.get("service")?.unshared(),
+        })
+    }
+}
+
 /// Something of the service's own that is kept with a session.
 pub type Held = Box<dyn Any + Send + Sync>;
 
@@ -104,6 +150,18 @@ impl Session {
     #[must_use]
     pub fn capabilities(&self) -> &Json {
         &self.capabilities
+    }
+
+    /// What has to be known of the session where it goes on in another process.
+    pub(super) fn state(&self, of_service: Json) -> SessionState {
+        SessionState {
+            principal: self.principal.clone(),
+            revision: self.revision,
+            capabilities: self.capabilities.clone(),
+            log_level: self.log_level(),
+            subscriptions: self.subscriptions(),
+            of_service,
+        }
     }
 
     /// Keeps something with the session, once.
@@ -300,8 +358,30 @@ impl Sessions {
 
     /// Opens a session. When all places are taken, the caller with the most sessions gives up the one that has been silent
     /// longest; a busy one never makes room.
-    pub(super) fn open(&self, principal: &str, revision: Revision, capabilities: Json) -> Result<Arc<Session>, TooManySessions> {
+    pub(super) fn open(
+        &self,
+        id: Box<str>,
+        principal: &str,
+        revision: Revision,
+        capabilities: Json,
+    ) -> Result<Arc<Session>, TooManySessions> {
+        self.take_in(Session::new(id, principal, revision, capabilities, Outlet::Stream(Arc::new(EventStream::new(0)))))
+    }
+
+    /// Goes on with a session that another process had.
+    pub(super) fn restore(&self, id: &str, state: &SessionState) -> Result<Arc<Session>, TooManySessions> {
+        let outlet = Outlet::Stream(Arc::new(EventStream::new(0)));
+        let session = Session::new(id.into(), &state.principal, state.revision, state.capabilities.clone(), outlet);
+        state.log_level.iter().for_each(|level| session.set_log_level(level));
+        self.take_in(session)
+    }
+
+    fn take_in(&self, session: Session) -> Result<Arc<Session>, TooManySessions> {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = by_id.get(&session.id) {
+            // Two requests of one session came at once.
+            return Ok(Arc::clone(known));
+        }
         if by_id.len() >= self.limits.max_sessions {
             by_id.retain(|_, session| !session.is_idle(&self.limits));
         }
@@ -309,9 +389,8 @@ impl Sessions {
             let dispensable = dispensable(&by_id).ok_or(TooManySessions { limit: self.limits.max_sessions })?;
             by_id.remove(&dispensable);
         }
-        let id = random_id();
-        let session = Arc::new(Session::new(id.clone(), principal, revision, capabilities, Outlet::Stream(Arc::new(EventStream::new(0)))));
-        by_id.insert(id, Arc::clone(&session));
+        let session = Arc::new(session);
+        by_id.insert(session.id.clone(), Arc::clone(&session));
         Ok(session)
     }
 
@@ -344,6 +423,17 @@ impl Sessions {
         by_id.retain(|_, session| !session.is_idle(&self.limits));
     }
 
+    /// Lets go of all sessions: others may have them by now. What is in flight goes on.
+    pub(super) fn let_go(&self) {
+        let gone = std::mem::take(&mut *self.by_id.write().unwrap_or_else(PoisonError::into_inner));
+        gone.values().filter_map(|session| session.standalone()).for_each(|stream| stream.finish());
+    }
+
+    /// The sessions that are open, by their names.
+    pub(super) fn ids(&self) -> Vec<Box<str>> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
     /// Ends the streams of all sessions, so that a door can shut.
     pub fn close_streams(&self) {
         self.for_each(|session| {
@@ -363,7 +453,7 @@ fn end(session: &Session) {
     in_flight.values().for_each(|cancelled| cancelled.notify_one());
 }
 
-fn random_id() -> Box<str> {
+pub(super) fn random_id() -> Box<str> {
     let mut bytes = [0_u8; 24];
     getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
     BASE64_URL_SAFE_NO_PAD.encode(bytes).into()
@@ -389,7 +479,7 @@ mod tests {
     #[test]
     fn when_all_places_are_taken_the_longest_silent_session_makes_room_and_a_busy_one_never_does() {
         let sessions = Sessions::new(Limits { max_sessions: 2, ..Limits::default() });
-        let open = || sessions.open("anna", Revision::V2025_11_25, Json::empty_object());
+        let open = || sessions.open(random_id(), "anna", Revision::V2025_11_25, Json::empty_object());
         let (first, second) = (open().unwrap(), open().unwrap());
         let busy = first.occupy();
         let third = open().unwrap();
@@ -404,7 +494,7 @@ mod tests {
     #[test]
     fn nobody_loses_a_session_to_somebody_who_opens_more_and_more() {
         let sessions = Sessions::new(Limits { max_sessions: 4, ..Limits::default() });
-        let open = |principal: &str| sessions.open(principal, Revision::V2025_11_25, Json::empty_object()).unwrap();
+        let open = |principal: &str| sessions.open(random_id(), principal, Revision::V2025_11_25, Json::empty_object()).unwrap();
         let quiet = open("anna");
         (0..20).for_each(|_| drop(open("greedy")));
         assert!(sessions.find(quiet.id(), "anna").is_some());
@@ -413,7 +503,7 @@ mod tests {
     #[test]
     fn a_session_is_found_only_by_the_caller_who_opened_it() {
         let sessions = Sessions::new(Limits::default());
-        let session = sessions.open("anna", Revision::V2025_11_25, Json::empty_object()).unwrap();
+        let session = sessions.open(random_id(), "anna", Revision::V2025_11_25, Json::empty_object()).unwrap();
         assert!(sessions.find(session.id(), "anna").is_some());
         assert!(sessions.find(session.id(), "bert").is_none());
         sessions.close(session.id());
@@ -423,7 +513,7 @@ mod tests {
     #[test]
     fn subscriptions_are_bounded() {
         let sessions = Sessions::new(Limits::default());
-        let session = sessions.open("anna", Revision::V2025_11_25, Json::empty_object()).unwrap();
+        let session = sessions.open(random_id(), "anna", Revision::V2025_11_25, Json::empty_object()).unwrap();
         assert!((0..MAX_SUBSCRIPTIONS).all(|number| session.subscribe(format!("x://{number}"), Box::new(()))));
         assert!(!session.subscribe("x://another".into(), Box::new(())));
         assert!(session.subscribe("x://0".into(), Box::new(())), "what is subscribed already is no more");

@@ -106,11 +106,13 @@ impl EventStream {
         wake(state);
     }
 
-    /// Starts reading after the given event; whoever read before is sent away.
+    /// Starts reading after the given event; whoever read before is sent away. An event that has not been yet is one of the process that
+    /// had the stream before: what comes behind it is what nobody got.
     pub(super) fn read_after(&self, sequence: u64) -> Cursor {
         let mut state = self.lock();
         state.reader += 1;
-        let cursor = Cursor { reader: state.reader, next: sequence.saturating_add(1) };
+        let is_ours = sequence < state.first + state.events.len() as u64;
+        let cursor = Cursor { reader: state.reader, next: if is_ours { sequence } else { state.sent } + 1 };
         wake(state);
         cursor
     }

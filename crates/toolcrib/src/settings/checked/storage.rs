@@ -1,9 +1,13 @@
 //! Where what lasts is kept, when it is not in a folder: on a server that replicas share.
 
-use super::{super::raw::storage, Faults, Spanned, ready::beside};
+use super::{
+    super::raw::storage,
+    Faults, Spanned, one_of,
+    ready::{beside, ca_file},
+};
 use std::path::Path;
-use toolcrib_egress::tls;
-use toolcrib_store::{Address, SharedKey, Store, StoreError};
+use toolcrib_egress::{Url, tls};
+use toolcrib_store::{Address, SharedAt, SharedKey, Store, StoreError};
 use toolcrib_tools::{Location, Tls};
 
 /// The longest name of a replica.
@@ -18,7 +22,23 @@ pub struct Storage {
     pub key: SharedKey,
     /// What this process is called among the others.
     pub replica: String,
+    /// What replicas share that is quicker than a database, if there is more than one.
+    pub shared: Option<Shared>,
 }
+
+/// What replicas share that is quick.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Where it is.
+    pub at: SharedAt,
+    /// Whether each replica counts by itself while it is away, rather than to refuse what is limited.
+    pub degrades: bool,
+    /// Where the other replicas reach this one, if that is not where it listens.
+    pub advertise: Option<String>,
+}
+
+/// The words for what is done while what is shared is away.
+const ON_LOSS: &[(&str, bool)] = &[("refuse", false), ("degrade", true)];
 
 impl Storage {
     /// Opens what is kept there.
@@ -59,7 +79,36 @@ pub(super) fn check(written: &storage::Storage, base: &Path, faults: &mut Faults
         faults.add(replica.fault(format!("a replica has a name of up to {MAX_REPLICA} bytes")));
     }
     let replica = written.replica.as_ref().map_or_else(machine, |name| name.value.clone());
-    Some(Storage { database: database?, key: key?, replica })
+    let shared = shared(written, base, faults);
+    Some(Storage { database: database?, key: key?, replica, shared })
+}
+
+fn shared(written: &storage::Storage, base: &Path, faults: &mut Faults) -> Option<Shared> {
+    let roots = written.shared_ca_file.as_ref().and_then(|file| ca_file(file, base, faults));
+    let degrades = one_of(written.on_shared_loss.as_ref(), ON_LOSS, faults).unwrap_or_default();
+    let advertise = written.advertise.as_ref().and_then(|url| advertised(url, faults));
+    let Some(url) = &written.shared else {
+        let alone = [&written.shared_ca_file, &written.on_shared_loss, &written.advertise];
+        alone.into_iter().flatten().for_each(|key| faults.add(key.fault("this goes with \"shared\"")));
+        return None;
+    };
+    let is_known =
+        Url::parse(&url.value).is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss" | "valkey" | "valkeys") && url.has_host());
+    if !is_known {
+        faults.add(url.fault("expected the URL of Valkey or Redis, such as rediss://USER:PASSWORD@HOST:6379"));
+    }
+    let url = url.value.replacen("valkey", "redis", usize::from(url.value.starts_with("valkey")));
+    Some(Shared { at: SharedAt { url, roots }, degrades, advertise })
+}
+
+/// A URL without a path: where the other replicas reach us.
+fn advertised(written: &Spanned<String>, faults: &mut Faults) -> Option<String> {
+    let url = Url::parse(&written.value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.filter(|url| url.path() == "/" && url.query().is_none() && url.username().is_empty());
+    if url.is_none() {
+        faults.add(written.fault("expected where the other replicas reach this one, without a path, such as http://10.0.0.5:3001"));
+    }
+    url.map(|url| url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn address(written: &Spanned<String>, base: &Path, faults: &mut Faults) -> Option<Address> {

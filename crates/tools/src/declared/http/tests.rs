@@ -29,7 +29,7 @@ fn get(site: &Site, path: &str) -> HttpSettings {
 fn gate(site: &Site, settings: HttpSettings) -> OpenGate {
     assert_eq!(settings.faults(), Vec::<String>::new());
     let egress = egress_to(site).also_reaching(&[&settings.origin], |_| {}).unwrap();
-    let http = Http::new(settings, egress, Kept::new());
+    let http = Http::new(settings, egress, Kept::default());
     let once = toolcrib_gate::Resilience { attempts: 1, ..toolcrib_gate::Resilience::default() };
     TestGate::default().resilience(once, &[]).entry(Spec::new("ask", "Asks."), Arc::new(http)).open()
 }
@@ -137,7 +137,7 @@ async fn what_variables_have_put_in_is_shown_to_nobody() {
         let error = failure(&site, settings(path), json!({})).await.to_string();
         assert!(!error.contains("key+of") && !error.contains("key%2Bof"), "{error}");
     }
-    let http = Http::new(settings("/a"), egress_to(&site), Kept::new());
+    let http = Http::new(settings("/a"), egress_to(&site), Kept::default());
     let told = http.foretell(&Json::empty_object()).unwrap().unwrap().join("\n");
     assert!(told.contains("/a?appid=***") && told.contains("x-version: ***"), "{told}");
     assert_eq!(http.secrets(), ["key%2Bof%2Bours", "key+of+ours"], "a version is no secret that would have to be taken out of answers");
@@ -194,7 +194,7 @@ async fn what_only_looks_is_asked_again_and_what_acts_is_not() {
         .await;
     let trusting = toolcrib_gate::Resilience { trusts_hints: true, ..toolcrib_gate::Resilience::default() };
     let gate = |method: Method, annotations| {
-        let http = Http::new(HttpSettings { method, ..get(&site, "/") }, egress_to(&site), Kept::new());
+        let http = Http::new(HttpSettings { method, ..get(&site, "/") }, egress_to(&site), Kept::default());
         let spec = Spec::new("ask", "Asks.").annotations(annotations);
         TestGate::default().resilience(trusting.clone(), &[]).entry(spec, Arc::new(http)).open()
     };

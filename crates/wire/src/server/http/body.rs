@@ -11,6 +11,7 @@ use crate::{
     sse,
 };
 use bytes::Bytes;
+use futures_util::Stream;
 use http::StatusCode;
 use http_body::Frame;
 use std::{
@@ -161,7 +162,15 @@ pub struct Body(Kind);
 
 enum Kind {
     Whole(Option<Bytes>),
-    Stream { stream: Arc<EventStream>, cursor: Cursor, _held: Held, first: Option<Bytes>, keep_alive: Interval },
+    Stream {
+        stream: Arc<EventStream>,
+        cursor: Cursor,
+        _held: Held,
+        first: Option<Bytes>,
+        keep_alive: Interval,
+    },
+    /// The stream of another process.
+    Passing(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
 
 /// What lives as long as somebody reads a stream.
@@ -194,9 +203,14 @@ impl Body {
         Self(Kind::Stream { stream, cursor, _held: held, first, keep_alive: every(keep_alive) })
     }
 
+    pub(super) fn passing(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self(Kind::Passing(Box::pin(stream)))
+    }
+
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         match &mut self.0 {
             Kind::Whole(bytes) => Poll::Ready(bytes.take()),
+            Kind::Passing(stream) => stream.as_mut().poll_next(cx),
             Kind::Stream { stream, cursor, first, keep_alive, .. } => {
                 if let Some(bytes) = first.take() {
                     return Poll::Ready(Some(bytes));
@@ -241,6 +255,7 @@ impl std::fmt::Debug for Body {
         f.write_str(match &self.0 {
             Kind::Whole(_) => "Body(whole)",
             Kind::Stream { .. } => "Body(stream)",
+            Kind::Passing(_) => "Body(passing)",
         })
     }
 }

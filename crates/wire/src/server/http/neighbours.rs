@@ -1,0 +1,221 @@
+//! Several processes behind one address: a request that goes on with something that lives in another one is passed on to it.
+
+use super::{Body, Refusal, Reply};
+use crate::{
+    message::{ErrorObject, code},
+    server::SessionState,
+};
+use bytes::Bytes;
+use futures_util::stream::{self, Stream};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use std::{fmt, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+
+/// The header in which one process says to another for whom it asks.
+pub const PASSED_ON: HeaderName = HeaderName::from_static("toolcrib-passed-on");
+/// Goes with a request that another process has passed on, for whoever vouches for that to put there: how often that was done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PassedOn(pub u8);
+
+impl PassedOn {
+    /// Once to where something began, and once more to where it has gone since.
+    const MOST: u8 = 2;
+
+    pub(super) fn of(parts: &Parts) -> Self {
+        parts.extensions.get().copied().unwrap_or_default()
+    }
+
+    /// Whether it was not passed on yet.
+    pub(super) fn is_first(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn may_be_passed_on(self) -> bool {
+        self.0 < Self::MOST
+    }
+}
+
+/// How long another process may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How often it is looked whether the other process is still there that is waited for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What concerns one connection and not the next one (RFC 9110, section 7.6.1), and what is said anew.
+const OF_THE_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::CONTENT_LENGTH,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+];
+
+/// Where something lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In this process, or nowhere.
+    Here,
+    /// In another one, at this URL, which ends where a path begins.
+    There(Arc<str>),
+    /// In one that is there no more.
+    Gone,
+}
+
+/// What became of a session that its process does not have any more.
+#[derive(Debug)]
+pub enum Found {
+    /// It is ours from now on.
+    Ours(SessionState),
+    /// It is another process's, at this URL.
+    There(Arc<str>),
+    /// There is none.
+    None,
+    /// Nobody can say at the moment.
+    Unknown,
+}
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The other processes that are one server with this one.
+pub trait Neighbours: fmt::Debug + Send + Sync {
+    /// A name for something that lives here.
+    fn name(&self, random: &str) -> Box<str>;
+
+    /// Where what has this name lives.
+    fn place_of(&self, name: &str) -> Place;
+
+    /// What another process is shown, so that it takes a request from us as from whoever made it, at this address.
+    fn vouch_for(&self, address: Option<IpAddr>, passed_on: PassedOn) -> HeaderValue;
+
+    /// From which address another process says that a request came, and how often it was passed on, if it is one that may say so.
+    fn vouched(&self, shown: &HeaderValue) -> Option<(Option<IpAddr>, PassedOn)>;
+
+    /// Keeps what a session is, for the case that this process ends before it.
+    fn keep<'a>(&'a self, id: &'a str, state: SessionState) -> BoxFuture<'a, ()>;
+
+    /// Takes over a session, if nobody else has it. `unreachable` says that its process does not answer, though it should be there.
+    fn adopt<'a>(&'a self, id: &'a str, unreachable: bool) -> BoxFuture<'a, Found>;
+
+    /// Keeps sessions for longer.
+    fn renew<'a>(&'a self, ids: &'a [Box<str>]) -> BoxFuture<'a, ()>;
+
+    /// Forgets a session.
+    fn forget<'a>(&'a self, id: &'a str) -> BoxFuture<'a, ()>;
+
+    /// Completes when the others may have taken over sessions of ours.
+    fn were_taken_over(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A request was not passed on.
+pub(super) enum NotPassed {
+    /// Nothing arrived there: the process does not listen.
+    Unreachable,
+    /// It may have arrived.
+    Lost(String),
+}
+
+/// Passes requests on to other processes.
+#[derive(Debug)]
+pub(super) struct Relay {
+    neighbours: Arc<dyn Neighbours>,
+    client: reqwest::Client,
+}
+
+impl Relay {
+    pub(super) fn new(neighbours: Arc<dyn Neighbours>) -> Self {
+        crate::client::http::install_tls();
+        let client = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
+        Self { neighbours, client: client.build().expect("a client without certificates of its own can be built") }
+    }
+
+    pub(super) fn neighbours(&self) -> &Arc<dyn Neighbours> {
+        &self.neighbours
+    }
+
+    /// Passes a request on, for what has this name, and gives the answer as it came.
+    pub(super) async fn pass(
+        &self,
+        name: &str,
+        base: &str,
+        parts: &Parts,
+        body: Bytes,
+        address: Option<IpAddr>,
+    ) -> Result<Reply, NotPassed> {
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut headers = end_to_end(&parts.headers);
+        headers.insert(PASSED_ON, self.neighbours.vouch_for(address, PassedOn(PassedOn::of(parts).0 + 1)));
+        let request = self.client.request(parts.method.clone(), format!("{base}{path}")).headers(headers).body(body);
+        let sending = std::pin::pin!(request.send());
+        let answer = self.while_there(name, sending).await.ok_or_else(gone)?;
+        let answer = answer.map_err(|error| if error.is_connect() { NotPassed::Unreachable } else { NotPassed::Lost(told(&error)) })?;
+        let (status, headers) = (answer.status(), end_to_end(answer.headers()));
+        let is_stream = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        let body = if is_stream {
+            Body::passing(self.events(name, answer))
+        } else {
+            // Of an answer that breaks off nothing is passed on.
+            let whole = std::pin::pin!(answer.bytes());
+            Body::full(self.while_there(name, whole).await.ok_or_else(gone)?.map_err(|error| NotPassed::Lost(told(&error)))?)
+        };
+        let mut reply = http::Response::new(body);
+        (*reply.status_mut(), *reply.headers_mut()) = (status, headers);
+        Ok(reply)
+    }
+
+    /// Waits for the other process, but no longer than it is there.
+    async fn while_there<T>(&self, name: &str, mut waiting: Pin<&mut (impl Future<Output = T> + Send)>) -> Option<T> {
+        loop {
+            match tokio::time::timeout(LOOK, waiting.as_mut()).await {
+                Ok(done) => return Some(done),
+                Err(_) if matches!(self.neighbours.place_of(name), Place::Gone) => return None,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The events of a stream. One that breaks off ends: whoever reads it goes on with another request.
+    fn events(&self, name: &str, answer: reqwest::Response) -> impl Stream<Item = Bytes> + Send + use<> {
+        let (neighbours, name) = (Arc::clone(&self.neighbours), Box::<str>::from(name));
+        stream::unfold((answer, neighbours, name), |(mut answer, neighbours, name)| async move {
+            loop {
+                match tokio::time::timeout(LOOK, answer.chunk()).await {
+                    Ok(Ok(Some(chunk))) => return Some((chunk, (answer, neighbours, name))),
+                    Ok(_) => return None,
+                    Err(_) if matches!(neighbours.place_of(&name), Place::Gone) => return None,
+                    Err(_) => {}
+                }
+            }
+        })
+    }
+}
+
+fn gone() -> NotPassed {
+    NotPassed::Lost("it is there no more".into())
+}
+
+fn told(error: &reqwest::Error) -> String {
+    // The URL is an address of the inside.
+    error.to_string().split(" for url").next().unwrap_or_default().to_owned()
+}
+
+fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = headers.clone();
+    OF_THE_HOP.iter().for_each(|name| drop(kept.remove(name)));
+    kept.remove(PASSED_ON);
+    kept
+}
+
+impl From<NotPassed> for Refusal {
+    fn from(not: NotPassed) -> Self {
+        let message = match not {
+            NotPassed::Unreachable => {
+                "the process that goes on with this cannot be reached; nothing was started, try again in a moment".into()
+            }
+            NotPassed::Lost(reason) => {
+                format!("the process that goes on with this was lost, and whether it was done is not known: {reason}")
+            }
+        };
+        Refusal::new(StatusCode::BAD_GATEWAY, ErrorObject::new(code::INTERNAL_ERROR, message))
+    }
+}
