@@ -34,7 +34,7 @@ for shell in bash zsh fish; do
     zsh) file=usr/share/zsh/vendor-completions/_toolcrib ;;
     fish) file=usr/share/fish/vendor_completions.d/toolcrib.fish ;;
   esac
-  install -d "$root/$(dirname $file)"
+  install -d "$root/$(dirname "$file")"
   "$binary" completions $shell > "$root/$file"
 done
 cp "$here/README.md" "$here/CHANGELOG.md" "$root/usr/share/doc/toolcrib/"

@@ -38,4 +38,5 @@ fi
 
 echo "peers: installing$packages" >&2
 $as_root apt-get update -qq >&2
+# shellcheck disable=SC2086
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >&2

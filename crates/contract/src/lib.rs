@@ -45,7 +45,7 @@ pub use keys::{KeyDirectory, Secrets, Stored, Vault, Version};
 pub use listings::Listings;
 pub use login::{Callback, Confirmation, LoggedIn};
 pub use output::{Content, Output, ToolOutput};
-pub use replicas::{Counted, Counter, CountsAway, Home, SharedCounts};
+pub use replicas::{Counted, Counter, CountsAway, Home, Known, SharedCounts};
 pub use spec::{Annotations, Category, PromptArgument, PromptSpec, Reach, ResourceSpec, Spec, TemplateSpec};
 pub use tool::{BoxFuture, Callable, Input, Others, Tool, Watch, callable, composed};
 pub use trace::{CallSpan, StepSpan, Trace, Tracing};

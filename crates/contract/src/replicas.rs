@@ -72,15 +72,24 @@ pub struct Counter {
     pub limit: u64,
     /// How long a window is. They begin with 1970, by the clock of whoever counts.
     pub window: Duration,
-    /// How many there have been in the window that is now, as far as is known here: what counts may have lost its memory.
-    pub at_least: u64,
+    /// How many there have been at least, as far as is known here: what counts may have lost its memory.
+    pub known: Option<Known>,
+}
+
+/// What a counter said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The number of the window since 1970.
+    pub window: u64,
+    /// How many calls it had counted then.
+    pub calls: u64,
 }
 
 /// What came of counting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Counted {
     /// All counters count the call, and say so much now.
-    All(Vec<u64>),
+    All(Vec<Known>),
     /// This counter is full.
     Full {
         /// Which of those that were asked.

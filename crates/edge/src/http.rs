@@ -123,7 +123,7 @@ impl Endpoint {
             () = self.server.follow_neighbours() => {}
             () = raised(&mut shutdown) => {}
         }
-        sessions.close_streams();
+        self.server.close_streams();
     }
 }
 
@@ -138,13 +138,14 @@ impl Door {
         profiles: &Profiles,
         shutdown: &watch::Receiver<bool>,
     ) -> Self {
-        let endpoint = |profile: Option<&Arc<Names>>| {
+        let endpoint = |name: &str, profile: Option<&Arc<Names>>| {
             let mcp = Mcp::new(Arc::clone(&gate), "http", identity, profile.cloned(), shutdown.clone()).at(site.home.clone());
             let mcp = Arc::new(mcp);
-            let server = HttpServer::new(Arc::clone(&mcp), limits.clone()).among(site.neighbours.clone());
+            let server = HttpServer::new(Arc::clone(&mcp), limits.clone()).among(site.neighbours.clone(), name);
             Arc::new(Endpoint { server, mcp })
         };
-        let (whole, profiles) = (endpoint(None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(Some(profile)))).collect());
+        let (whole, profiles) =
+            (endpoint("", None), profiles.iter().map(|(name, profile)| (name.clone(), endpoint(name, Some(profile)))).collect());
         let endpoints = Arc::new(Endpoints {
             gate,
             rest: Rest::new(limits.clone()),

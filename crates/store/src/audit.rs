@@ -20,8 +20,8 @@ use ring::hmac;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -83,6 +83,7 @@ struct State {
     waiting_bytes: AtomicUsize,
     /// Records that could not be kept, and of which the log does not tell yet.
     lost: AtomicU64,
+    is_closed: AtomicBool,
 }
 
 /// A record that waits for the disk, and who waits for it.
@@ -94,6 +95,8 @@ struct Waiting {
 
 enum Message {
     Record(Waiting),
+    /// A row of our own.
+    Note(Row),
     Close,
 }
 
@@ -108,9 +111,13 @@ impl Audit {
     pub(crate) fn start(database: Database, master: &Arc<Master>, policy: Policy, replica: &str) -> Result<Arc<Self>, StoreError> {
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let state = Arc::<State>::default();
-        let ledger: Box<dyn Ledger> = match &database {
+        let ledger: Box<dyn Ledger> = match database {
             Database::File(_) => Box::new(file::OneChain { database, master: Arc::clone(master) }),
-            Database::Server(_) => Box::new(chains::Chains::new(database, master, replica)),
+            Database::Server(server) => {
+                let retention = chains::Retention::new(Database::Server(server.another()), master, &policy);
+                retain(retention, sender.clone(), Arc::downgrade(&state))?;
+                Box::new(chains::Chains::new(Database::Server(server), master, replica))
+            }
         };
         let writer = Writer::new(ledger, policy.clone(), Arc::clone(&state));
         let spawned = thread::Builder::new().name("audit".into()).spawn(move || {
@@ -184,6 +191,30 @@ impl Drop for Audit {
     }
 }
 
+/// Looks after what is old on a server, for as long as the log is open.
+fn retain(mut retention: chains::Retention, sender: SyncSender<Message>, log: Weak<State>) -> Result<(), StoreError> {
+    let looking = move || {
+        while log.upgrade().is_some_and(|state| !state.is_closed.load(Ordering::Relaxed)) {
+            match retention.look_after(SystemTime::now()) {
+                Ok(None) => {}
+                Ok(Some(chains::TakenOut { records, up_to })) => {
+                    tracing::info!(records, "old records were taken out of the audit log, as its retention says");
+                    if sender.send(Message::Note(chain::taken_out(SystemTime::now(), records, up_to))).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "old records cannot be taken out of the audit log"),
+            }
+            let looked = Instant::now();
+            while looked.elapsed() < RETENTION_EVERY && log.upgrade().is_some_and(|state| !state.is_closed.load(Ordering::Relaxed)) {
+                thread::sleep(TICK);
+            }
+        }
+    };
+    let spawned = thread::Builder::new().name("retention".into()).spawn(looking);
+    spawned.map(drop).map_err(|source| StoreError::File { path: "retention".into(), source })
+}
+
 /// Where rows are put.
 trait Ledger: Send {
     /// Where that is, for whoever reads of it.
@@ -231,6 +262,7 @@ impl Writer {
                     for message in std::iter::once(first).chain(receiver.try_iter().take(MAX_BATCH - 1)) {
                         match message {
                             Message::Record(waiting) => batch.push(waiting),
+                            Message::Note(row) => batch.push(Waiting { row, bytes: 0, reply: None }),
                             Message::Close => is_closing = true,
                         }
                     }
@@ -310,6 +342,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // However the thread ends, nothing is let pass any more that nobody would write down.
+        self.state.is_closed.store(true, Ordering::Relaxed);
         self.state.broken.store(Some(Arc::new(Unrecorded("the log is closed".into()))));
     }
 }

@@ -12,6 +12,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// A value of a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +89,12 @@ impl Shared {
     }
 
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let locked = || work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        // Whoever has it may wait for a server: others go on meanwhile.
+        match Handle::try_current().map(|here| here.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(locked),
+            _ => locked(),
+        }
     }
 
     /// Runs one statement.

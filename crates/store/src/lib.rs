@@ -26,7 +26,7 @@ pub use audit::{
 pub use database::server::Address;
 pub use listings::ServerLists;
 pub use recent::Recent;
-pub use replicas::{Adoption, Replicas, SharedAt, Whereabouts};
+pub use replicas::{Adoption, Replicas, SharedAt, Standing, Whereabouts};
 pub use secret::SharedKey;
 pub use secrets::{CallerSecrets, SecretInfo};
 pub use times::{moment, utc};
@@ -173,7 +173,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn api_keys(&self) -> Result<Arc<ApiKeys>, StoreError> {
-        ApiKeys::open(self.shared()?, &self.master)
+        // Asked every second: it is not to stand in the way of others.
+        ApiKeys::open(Shared::new(self.database()?), &self.master)
     }
 
     /// The secrets of callers.

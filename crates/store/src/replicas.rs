@@ -21,12 +21,12 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, LazyLock, OnceLock, Weak,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::{Duration, SystemTime},
 };
 use tokio::sync::watch;
-use toolcrib_contract::{BoxFuture, Counted, Counter, CountsAway, Home, SharedCounts};
+use toolcrib_contract::{BoxFuture, Counted, Counter, CountsAway, Home, Known, SharedCounts};
 
 /// How often each says that it is there.
 const BEAT: Duration = Duration::from_millis(1500);
@@ -36,6 +36,8 @@ const GONE: Duration = Duration::from_secs(6);
 const ANSWER: Duration = Duration::from_secs(1);
 /// How long after a failure nobody tries again: whoever asks meanwhile is told at once.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How many sessions are renewed at once.
+const MAX_RENEWED: usize = 500;
 /// For how long another process may pass on a request in the name of an address.
 const VOUCHED: Duration = Duration::from_secs(60);
 
@@ -66,18 +68,48 @@ static ADOPT: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: counters. ARGV: for each the limit, the seconds of its window, and the least that it has counted.
+/// KEYS: a session. ARGV: our name, what it is, for how many milliseconds. Whoever else has it by now keeps it.
+static KEEP: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local home = redis.call('HGET', KEYS[1], 'home')
+        if home and home ~= ARGV[1] then return 0 end
+        redis.call('HSET', KEYS[1], 'home', ARGV[1], 'state', ARGV[2])
+        redis.call('PEXPIRE', KEYS[1], ARGV[3])
+        return 1",
+    )
+});
+
+/// KEYS: sessions. ARGV: our name, and for each session for how many milliseconds it is kept on. Gives for each 1 where it is ours, 2 where
+/// it is somebody else's by now, 0 where nobody knows it.
+static RENEW: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local told = {}
+        for i, key in ipairs(KEYS) do
+            local home = redis.call('HGET', key, 'home')
+            if not home then told[i] = 0
+            elseif home ~= ARGV[1] then told[i] = 2
+            else
+                redis.call('PEXPIRE', key, ARGV[i + 1])
+                told[i] = 1
+            end
+        end
+        return told",
+    )
+});
+
+/// KEYS: counters. ARGV: for each the limit, the seconds of its window, and the least that it has counted in the window of which number.
+/// Gives 0, and for each the number of its window and what it says; or which one is full, and for how many seconds.
 static COUNT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local now = tonumber(redis.call('TIME')[1])
         local counts = {}
         for i, key in ipairs(KEYS) do
-            local limit, window, least = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
+            local limit, window, least, of = tonumber(ARGV[4 * i - 3]), tonumber(ARGV[4 * i - 2]), tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i])
             local number = math.floor(now / window)
             local kept = redis.call('HMGET', key, 'window', 'calls')
             local calls = 0
             if tonumber(kept[1]) == number then calls = tonumber(kept[2]) end
-            calls = math.max(calls, least)
+            if of == number then calls = math.max(calls, least) end
             if calls >= limit then return {i, (number + 1) * window - now} end
             counts[i] = {number, calls + 1, window}
         end
@@ -85,7 +117,8 @@ static COUNT: LazyLock<Script> = LazyLock::new(|| {
         for i, key in ipairs(KEYS) do
             redis.call('HSET', key, 'window', counts[i][1], 'calls', counts[i][2])
             redis.call('EXPIRE', key, counts[i][3] * 2)
-            told[i + 1] = counts[i][2]
+            told[2 * i] = counts[i][1]
+            told[2 * i + 1] = counts[i][2]
         end
         return told",
     )
@@ -112,6 +145,9 @@ pub struct Replicas {
     /// Milliseconds since 1970 until which nobody tries again.
     pause_until: AtomicI64,
     missed: watch::Sender<u64>,
+    has_left: AtomicBool,
+    /// Milliseconds since 1970 until which who is not mentioned may be there all the same.
+    doubt_until: AtomicI64,
 }
 
 /// Where something lives.
@@ -123,6 +159,27 @@ pub enum Whereabouts {
     There(Arc<str>),
     /// In one that is there no more.
     Gone,
+}
+
+/// Whose a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Ours, as far as is known.
+    Ours,
+    /// Another process's by now.
+    Theirs,
+    /// Nobody knows of it: what knew it has lost its memory.
+    Unknown,
+}
+
+impl Standing {
+    fn of(told: u8) -> Self {
+        match told {
+            0 => Self::Unknown,
+            2 => Self::Theirs,
+            _ => Self::Ours,
+        }
+    }
 }
 
 /// What became of a session whose process is gone.
@@ -169,6 +226,8 @@ impl Replicas {
             between: key.master().between,
             pause_until: AtomicI64::new(0),
             missed: watch::Sender::new(0),
+            has_left: AtomicBool::new(false),
+            doubt_until: AtomicI64::new(0),
         });
         match redis::cmd("PING").query_async::<()>(&mut replicas.connection.clone()).await {
             Err(error) if may_be_away => tracing::error!(place, reason = reason(&error), "what replicas share cannot be reached"),
@@ -225,26 +284,35 @@ impl Replicas {
         self.missed.subscribe()
     }
 
-    /// Keeps what a session is, for as long as it may be silent.
+    /// Keeps what a session is, for as long as it may be silent, unless somebody else has it by now.
     pub async fn keep_session(&self, id: &str, state: &str, idle: Duration) {
-        let mut pipe = redis::pipe();
-        let key = session_key(id);
-        pipe.atomic().cmd("HSET").arg(&key).arg("home").arg(&*self.name).arg("state").arg(state).ignore();
-        pipe.cmd("PEXPIRE").arg(&key).arg(millis_of(idle)).ignore();
-        self.try_to(async { pipe.query_async::<()>(&mut self.connection.clone()).await }, "a session will not outlive this process").await;
+        let mut keep = KEEP.key(session_key(id));
+        keep.arg(&*self.name).arg(self.sealed(id, state)).arg(millis_of(idle));
+        match self.ask::<bool>(&keep).await {
+            Ok(_) => {}
+            Err(error) => tracing::warn!(reason = reason(&error), place = self.place, "a session will not outlive this process"),
+        }
     }
 
-    /// Sessions that are in use are kept for longer.
-    pub async fn renew_sessions(&self, ids: &[Box<str>], idle: Duration) {
-        if ids.is_empty() {
-            return;
+    /// Sessions that may be silent for so much longer are kept on. Says of each whose it is now.
+    pub async fn renew_sessions(&self, sessions: &[(Box<str>, Duration)]) -> Vec<Standing> {
+        let mut standings = Vec::with_capacity(sessions.len());
+        for some in sessions.chunks(MAX_RENEWED) {
+            let mut renew = RENEW.arg(&*self.name);
+            for (id, idle) in some {
+                renew.key(session_key(id)).arg(millis_of(*idle));
+            }
+            match self.ask::<Vec<u8>>(&renew).await {
+                Ok(told) if told.len() == some.len() => standings.extend(told.into_iter().map(Standing::of)),
+                // What nobody says stays as it is.
+                Ok(_) => standings.resize(standings.len() + some.len(), Standing::Ours),
+                Err(error) => {
+                    tracing::warn!(reason = reason(&error), place = self.place, "sessions may be forgotten before their time");
+                    standings.resize(standings.len() + some.len(), Standing::Ours);
+                }
+            }
         }
-        let mut pipe = redis::pipe();
-        for id in ids {
-            pipe.cmd("PEXPIRE").arg(session_key(id)).arg(millis_of(idle)).ignore();
-        }
-        self.try_to(async { pipe.query_async::<()>(&mut self.connection.clone()).await }, "sessions may be forgotten before their time")
-            .await;
+        standings
     }
 
     /// Forgets a session that has ended.
@@ -255,19 +323,20 @@ impl Replicas {
             .await;
     }
 
-    /// Takes over a session whose process is gone, or does not know it any more. `gone` names a process that does not answer, though it was
-    /// heard not long ago.
-    pub async fn adopt_session(&self, id: &str, gone: Option<&str>) -> Adoption {
-        let mut dead = gone.or_else(|| Home::of(id)).map(ToOwned::to_owned).unwrap_or_default();
+    /// Takes over a session whose process is gone. One that lives in a process that is there stays where it is.
+    pub async fn adopt_session(&self, id: &str) -> Adoption {
+        let mut dead = Home::of(id).filter(|process| self.of_process(process) == Whereabouts::Gone).unwrap_or_default().to_owned();
         // Whoever had it last may be gone as well.
         for _ in 0..3 {
             let mut adopt = ADOPT.key(session_key(id));
             let asked: RedisResult<(String, String)> = self.ask(adopt.arg(&*self.name).arg(&dead)).await;
             match asked {
                 Ok((home, _)) if home.is_empty() => return Adoption::None,
-                Ok((home, state)) if home == *self.name => return Adoption::Ours(state),
+                Ok((home, sealed)) if home == *self.name => {
+                    return self.opened(id, &sealed).map_or(Adoption::None, |state| Adoption::Ours(state.to_owned()));
+                }
                 Ok((home, _)) => match self.of_process(&home) {
-                    Whereabouts::There(url) if gone != Some(&home) => return Adoption::There(url),
+                    Whereabouts::There(url) => return Adoption::There(url),
                     _ => dead = home,
                 },
                 Err(error) => {
@@ -277,6 +346,18 @@ impl Replicas {
             }
         }
         Adoption::Unknown
+    }
+
+    /// What is written where others can write, too: only what one of us wrote is believed.
+    fn sealed(&self, about: &str, text: &str) -> String {
+        let tag = hmac::sign(&self.between, format!("{about}\0{text}").as_bytes());
+        format!("{};{text}", hex(tag.as_ref()))
+    }
+
+    fn opened<'a>(&self, about: &str, sealed: &'a str) -> Option<&'a str> {
+        let (tag, text) = sealed.split_once(';')?;
+        hmac::verify(&self.between, format!("{about}\0{text}").as_bytes(), &crate::secret::from_hex(tag)?).ok()?;
+        Some(text)
     }
 
     /// Says for whom a request is passed on to another replica, and how often it has been with that.
@@ -305,6 +386,7 @@ impl Replicas {
 
     /// Says that we are there no more: what is ours may be taken over at once.
     pub async fn leave(&self) {
+        self.has_left.store(true, Ordering::Relaxed);
         let mut pipe = redis::pipe();
         pipe.cmd("ZREM").arg(HEARD).arg(&*self.name).ignore().cmd("HDEL").arg(PROCESSES).arg(&*self.name).ignore();
         self.try_to(async { pipe.query_async::<()>(&mut self.connection.clone()).await }, "the others will miss us only after a while")
@@ -313,14 +395,28 @@ impl Replicas {
 
     /// Says that we are there, and learns who else is.
     async fn be_present(&self, was_present: bool) -> RedisResult<()> {
-        let Some(url) = self.url.get() else { return Ok(()) };
+        let Some(url) = self.url.get().filter(|_| !self.has_left.load(Ordering::Relaxed)) else { return Ok(()) };
+        let url = self.sealed(&self.name, url);
         let mut present = PRESENT.key(PROCESSES);
         present.key(HEARD).arg(&*self.name).arg(url).arg(millis_of(GONE)).arg(i32::from(was_present));
         let (was_missed, others): (bool, HashMap<String, String>) = self.ask(&present).await?;
-        self.present.store(Arc::new(others.into_iter().map(|(name, url)| (name.into(), url.into())).collect()));
+        let believed = others.into_iter().filter_map(|(name, sealed)| {
+            let url = self.opened(&name, &sealed)?.into();
+            Some((name.into(), url))
+        });
+        let mut present: HashMap<Box<str>, Arc<str>> = believed.collect();
+        let now = millis(SystemTime::now());
         if was_missed {
+            // So may all others have been, which have yet to say that they are there.
+            self.doubt_until.store(now + millis_of(2 * BEAT), Ordering::Relaxed);
             self.missed.send_modify(|times| *times += 1);
         }
+        if now < self.doubt_until.load(Ordering::Relaxed) {
+            for (name, url) in self.present.load().iter().filter(|(name, _)| !present.contains_key(*name)).collect::<Vec<_>>() {
+                present.insert(name.clone(), Arc::clone(url));
+            }
+        }
+        self.present.store(Arc::new(present));
         Ok(())
     }
 
@@ -351,12 +447,15 @@ impl SharedCounts for Replicas {
     fn count<'a>(&'a self, whose: &'a str, counters: &'a [Counter]) -> BoxFuture<'a, Result<Counted, CountsAway>> {
         Box::pin(async move {
             let mut count = COUNT.prepare_invoke();
-            for Counter { what, limit, window, at_least } in counters {
-                count.key(counter_key(whose, what)).arg(limit).arg(window.as_secs()).arg(at_least);
+            for Counter { what, limit, window, known } in counters {
+                let known = known.unwrap_or(Known { window: 0, calls: 0 });
+                count.key(counter_key(whose, what)).arg(limit).arg(window.as_secs()).arg(known.calls).arg(known.window);
             }
             let told: Vec<u64> = self.ask(&count).await.map_err(|error| CountsAway(reason(&error)))?;
             match told.split_first() {
-                Some((0, counts)) if counts.len() == counters.len() => Ok(Counted::All(counts.to_vec())),
+                Some((0, counts)) if counts.len() == 2 * counters.len() => {
+                    Ok(Counted::All(counts.chunks(2).map(|of| Known { window: of[0], calls: of[1] }).collect()))
+                }
                 Some((full, [ends_in])) if *full > 0 => {
                     Ok(Counted::Full { counter: *full as usize - 1, ends_in: Duration::from_secs(*ends_in) })
                 }

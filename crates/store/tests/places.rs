@@ -74,7 +74,11 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// Keeps these records, and waits until they are kept.
 fn keep(audit: &Arc<Audit>, numbers: std::ops::Range<usize>) -> Result<(), String> {
-    let kept: Vec<_> = numbers.map(|number| audit.keep(record(number))).collect();
+    keep_those(audit, numbers.map(record))
+}
+
+fn keep_those(audit: &Arc<Audit>, records: impl Iterator<Item = Record>) -> Result<(), String> {
+    let kept: Vec<_> = records.map(|record| audit.keep(record)).collect();
     runtime().block_on(async {
         for kept in kept.into_iter().flatten() {
             kept.await.map_err(|error| error.to_string())?;
@@ -160,6 +164,22 @@ fn several_write_one_log() {
         assert_eq!((ids.len(), verdict.records, verdict.broken), (600, 600, None));
         let chains = if matches!(place, Place::Server(_)) { 3 } else { 1 };
         assert_eq!(verdict.heads.len(), chains);
+    }
+}
+
+/// Callers choose names: none of them costs the records of others.
+#[test]
+fn whatever_a_caller_writes_is_kept() {
+    for place in Place::both() {
+        let store = place.store("one");
+        let audit = store.audit(Policy::default()).unwrap();
+        let odd = |number: usize, name: &str| Record { name: name.into(), reason: Some(name.into()), ..record(number) };
+        keep_those(&audit, [odd(0, "a\0b"), odd(1, "𝄞 \u{202e}\u{fffd}"), odd(2, "'; DROP TABLE audit; --"), record(3)].into_iter())
+            .unwrap();
+        audit.close();
+        let names: Vec<String> = store.records(&Filter::default()).unwrap().into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["a\u{2400}b", "𝄞 \u{202e}\u{fffd}", "'; DROP TABLE audit; --", "tool_0"]);
+        assert_eq!(store.verify().unwrap().broken, None);
     }
 }
 
@@ -275,6 +295,33 @@ fn what_was_changed_on_the_server_shows() {
         "INSERT INTO toolcrib.audit OVERRIDING SYSTEM VALUE SELECT * FROM kept",
         Broken::Missing { from: 2, to: 2 },
     );
+    let (of_ours, columns) = (
+        "FROM toolcrib.audit WHERE id = 'call-0'",
+        server.execute(
+            "postgres",
+            "SELECT string_agg(column_name, ', ') FROM information_schema.columns WHERE table_schema = 'toolcrib' AND table_name = 'audit'
+         AND column_name NOT IN ('chain', 'link', 'seq')",
+        ),
+    );
+    // What nobody wrote, wherever it is put.
+    for (chain, link) in [(1, -1), (1, 0), (99, 1)] {
+        server.execute(
+            "postgres",
+            &format!("INSERT INTO toolcrib.audit (chain, link, {columns}) SELECT {chain}, {link}, {columns} {of_ours}"),
+        );
+        assert!(broken().is_some(), "{chain}, {link}");
+        server.execute("postgres", &format!("DELETE FROM toolcrib.audit WHERE chain = {chain} AND link = {link}"));
+        assert_eq!(broken(), None);
+    }
+    // What would change it on its way is refused from the start.
+    server.execute(
+        "postgres",
+        "CREATE FUNCTION toolcrib.none() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER none BEFORE INSERT ON toolcrib.audit FOR EACH ROW EXECUTE FUNCTION toolcrib.none()",
+    );
+    let refused = connect(&server, "one").unwrap_err().to_string();
+    assert!(refused.contains("somebody added triggers"), "{refused}");
+    server.execute("postgres", "DROP TRIGGER none ON toolcrib.audit");
     // The end of a chain, with the row that says how far it goes.
     server.execute("postgres", "DELETE FROM toolcrib.audit WHERE id = 'call-7'; UPDATE toolcrib.chain SET link = 2 WHERE number = 2");
     within(Broken::Missing { from: 3, to: 3 });
@@ -288,9 +335,10 @@ fn whole_days_are_taken_out_and_the_rest_still_holds() {
     let server = Postgres::start();
     let store = connect(&server, "one").unwrap();
     let first = store.audit(Policy::default()).unwrap();
-    keep(&first, 0..5).unwrap();
+    let then = SystemTime::now() - Duration::from_secs(2 * 24 * 3600);
+    keep_those(&first, (0..5).map(|number| Record { at: then, ..record(number) })).unwrap();
     first.close();
-    // They become those of the day before yesterday.
+    // They become those that were kept on that day.
     let today = server.execute("postgres", "SELECT max(day) FROM toolcrib.audit").parse::<i64>().unwrap();
     let then = today - 2;
     server.execute(

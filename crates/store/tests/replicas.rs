@@ -6,8 +6,8 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use toolcrib_contract::{Counted, Counter, Home, SharedCounts};
-use toolcrib_store::{Adoption, Replicas, SharedAt, SharedKey, Whereabouts};
+use toolcrib_contract::{Counted, Counter, Home, Known, SharedCounts};
+use toolcrib_store::{Adoption, Replicas, SharedAt, SharedKey, Standing, Whereabouts};
 use toolcrib_testkit::servers::Valkey;
 
 /// Longer than anything takes.
@@ -32,8 +32,19 @@ async fn wait_for(what: &str, look: impl AsyncFn() -> bool) {
     }
 }
 
-fn counter(what: &str, limit: u64, at_least: u64) -> Counter {
-    Counter { what: what.into(), limit, window: Duration::from_secs(24 * 3600), at_least }
+/// Longer than a test may run: whatever the clock says, it is one window.
+const WINDOW: Duration = Duration::from_secs(1 << 31);
+
+fn counter(what: &str, limit: u64, known: Option<Known>) -> Counter {
+    Counter { what: what.into(), limit, window: WINDOW, known }
+}
+
+/// What one counter says.
+async fn counted(replica: &Replicas, whose: &str, counter: Counter) -> u64 {
+    match replica.count(whose, &[counter]).await.unwrap() {
+        Counted::All(counts) => counts[0].calls,
+        full @ Counted::Full { .. } => panic!("{full:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,26 +58,30 @@ async fn each_knows_where_the_others_are_and_takes_over_from_those_who_are_gone(
     assert_eq!(one.whereabouts(&two.home().name("x")), Whereabouts::There("http://two".into()));
 
     one.keep_session(&session, "what it is", IDLE).await;
-    assert_eq!(
-        two.adopt_session(&session, None).await,
-        Adoption::Ours("what it is".into()),
-        "whoever asks knows that its home has lost it"
-    );
-    let three = join(&valkey, "three").await;
-    assert_eq!(three.adopt_session(&session, None).await, Adoption::There("http://two".into()), "only one takes it over");
-    assert_eq!(three.adopt_session("other~session", None).await, Adoption::None);
+    assert_eq!(two.adopt_session(&session).await, Adoption::There("http://one".into()), "it stays with whoever is there");
+    assert_eq!(one.adopt_session(&session).await, Adoption::Ours("what it is".into()), "who has lost it has it again");
+    assert_eq!(two.adopt_session("other~session").await, Adoption::None);
+    let renewed = async |of: &Replicas| of.renew_sessions(&[(session.as_str().into(), IDLE), ("unknown".into(), IDLE)]).await;
+    assert_eq!(renewed(&one).await, [Standing::Ours, Standing::Unknown]);
 
-    two.leave().await;
-    let gone = two.home();
-    drop(two);
-    wait_for("its end", async || three.whereabouts(&gone.name("x")) == Whereabouts::Gone).await;
-    assert_eq!(three.adopt_session(&session, None).await, Adoption::Ours("what it is".into()));
+    let three = join(&valkey, "three").await;
+    one.leave().await;
+    wait_for("its end", async || three.whereabouts(&session) == Whereabouts::Gone && two.whereabouts(&session) == Whereabouts::Gone).await;
+    // One that still has to tidy up does not come back by that.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(three.whereabouts(&session), Whereabouts::Gone);
+    assert_eq!(three.adopt_session(&session).await, Adoption::Ours("what it is".into()));
+    assert_eq!(two.adopt_session(&session).await, Adoption::There("http://three".into()), "only one takes it over");
+    // Whoever had it before takes nothing back.
+    one.keep_session(&session, "what it was", IDLE).await;
+    assert_eq!(renewed(&one).await[0], Standing::Theirs);
+    assert_eq!(three.adopt_session(&session).await, Adoption::Ours("what it is".into()));
     three.forget_session(&session).await;
-    assert_eq!(one.adopt_session(&session, None).await, Adoption::None);
+    assert_eq!(two.adopt_session(&session).await, Adoption::None);
 
     // One that does not even say that it leaves is missed.
-    let silent = one.home();
-    drop(one);
+    let silent = two.home();
+    drop(two);
     wait_for("its end", async || three.whereabouts(&silent.name("x")) == Whereabouts::Gone).await;
     assert_eq!(Home::of(&silent.name("x")).unwrap().len(), 10);
 }
@@ -75,35 +90,38 @@ async fn each_knows_where_the_others_are_and_takes_over_from_those_who_are_gone(
 async fn calls_are_counted_once_for_all() {
     let mut valkey = Valkey::start();
     let replicas = [join(&valkey, "one").await, join(&valkey, "two").await, join(&valkey, "three").await];
-    let counted: Vec<_> = (0..300)
+    let asked: Vec<_> = (0..300)
         .map(|number| {
             let replica = Arc::clone(&replicas[number % 3]);
-            tokio::spawn(async move { replica.count("ann", &[counter("day", 100, 0), counter("all", 1000, 0)]).await.unwrap() })
+            tokio::spawn(async move { replica.count("ann", &[counter("day", 100, None), counter("all", 1000, None)]).await.unwrap() })
         })
         .collect();
     let mut passed = Vec::new();
-    for counted in counted {
-        match counted.await.unwrap() {
-            Counted::All(counts) => passed.push(counts[0]),
-            Counted::Full { counter, ends_in } => assert!(counter == 0 && ends_in <= Duration::from_secs(24 * 3600)),
+    for asked in asked {
+        match asked.await.unwrap() {
+            Counted::All(counts) => passed.push(counts[0].calls),
+            Counted::Full { counter, ends_in } => assert!(counter == 0 && ends_in <= WINDOW),
         }
     }
     passed.sort_unstable();
     assert_eq!(passed, (1..=100).collect::<Vec<_>>(), "each of the hundred is let pass once");
     // What one full counter refuses no other counts.
-    assert_eq!(replicas[0].count("ann", &[counter("all", 1000, 0)]).await.unwrap(), Counted::All(vec![101]));
-    assert_eq!(replicas[0].count("bob", &[counter("day", 100, 0)]).await.unwrap(), Counted::All(vec![1]));
+    assert_eq!(counted(&replicas[0], "ann", counter("all", 1000, None)).await, 101);
+    assert_eq!(counted(&replicas[0], "bob", counter("day", 100, None)).await, 1);
     // What it has on disk it still knows when it comes back.
     valkey.kill();
-    let away = replicas[0].count("ann", &[counter("all", 1000, 0)]).await.unwrap_err();
+    let away = replicas[0].count("ann", &[counter("all", 1000, None)]).await.unwrap_err();
     assert!(away.to_string().contains("cannot be reached"), "{away}");
     valkey.start_again();
-    let ask = async || replicas[0].count("carl", &[counter("all", 1000, 0)]).await.is_ok();
+    let ask = async || replicas[0].count("carl", &[counter("all", 1000, None)]).await.is_ok();
     wait_for("an answer", ask).await;
-    assert_eq!(replicas[1].count("bob", &[counter("day", 100, 0)]).await.unwrap(), Counted::All(vec![2]));
+    assert_eq!(counted(&replicas[1], "bob", counter("day", 100, None)).await, 2);
     // What it has forgotten those know who ask.
     valkey.forget();
-    assert_eq!(replicas[1].count("bob", &[counter("day", 100, 42)]).await.unwrap(), Counted::All(vec![43]));
+    let known = |window, calls| counter("day", 100, Some(Known { window, calls }));
+    assert_eq!(counted(&replicas[1], "bob", known(0, 42)).await, 43);
+    // Of another window they know nothing that counts.
+    assert_eq!(counted(&replicas[1], "bob", known(1, 77)).await, 44);
     wait_for("the others", async || replicas[0].together() == 3).await;
 }
 

@@ -2,12 +2,12 @@
 
 use http::HeaderValue;
 use std::{net::IpAddr, sync::Arc, time::Duration};
-use tokio::sync::{Mutex, watch};
-use toolcrib_contract::{BoxFuture, Home};
+use tokio::sync::watch;
+use toolcrib_contract::BoxFuture;
 use toolcrib_store::{Adoption, Replicas, Whereabouts};
 use toolcrib_wire::server::{
     SessionState,
-    http::{Found, Neighbours, PassedOn, Place},
+    http::{Found, Neighbours, PassedOn, Place, Standing},
 };
 
 /// How much longer than it may be silent a session is kept: it is renewed only now and then.
@@ -19,13 +19,11 @@ pub(crate) struct Neighbourhood {
     replicas: Arc<Replicas>,
     /// How long a session may be silent.
     idle: Duration,
-    missed: Mutex<watch::Receiver<u64>>,
 }
 
 impl Neighbourhood {
     pub(crate) fn new(replicas: Arc<Replicas>, session_idle: Duration) -> Arc<Self> {
-        let missed = Mutex::new(replicas.missed());
-        Arc::new(Self { replicas, idle: session_idle + LEEWAY, missed })
+        Arc::new(Self { replicas, idle: session_idle + LEEWAY })
     }
 }
 
@@ -54,10 +52,9 @@ impl Neighbours for Neighbourhood {
         Box::pin(async move { self.replicas.keep_session(id, state.to_json().as_str(), self.idle).await })
     }
 
-    fn adopt<'a>(&'a self, id: &'a str, unreachable: bool) -> BoxFuture<'a, Found> {
+    fn adopt<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Found> {
         Box::pin(async move {
-            let gone = Home::of(id).filter(|_| unreachable);
-            match self.replicas.adopt_session(id, gone).await {
+            match self.replicas.adopt_session(id).await {
                 Adoption::Ours(state) => SessionState::read(&state).map_or(Found::None, Found::Ours),
                 Adoption::There(url) => Found::There(url),
                 Adoption::None => Found::None,
@@ -66,20 +63,24 @@ impl Neighbours for Neighbourhood {
         })
     }
 
-    fn renew<'a>(&'a self, ids: &'a [Box<str>]) -> BoxFuture<'a, ()> {
-        Box::pin(self.replicas.renew_sessions(ids, self.idle))
+    fn renew<'a>(&'a self, sessions: &'a [(Box<str>, Duration)]) -> BoxFuture<'a, Vec<Standing>> {
+        Box::pin(async {
+            let sessions: Vec<_> = sessions.iter().map(|(id, idle)| (id.clone(), *idle + LEEWAY)).collect();
+            let standings = self.replicas.renew_sessions(&sessions).await;
+            let told = standings.into_iter().map(|standing| match standing {
+                toolcrib_store::Standing::Ours => Standing::Ours,
+                toolcrib_store::Standing::Theirs => Standing::Theirs,
+                toolcrib_store::Standing::Unknown => Standing::Unknown,
+            });
+            told.collect()
+        })
     }
 
     fn forget<'a>(&'a self, id: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(self.replicas.forget_session(id))
     }
 
-    fn were_taken_over(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            if self.missed.lock().await.changed().await.is_err() {
-                // Nobody is there any more who could say so.
-                std::future::pending().await
-            }
-        })
+    fn missed(&self) -> watch::Receiver<u64> {
+        self.replicas.missed()
     }
 }

@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use toolcrib_contract::{CallError, CallerId, Counted, Counter as SharedCounter, Kind, SharedCounts};
+use toolcrib_contract::{CallError, CallerId, Counted, Counter as SharedCounter, Kind, Known, SharedCounts};
 
 /// The most counters that are kept. Beyond that those of windows that are over make room.
 const MAX_COUNTERS: usize = 100_000;
@@ -145,10 +145,9 @@ impl Limits {
         if due.is_empty() {
             return Ok(());
         }
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        match together.counts.count(&due[0].0.2, &self.shared(&due, since_1970)).await {
+        match together.counts.count(&due[0].0.2, &self.shared(&due)).await {
             Ok(Counted::All(counts)) => {
-                self.learn(due, &counts, since_1970);
+                self.learn(due, &counts);
                 Ok(())
             }
             Ok(Counted::Full { counter, ends_in }) => {
@@ -167,23 +166,21 @@ impl Limits {
     }
 
     /// What is asked to count, with what is known here.
-    fn shared(&self, due: &[(Key, u64)], since_1970: Duration) -> Vec<SharedCounter> {
+    fn shared(&self, due: &[(Key, u64)]) -> Vec<SharedCounter> {
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let counter = |(key, limit): &(Key, u64)| SharedCounter {
             what: format!("{} {}", self.names[key.0], key.1.name()),
             limit: *limit,
             window: Duration::from_secs(key.1.seconds()),
-            at_least: counters.calls(key, since_1970),
+            known: counters.known(key),
         };
         due.iter().map(counter).collect()
     }
 
     /// Remembers what was counted together, for when it is forgotten there.
-    fn learn(&self, due: Vec<(Key, u64)>, counts: &[u64], since_1970: Duration) {
+    fn learn(&self, due: Vec<(Key, u64)>, counts: &[Known]) {
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        for ((key, _), calls) in due.into_iter().zip(counts) {
-            counters.counter(&key, since_1970).calls = *calls;
-        }
+        due.into_iter().zip(counts).for_each(|((key, _), known)| counters.learn(key, *known));
     }
 
     fn count(&self, asker: Asker<'_>, kind: Kind, name: &str, now: SystemTime) -> Result<(), CallError> {
@@ -256,6 +253,25 @@ impl Counters {
     fn calls(&self, key: &Key, since_1970: Duration) -> u64 {
         let number = since_1970.as_secs() / key.1.seconds();
         self.of.get(&*self.place(key)).filter(|counter| counter.number >= number).map_or(0, |counter| counter.calls)
+    }
+
+    /// What was counted last, of whichever window; nothing where somebody has no count of its own.
+    fn known(&self, key: &Key) -> Option<Known> {
+        self.of.get(key).map(|counter| Known { window: counter.number, calls: counter.calls })
+    }
+
+    /// Takes what was counted elsewhere, unless more is known here.
+    fn learn(&mut self, key: Key, known: Known) {
+        if self.of.len() >= self.max && !self.of.contains_key(&key) {
+            return;
+        }
+        let counter = self.of.entry(key).or_insert(Counter { number: known.window, calls: 0 });
+        if counter.number < known.window {
+            *counter = Counter { number: known.window, calls: 0 };
+        }
+        if counter.number == known.window {
+            counter.calls = counter.calls.max(known.calls);
+        }
     }
 
     fn reached(&self, key: &Key, limit: u64, since_1970: Duration) -> Option<CallError> {

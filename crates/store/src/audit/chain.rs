@@ -66,7 +66,8 @@ pub(super) struct Fields<'a> {
 
 impl Row {
     pub(super) fn new(fields: &Fields<'_>) -> Self {
-        let text = |text: &str| Value::Text(text.to_owned());
+        // PostgreSQL keeps no NUL in a text: callers choose names, and one of them is not to cost the records of others.
+        let text = |text: &str| Value::Text(if text.contains('\0') { text.replace('\0', "\u{2400}") } else { text.to_owned() });
         let some = |given: Option<&str>| given.map_or(Value::Null, text);
         Self(vec![
             Value::Null,

@@ -3,11 +3,14 @@
 //!
 //! A replica begins a chain when it first has something to keep. Its number, time and name are bound to the chain that was begun
 //! before, and its first row to them: a chain that is taken out whole is missed by the next. The row of a chain says how far it has come,
-//! in the same transaction as what it keeps: whoever finds it elsewhere has company, and writes nothing.
+//! in the same transaction as what it keeps: whoever finds it elsewhere has company, and that batch is not written.
+//!
+//! Old days are taken out whole, by a thread of its own: first it is looked whether they are what was written, which locks nobody out,
+//! then they are signed for and dropped.
 
 use super::{
     Ledger, Policy,
-    chain::{self, COLUMNS, Hash, Kind, ORIGIN, Row, signed},
+    chain::{COLUMNS, Hash, Kind, ORIGIN, Row, signed},
     verify::{self, Broken, Rows, Verdict},
 };
 use crate::{
@@ -35,7 +38,7 @@ pub(super) struct Chains {
     master: Arc<Master>,
     replica: String,
     own: Option<Own>,
-    /// The last day for which there is a place.
+    /// The last day for which there is a place. What is kept later is never kept on an earlier one, whatever the clock says.
     prepared: i64,
 }
 
@@ -45,12 +48,6 @@ struct Own {
     number: i64,
     link: i64,
     hash: Hash,
-}
-
-/// What was taken out.
-enum Pruned {
-    Records(u64),
-    Broken(Broken),
 }
 
 impl Chains {
@@ -79,20 +76,12 @@ impl Chains {
         Ok(own)
     }
 
-    /// Makes places for what is kept on a day and the next.
+    /// Makes sure that there is a place for what is kept on a day.
     fn prepare(&mut self, day: i64) -> Result<(), StoreError> {
-        if self.prepared > day {
-            return Ok(());
+        if self.prepared < day {
+            make_place(&mut self.database, day)?;
+            self.prepared = day;
         }
-        self.database.transaction(For::Writing, |it| {
-            it.query("SELECT pg_advisory_xact_lock($1)::text", &values![LOCK])?;
-            for day in [day, day + 1] {
-                let place = format!("CREATE TABLE IF NOT EXISTS audit_{day} PARTITION OF audit FOR VALUES FROM ({day}) TO ({})", day + 1);
-                it.execute(&place, &[])?;
-            }
-            Ok(())
-        })?;
-        self.prepared = day + 1;
         Ok(())
     }
 
@@ -111,7 +100,7 @@ impl Ledger for Chains {
     }
 
     fn append(&mut self, mut rows: Vec<Row>) -> Result<(), StoreError> {
-        let (own, day) = (self.own()?, day(SystemTime::now()));
+        let (own, day) = (self.own()?, day(SystemTime::now()).max(self.prepared));
         self.prepare(day)?;
         let (mut link, mut hash) = (own.link, own.hash);
         for row in &mut rows {
@@ -121,7 +110,10 @@ impl Ledger for Chains {
         let values: Vec<&[Value]> = rows.iter().map(Row::values).collect();
         let insert = insert(own.number, day);
         let kept = self.database.transaction(For::Writing, |it| {
-            it.execute_all(&insert, &values)?;
+            let kept = it.execute_all(&insert, &values)?;
+            if kept != values.len() as u64 {
+                return Err(Failed::Odd(format!("of {} records it took {kept}", values.len())));
+            }
             let update = "UPDATE chain SET link = $2, hash = $3 WHERE number = $1 AND link = $4";
             match it.execute(update, &values![own.number, link, hash.as_slice(), own.link])? {
                 1 => Ok(()),
@@ -152,62 +144,144 @@ impl Ledger for Chains {
         self.database.run(|it| sign(it, master, Kind::Head, own.number, own.link, &own.hash))
     }
 
-    /// Takes out whole days, of all chains. Each leaves a signed checkpoint, with which it begins from then on.
-    fn prune(&mut self, policy: &Policy, now: SystemTime) -> Result<(), StoreError> {
-        let master = &self.master;
-        let pruned = self.database.transaction(For::Writing, |it| prune(it, master, policy, now))?;
-        match pruned {
-            Some(Pruned::Records(records)) if records > 0 => {
-                tracing::info!(records, "old records were taken out of the audit log, as its retention says");
-                let (now, up_to) = (SystemTime::now(), self.own.map_or(0, |own| own.link));
-                self.append(vec![chain::taken_out(now, records, up_to)])
-            }
-            Some(Pruned::Broken(broken)) => {
-                tracing::error!(%broken, "the audit log was changed, so nothing is taken out of it: `toolcrib audit verify`");
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+    /// See [`Retention`].
+    fn prune(&mut self, _: &Policy, _: SystemTime) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
-fn prune(it: &mut dyn Sql, master: &Master, policy: &Policy, now: SystemTime) -> Result<Option<Pruned>, Failed> {
-    let is_ours = it
-        .first("SELECT pg_try_advisory_xact_lock($1)::text", &values![RETENTION])?
-        .is_some_and(|row| row.text(0).is_ok_and(|it| it == "true"));
-    if !is_ours {
-        return Ok(None);
+/// Makes a place for what is kept on a day, without locking out whoever reads or writes on others.
+fn make_place(database: &mut Database, day: i64) -> Result<(), StoreError> {
+    let is_there = format!("SELECT 1 FROM pg_catalog.pg_inherits WHERE inhrelid = to_regclass('toolcrib.audit_{day}')");
+    let look = |it: &mut dyn Sql| Ok(it.first(&is_there, &[])?.is_some());
+    if database.read(look)? {
+        return Ok(());
     }
-    let days = it.query(
-        "SELECT substr(part.relname, 7)::bigint, pg_total_relation_size(part.oid) FROM pg_catalog.pg_inherits JOIN pg_catalog.pg_class part ON part.oid = inhrelid
-         WHERE inhparent = 'toolcrib.audit'::regclass ORDER BY 1",
-        &[],
-    )?;
-    let days: Vec<(i64, i64)> = days.iter().map(|row| Ok((row.integer(0)?, row.integer(1)?))).collect::<Result<_, Failed>>()?;
-    let oldest = policy.max_age.map_or(0, |age| now.checked_sub(age).map_or(0, day));
-    let limit = policy.max_bytes.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-    let mut bytes: i64 = days.iter().map(|(_, bytes)| bytes).sum();
-    let (today, mut gone) = (day(now), 0);
-    for (day, size) in days {
-        if day >= today || (day >= oldest && bytes <= limit) {
-            break;
+    database.transaction(For::Writing, |it| {
+        it.query("SELECT pg_advisory_xact_lock($1)::text", &values![LOCK])?;
+        if look(it)? {
+            return Ok(());
         }
-        for row in it.query("SELECT chain, max(link) FROM audit WHERE day <= $1 GROUP BY chain", &values![day])? {
-            let (number, cut) = (row.integer(0)?, row.integer(1)?);
-            let begun = it.first("SELECT origin FROM chain WHERE number = $1", &values![number])?.ok_or(Failed::OddValue)?;
-            // What is taken out is signed for: only what is as it was written.
-            match verify::walk(it, &rows_of(number, begun.bytes(0)?), master, Some(cut), &mut Verdict::of(master))? {
-                Ok((_, hash)) => sign(it, master, Kind::Cut, number, cut, &hash)?,
-                Err(broken) => return Ok(Some(Pruned::Broken(broken))),
+        it.execute(&format!("CREATE TABLE IF NOT EXISTS audit_{day} (LIKE audit INCLUDING CONSTRAINTS INCLUDING INDEXES)"), &[])?;
+        it.execute(&format!("ALTER TABLE audit ATTACH PARTITION audit_{day} FOR VALUES FROM ({day}) TO ({})", day + 1), &[])?;
+        Ok(())
+    })
+}
+
+/// Makes places ahead, and takes out what is old: whole days, of all chains.
+#[derive(Debug)]
+pub(super) struct Retention {
+    database: Database,
+    master: Arc<Master>,
+    policy: Policy,
+}
+
+/// What was taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TakenOut {
+    pub(super) records: u64,
+    /// The last of them.
+    pub(super) up_to: i64,
+}
+
+/// The last row of a chain that goes with a day.
+struct Cut {
+    chain: i64,
+    link: i64,
+    hash: Hash,
+}
+
+impl Retention {
+    pub(super) fn new(database: Database, master: &Arc<Master>, policy: &Policy) -> Self {
+        Self { database, master: Arc::clone(master), policy: policy.clone() }
+    }
+
+    /// Does what is due. Says what was taken out.
+    pub(super) fn look_after(&mut self, now: SystemTime) -> Result<Option<TakenOut>, StoreError> {
+        make_place(&mut self.database, day(now) + 1)?;
+        let mut taken_out: Option<TakenOut> = None;
+        while let Some(day) = self.due(now)? {
+            let cuts = match self.cuts(day)? {
+                Ok(cuts) => cuts,
+                Err(broken) => {
+                    tracing::error!(%broken, "the audit log was changed, so nothing is taken out of it: `toolcrib audit verify`");
+                    break;
+                }
+            };
+            // Another replica may be quicker.
+            let Some(gone) = self.take_out(day, &cuts)? else { break };
+            let records = gone.records + taken_out.map_or(0, |before| before.records);
+            taken_out = Some(TakenOut { records, ..gone });
+        }
+        Ok(taken_out)
+    }
+
+    /// The oldest day, if it is too old, or there is too much.
+    fn due(&mut self, now: SystemTime) -> Result<Option<i64>, StoreError> {
+        let days = "SELECT substr(part.relname, 7)::bigint, pg_total_relation_size(part.oid) FROM pg_catalog.pg_inherits
+            JOIN pg_catalog.pg_class part ON part.oid = inhrelid WHERE inhparent = 'toolcrib.audit'::regclass ORDER BY 1";
+        let days = |it: &mut dyn Sql| it.query(days, &[])?.iter().map(|row| Ok((row.integer(0)?, row.integer(1)?))).collect();
+        let days: Vec<(i64, i64)> = self.database.read(days)?;
+        let oldest_kept = self.policy.max_age.map_or(0, |age| now.checked_sub(age).map_or(0, day));
+        let limit = self.policy.max_bytes.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+        let bytes: i64 = days.iter().map(|(_, bytes)| bytes).sum();
+        let oldest = days.first().map(|(oldest, _)| *oldest).filter(|oldest| *oldest < day(now));
+        Ok(oldest.filter(|oldest| *oldest < oldest_kept || bytes > limit))
+    }
+
+    /// Where chains are cut when a day is taken out, if it is what was written.
+    fn cuts(&mut self, day: i64) -> Result<Result<Vec<Cut>, Broken>, StoreError> {
+        let master = &self.master;
+        self.database.transaction(For::Reading, |it| {
+            // What arrived later was not kept on that day: somebody has moved it there.
+            let moved = it.first("SELECT count(*) FROM audit WHERE day <= $1 AND at_ms / $2 > day + 1", &values![day, DAY_MS])?;
+            match moved.ok_or(Failed::OddValue)?.integer(0)? {
+                0 => {}
+                moved => return Ok(Err(Broken::Strangers(moved.unsigned_abs()))),
             }
-            it.execute("DELETE FROM checkpoint WHERE chain = $1 AND link < $2", &values![number, cut])?;
-        }
-        let count = it.first("SELECT count(*) FROM audit WHERE day <= $1", &values![day])?.ok_or(Failed::OddValue)?.integer(0)?;
-        gone += count.unsigned_abs();
-        bytes -= size;
-        it.execute(&format!("DROP TABLE audit_{day}"), &[])?;
+            let mut cuts = Vec::new();
+            for row in it.query("SELECT chain, max(link) FROM audit WHERE day <= $1 GROUP BY chain", &values![day])? {
+                let (chain, link) = (row.integer(0)?, row.integer(1)?);
+                let Some(begun) = it.first("SELECT origin FROM chain WHERE number = $1", &values![chain])? else {
+                    return Ok(Err(Broken::Strangers(1)));
+                };
+                // What is signed for is what is as it was written, and leaves no hole.
+                let (end, hash) = match verify::walk(it, &rows_of(chain, begun.bytes(0)?), master, Some(link), &mut Verdict::of(master))? {
+                    Ok(end) => end,
+                    Err(broken) => return Ok(Err(broken)),
+                };
+                let later = it.first("SELECT 1 FROM audit WHERE chain = $1 AND link <= $2 AND day > $3", &values![chain, link, day])?;
+                if end != link || later.is_some() {
+                    return Ok(Err(Broken::Record { seq: link, id: String::new() }));
+                }
+                cuts.push(Cut { chain, link, hash });
+            }
+            Ok(Ok(cuts))
+        })
     }
-    Ok(Some(Pruned::Records(gone)))
+
+    fn take_out(&mut self, day: i64, cuts: &[Cut]) -> Result<Option<TakenOut>, StoreError> {
+        let master = &self.master;
+        self.database.transaction(For::Writing, |it| {
+            // Whoever reads for long is not interrupted: it is tried again later. Nobody waits behind us for long.
+            it.execute("SET LOCAL lock_timeout = 1000", &[])?;
+            it.query("SELECT pg_advisory_xact_lock($1)::text", &values![RETENTION])?;
+            let question = format!("SELECT count(*), max(seq) FROM audit WHERE day <= {day}");
+            if it
+                .first(&format!("SELECT 1 FROM pg_catalog.pg_inherits WHERE inhrelid = to_regclass('toolcrib.audit_{day}')"), &[])?
+                .is_none()
+            {
+                return Ok(None);
+            }
+            let told = it.first(&question, &[])?.ok_or(Failed::OddValue)?;
+            for Cut { chain, link, hash } in cuts {
+                sign(it, master, Kind::Cut, *chain, *link, hash)?;
+                it.execute("DELETE FROM checkpoint WHERE chain = $1 AND link < $2", &values![*chain, *link])?;
+            }
+            it.execute(&format!("DROP TABLE audit_{day}"), &[])?;
+            Ok(Some(TakenOut { records: told.integer(0)?.unsigned_abs(), up_to: told.some_integer(1)?.unwrap_or_default() }))
+        })
+    }
 }
 
 /// Puts a row in: its values in the order of [`Row::values`].
@@ -226,7 +300,8 @@ fn sign(it: &mut dyn Sql, master: &Master, kind: Kind, chain: i64, link: i64, ha
     let at_ms = millis(SystemTime::now());
     let signature = master.signer.sign(&signed(kind, link, at_ms, hash));
     let insert = "INSERT INTO checkpoint (chain, link, kind, at_ms, hash, signature) VALUES ($1, $2, $3, $4, $5, $6)
-        ON CONFLICT (chain, link) DO UPDATE SET kind = excluded.kind, at_ms = excluded.at_ms, hash = excluded.hash, signature = excluded.signature";
+        ON CONFLICT (chain, link) DO UPDATE SET kind = excluded.kind, at_ms = excluded.at_ms, hash = excluded.hash, signature = excluded.signature
+        WHERE checkpoint.kind <> 'cut'";
     it.execute(insert, &values![chain, link, kind.name(), at_ms, hash.as_slice(), signature.as_ref()]).map(drop)
 }
 
@@ -240,6 +315,7 @@ fn rows_of(chain: i64, origin: Hash) -> Rows {
             "SELECT link, at_ms, hash, signature, kind FROM checkpoint WHERE chain = {chain} AND link <= $1 ORDER BY link"
         ),
         origin,
+        may_be_empty: true,
     }
 }
 
@@ -264,7 +340,8 @@ pub(super) fn verify(database: &mut Database, master: &Master) -> Result<Verdict
                 Err(broken) => return Ok(within(broken)),
             }
         }
-        Ok(None)
+        let all = it.first("SELECT count(*) FROM audit", &[])?.ok_or(Failed::OddValue)?.integer(0)?.unsigned_abs();
+        Ok((all > verdict.records).then(|| Broken::Strangers(all - verdict.records)))
     });
     verdict.broken = match broken {
         Ok(broken) => broken,

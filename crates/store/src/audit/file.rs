@@ -151,15 +151,21 @@ static ROWS: LazyLock<Rows> = LazyLock::new(|| Rows {
     rows: format!("SELECT {}, hash, seq FROM audit WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT 1000", COLUMNS.join(", ")),
     checkpoints: "SELECT seq, at_ms, hash, signature, kind FROM checkpoint WHERE seq <= $1 ORDER BY seq".to_owned(),
     origin: ORIGIN,
+    // The last record is never taken out.
+    may_be_empty: false,
 });
 
 /// Checks the whole chain.
 pub(super) fn verify(database: &mut Database, master: &Master) -> Result<Verdict, StoreError> {
     let mut verdict = Verdict::of(master);
     // One view of the file, whatever is written meanwhile.
-    let walked = database.transaction(For::Reading, |it| verify::walk(it, &ROWS, master, None, &mut verdict));
+    let walked = database.transaction(For::Reading, |it| {
+        let walked = verify::walk(it, &ROWS, master, None, &mut verdict)?;
+        let all = it.first("SELECT count(*) FROM audit", &[])?.ok_or(Failed::OddValue)?.integer(0)?.unsigned_abs();
+        Ok(walked.err().or((all > verdict.records).then(|| Broken::Strangers(all - verdict.records))))
+    });
     verdict.broken = match walked {
-        Ok(walked) => walked.err(),
+        Ok(broken) => broken,
         Err(StoreError::Damaged { reason, .. }) => Some(Broken::Unreadable(reason)),
         Err(StoreError::OddValue { .. }) => Some(Broken::Unreadable(Failed::OddValue.to_string())),
         Err(other) => return Err(other),

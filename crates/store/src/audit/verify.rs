@@ -66,6 +66,9 @@ pub enum Broken {
         /// What is wrong.
         what: Box<Broken>,
     },
+    /// There are records that belong to no chain, or stand outside of theirs.
+    #[error("there are {0} records that nobody of this store wrote, or that stand in a wrong place")]
+    Strangers(u64),
     /// The chain is not the one that was begun with this number.
     #[error("the chain is not the one that was begun, or the one before it")]
     OtherChain,
@@ -86,6 +89,8 @@ pub(super) struct Rows {
     pub(super) checkpoints: String,
     /// What the first row is bound to.
     pub(super) origin: Hash,
+    /// Whether all of it may have been taken out by retention.
+    pub(super) may_be_empty: bool,
 }
 
 /// Walks a chain, all of it or up to a row. Gives where it ends, or the first broken link.
@@ -109,7 +114,7 @@ pub(super) fn walk(
     let mut link = Link { last: None, checkpoints, origin: of.origin };
     let mut head = None;
     loop {
-        let rows = it.query(&of.rows, &values![link.last.map_or(0, |(seq, _)| seq), upto])?;
+        let rows = it.query(&of.rows, &values![link.last.map_or(i64::MIN, |(seq, _)| seq), upto])?;
         for row in &rows {
             if let Some(broken) = link.follow(row, master, verdict)? {
                 return Ok(Err(broken));
@@ -119,7 +124,7 @@ pub(super) fn walk(
         head = Some((last.integer(last.0.len() - 1)?, hex(last.blob(last.0.len() - 2)?)));
     }
     verdict.heads.extend(head);
-    Ok(link.end(until.is_some()))
+    Ok(link.end(until, of.may_be_empty))
 }
 
 /// How far a chain was followed.
@@ -144,6 +149,9 @@ impl Link {
                 _ => (0, self.origin),
             },
         };
+        if seq <= last {
+            return Ok(Some(Broken::Record { seq, id: row.text(1).unwrap_or_default().to_owned() }));
+        }
         if seq != last + 1 {
             return Ok(Some(Broken::Missing { from: last + 1, to: seq - 1 }));
         }
@@ -161,15 +169,15 @@ impl Link {
         Ok(None)
     }
 
-    /// Where the chain ends. A checkpoint behind its last row tells of some that were taken out, unless it says so itself.
-    fn end(self, is_part: bool) -> Result<(i64, Hash), Broken> {
+    /// Where the chain ends. A checkpoint behind its last row tells of some that were taken out, unless it says so itself; of a part, that it
+    /// goes as far as it was asked for.
+    fn end(self, until: Option<i64>, may_be_empty: bool) -> Result<(i64, Hash), Broken> {
         let latest = self.checkpoints.into_iter().next_back();
-        match (self.last, latest) {
-            (None, Some((seq, (Kind::Cut, hash)))) => Ok((seq, hash)),
-            (last, Some((seq, _))) if !is_part && last.is_none_or(|(last, _)| last < seq) => {
-                Err(Broken::Missing { from: last.map_or(0, |(last, _)| last) + 1, to: seq })
-            }
-            (last, _) => Ok(last.unwrap_or((0, self.origin))),
-        }
+        let last = match (self.last, latest) {
+            (None, Some((seq, (Kind::Cut, hash)))) if may_be_empty => (seq, hash),
+            (last, _) => last.unwrap_or((0, self.origin)),
+        };
+        let expected = until.or(latest.map(|(seq, _)| seq)).unwrap_or(last.0);
+        if last.0 < expected { Err(Broken::Missing { from: last.0 + 1, to: expected }) } else { Ok(last) }
     }
 }

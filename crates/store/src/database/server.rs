@@ -117,6 +117,11 @@ impl Server {
         Self { address: address.clone(), background: background.clone(), session: None, failed: None }
     }
 
+    /// Another connection to the same place.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(&self.address, &self.background)
+    }
+
     pub(crate) fn place(&self) -> String {
         format!("{:?}", self.address)
     }
@@ -198,11 +203,24 @@ impl Server {
         if works_with > known {
             return Ok(Err(StoreError::Newer { place: self.place(), found, known }));
         }
+        let encoding = self.first("SHOW server_encoding", &[])?;
+        if !encoding.is_some_and(|row| row.text(0).is_ok_and(|name| name == "UTF8")) {
+            return Err(Failed::Odd("the encoding of the database is not UTF8: names and arguments could not be kept".into()));
+        }
         for (statements, works_with) in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
             self.batch(statements)?;
             self.execute("UPDATE toolcrib.version SET number = number + 1, works_with = $1", &[Value::Integer(*works_with)])?;
         }
-        Ok(Ok(()))
+        // A trigger of somebody else's could change what is written without a word.
+        let strangers = self.first(
+            "SELECT string_agg(tgname, ', ') FROM pg_catalog.pg_trigger JOIN pg_catalog.pg_class c ON c.oid = tgrelid
+             WHERE c.relnamespace = 'toolcrib'::regnamespace AND NOT tgisinternal AND tgname <> 'api_key_changed'",
+            &[],
+        )?;
+        match strangers.as_ref().map(|row| row.some_text(0)).transpose()?.flatten() {
+            Some(names) => Err(Failed::Odd(format!("somebody added triggers to it: {names}"))),
+            None => Ok(Ok(())),
+        }
     }
 
     /// Runs statements that take and give nothing.

@@ -11,7 +11,7 @@ mod body;
 mod neighbours;
 
 pub use body::Body;
-pub use neighbours::{Found, Neighbours, PASSED_ON, PassedOn, Place};
+pub use neighbours::{BrokenOff, Found, Neighbours, PASSED_ON, PassedOn, Place, Standing};
 
 use super::{
     Caller, Exchange, Limits, Service, Session, Sessions,
@@ -32,11 +32,14 @@ use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use neighbours::{NotPassed, Relay};
-use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc};
-use tokio::sync::Semaphore;
+use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, time::Instant};
 use toolcrib_json::{Json, Members};
 
 type Reply = http::Response<Body>;
+/// How long a request waits for a process that does not listen: until then it is missed, and its sessions are taken over.
+const UNTIL_MISSED: Duration = Duration::from_secs(8);
+const RETRY: Duration = Duration::from_millis(200);
 /// What changes that another process has to know to go on with a session.
 const CHANGES_SESSION: [&str; 4] = [method::INITIALIZE, method::SET_LEVEL, method::SUBSCRIBE, method::UNSUBSCRIBE];
 /// A request that its era has nothing against, and where messages about it go.
@@ -54,6 +57,8 @@ pub struct HttpServer<S> {
     in_flight: Arc<Semaphore>,
     /// The way to the other processes that are one server with this one, if there are any.
     relay: Option<Arc<Relay>>,
+    /// Which of the endpoints of a server this is.
+    endpoint: Arc<str>,
 }
 
 /// Where a request is to be answered.
@@ -76,29 +81,60 @@ impl<S: Service> HttpServer<S> {
     #[must_use]
     pub fn new(service: Arc<S>, limits: Limits) -> Self {
         let places = || Semaphore::new(limits.max_in_flight);
-        Self { service, sessions: Sessions::new(limits.clone()), reading: places(), in_flight: Arc::new(places()), relay: None, limits }
+        Self {
+            service,
+            sessions: Sessions::new(limits.clone()),
+            reading: places(),
+            in_flight: Arc::new(places()),
+            relay: None,
+            endpoint: "".into(),
+            limits,
+        }
     }
 
-    /// One of several processes that are one server: each answers for all.
+    /// One of several processes that are one server: each answers for all. Sessions are of the endpoint of this name.
     #[must_use]
-    pub fn among(mut self, neighbours: Option<Arc<dyn Neighbours>>) -> Self {
+    pub fn among(mut self, neighbours: Option<Arc<dyn Neighbours>>, endpoint: &str) -> Self {
         self.relay = neighbours.map(|neighbours| Arc::new(Relay::new(neighbours)));
+        self.endpoint = endpoint.into();
         self
     }
 
     /// Has the sessions that are open kept for longer, where another process could go on with them. To be called now and then.
+    ///
+    /// Lets go of those that others have taken over, and tells anew of those that nobody knows of.
     pub async fn renew_sessions(&self) {
-        if let Some(relay) = &self.relay {
-            relay.neighbours().renew(&self.sessions.ids()).await;
+        let Some(relay) = &self.relay else { return };
+        let sessions = self.sessions.lasting();
+        let standings = relay.neighbours().renew(&sessions).await;
+        for ((id, _), standing) in sessions.iter().zip(standings) {
+            match standing {
+                Standing::Ours => {}
+                Standing::Theirs => self.sessions.let_go(id),
+                Standing::Unknown => self.keep(id).await,
+            }
         }
     }
 
-    /// Lets go of sessions when others may have taken them over, for as long as this is polled.
+    /// Finds out which sessions others have taken over, whenever that may be, for as long as this is polled.
     pub async fn follow_neighbours(&self) {
         let Some(relay) = &self.relay else { return std::future::pending().await };
-        loop {
-            relay.neighbours().were_taken_over().await;
-            self.sessions.let_go();
+        let mut missed = relay.neighbours().missed();
+        while missed.changed().await.is_ok() {
+            self.renew_sessions().await;
+        }
+        std::future::pending().await
+    }
+
+    /// Ends the streams of sessions, here and elsewhere, so that a door can shut.
+    pub fn close_streams(&self) {
+        self.sessions.close_streams();
+        self.relay.iter().for_each(|relay| relay.close_streams());
+    }
+
+    async fn keep(&self, id: &str) {
+        if let (Some(relay), Some(session)) = (&self.relay, self.sessions.known(id)) {
+            relay.neighbours().keep(id, session.state(&self.endpoint, self.service.remember(&session))).await;
         }
     }
 
@@ -216,26 +252,28 @@ impl<S: Service> HttpServer<S> {
         if let Some(session) = self.sessions.find(id, caller.principal()) {
             return Ok(Located::Here(Some(session)));
         }
-        let Some(relay) = &self.relay else { return Err(no_such_session()) };
+        // Who has it here and does not get it is somebody else, or too late.
+        let Some(relay) = self.relay.as_ref().filter(|_| self.sessions.known(id).is_none()) else { return Err(no_such_session()) };
         let passed = PassedOn::of(parts);
         // What was passed on to us began here; who has it since, the others know.
         let mut place = if passed.is_first() { relay.neighbours().place_of(id) } else { Place::Here };
-        let mut is_unreachable = false;
-        for _ in 0..3 {
+        let began = Instant::now();
+        while began.elapsed() < UNTIL_MISSED {
             if let Place::There(base) = &place {
                 match relay.pass(id, base, parts, body.clone(), caller.address()).await {
-                    Err(NotPassed::Unreachable) => is_unreachable = true,
+                    // Nothing was sent. Soon it is missed by all, or there again.
+                    Err(NotPassed::Unreachable) => tokio::time::sleep(RETRY).await,
                     answered => return Ok(Located::Answered(answered?)),
                 }
             }
-            place = match relay.neighbours().adopt(id, is_unreachable).await {
-                Found::Ours(state) if *state.principal == *caller.principal() => {
+            place = match relay.neighbours().adopt(id).await {
+                Found::Ours(state) if *state.principal == *caller.principal() && *state.endpoint == *self.endpoint => {
                     let session = self.sessions.restore(id, &state).map_err(|error| too_many_sessions(&error))?;
                     self.service.restore(&session, &state, caller).await;
                     return Ok(Located::Here(Some(session)));
                 }
                 Found::There(base) if passed.may_be_passed_on() => Place::There(base),
-                Found::Unknown | Found::There(_) => return Err(NotPassed::Unreachable.into()),
+                Found::Unknown | Found::There(_) => break,
                 Found::Ours(_) | Found::None => return Err(no_such_session()),
             };
         }
@@ -332,12 +370,13 @@ impl<S: Service> HttpServer<S> {
         let status = Arc::new(body::Status::default());
         let reported = Arc::clone(&status);
         let kept = self.relay.clone().zip(session.clone()).filter(|_| CHANGES_SESSION.contains(&&*exchange.method));
+        let endpoint = Arc::clone(&self.endpoint);
         let answer: BoxedAnswer = Box::pin(async move {
             let _permit = permit;
             let outcome = answered_or_cancelled(service.request(exchange), in_flight.as_ref()).await?;
             if let Some((relay, session)) = kept.filter(|_| outcome.is_ok()) {
                 // Before the client knows of it, so that it is true wherever the client asks next.
-                relay.neighbours().keep(session.id(), session.state(service.remember(&session))).await;
+                relay.neighbours().keep(session.id(), session.state(&endpoint, service.remember(&session))).await;
             }
             if let Err(error) = &outcome {
                 reported.report(error, era);
@@ -358,10 +397,12 @@ impl<S: Service> HttpServer<S> {
     ) -> Result<Option<Running>, Refusal> {
         let outbox = Outbox::new(takes_stream);
         let mut answers: Vec<BoxedAnswer> = Vec::with_capacity(items.len());
+        let mut changes = false;
         for item in items {
             match item {
                 Ok(Message::Request(request)) => {
                     let id = request.id.clone();
+                    changes |= CHANGES_SESSION.contains(&&*request.method);
                     let (params, meta) = match read_params(&request) {
                         Ok(read) => read,
                         Err(error) => {
@@ -387,9 +428,15 @@ impl<S: Service> HttpServer<S> {
         if answers.is_empty() {
             return Ok(None);
         }
+        let (service, endpoint, kept) = (Arc::clone(&self.service), Arc::clone(&self.endpoint), self.relay.clone().filter(|_| changes));
+        let of = Arc::clone(session);
         let answer: BoxedAnswer = Box::pin(async move {
             let _permit = permit;
-            Some(Json::array(join_all(answers).await.into_iter().flatten()))
+            let answers = Json::array(join_all(answers).await.into_iter().flatten());
+            if let Some(relay) = kept {
+                relay.neighbours().keep(of.id(), of.state(&endpoint, service.remember(&of))).await;
+            }
+            Some(answers)
         });
         Ok(Some(Running::new(answer, outbox, Some(Arc::clone(session)), None, Arc::default())))
     }

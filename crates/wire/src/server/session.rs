@@ -17,6 +17,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     sync::{Notify, mpsc},
@@ -54,6 +55,8 @@ pub struct Session {
 /// What a session is, for another process to go on with it. Its streams and its requests in flight are not among it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionState {
+    /// At which endpoint it was opened.
+    pub endpoint: Box<str>,
     /// Who opened it.
     pub principal: Box<str>,
     /// The revision that was negotiated.
@@ -73,6 +76,7 @@ impl SessionState {
     #[must_use]
     pub fn to_json(&self) -> Json {
         Json::object()
+            .with_str("endpoint", &self.endpoint)
             .with_str("principal", &self.principal)
             .with_str("revision", self.revision.date())
             .with("capabilities", &self.capabilities)
@@ -87,6 +91,7 @@ impl SessionState {
     pub fn read(text: &str) -> Option<Self> {
         let members = Json::parse(text.to_owned()).ok()?.members().ok()?;
         Some(Self {
+            endpoint: members.string("endpoint")?.into(),
             principal: members.string("principal")?.into(),
             revision: Revision::from_date(&members.string("revision")?)?,
             capabilities: members.get("capabilities")?.unshared(),
@@ -153,8 +158,9 @@ impl Session {
     }
 
     /// What has to be known of the session where it goes on in another process.
-    pub(super) fn state(&self, of_service: Json) -> SessionState {
+    pub(super) fn state(&self, endpoint: &str, of_service: Json) -> SessionState {
         SessionState {
+            endpoint: endpoint.into(),
             principal: self.principal.clone(),
             revision: self.revision,
             capabilities: self.capabilities.clone(),
@@ -291,9 +297,14 @@ impl Session {
         self.last_used_ms.store(elapsed_ms, Ordering::Relaxed);
     }
 
-    fn silent_for(&self) -> std::time::Duration {
-        let last_used = self.started + std::time::Duration::from_millis(self.last_used_ms.load(Ordering::Relaxed));
+    fn silent_for(&self) -> Duration {
+        let last_used = self.started + Duration::from_millis(self.last_used_ms.load(Ordering::Relaxed));
         last_used.elapsed()
+    }
+
+    fn may_be_silent_for(&self, limits: &Limits) -> Duration {
+        let silent = if self.busy.load(Ordering::Relaxed) > 0 { Duration::ZERO } else { self.silent_for() };
+        limits.session_idle.saturating_sub(silent)
     }
 
     fn is_idle(&self, limits: &Limits) -> bool {
@@ -370,8 +381,11 @@ impl Sessions {
 
     /// Goes on with a session that another process had.
     pub(super) fn restore(&self, id: &str, state: &SessionState) -> Result<Arc<Session>, TooManySessions> {
-        let outlet = Outlet::Stream(Arc::new(EventStream::new(0)));
+        // Numbers that the other process has hardly used: what it called so is none of ours.
+        let first = random_number();
+        let outlet = Outlet::Stream(Arc::new(EventStream::beginning(0, first)));
         let session = Session::new(id.into(), &state.principal, state.revision, state.capabilities.clone(), outlet);
+        session.next_stream.store(first, Ordering::Relaxed);
         state.log_level.iter().for_each(|level| session.set_log_level(level));
         self.take_in(session)
     }
@@ -423,15 +437,22 @@ impl Sessions {
         by_id.retain(|_, session| !session.is_idle(&self.limits));
     }
 
-    /// Lets go of all sessions: others may have them by now. What is in flight goes on.
-    pub(super) fn let_go(&self) {
-        let gone = std::mem::take(&mut *self.by_id.write().unwrap_or_else(PoisonError::into_inner));
-        gone.values().filter_map(|session| session.standalone()).for_each(|stream| stream.finish());
+    /// Lets go of a session that somebody else has by now. What is in flight goes on.
+    pub(super) fn let_go(&self, id: &str) {
+        let gone = self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        gone.iter().filter_map(|session| session.standalone()).for_each(|stream| stream.finish());
     }
 
-    /// The sessions that are open, by their names.
-    pub(super) fn ids(&self) -> Vec<Box<str>> {
-        self.by_id.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    /// The session of this name, whoever has it, in use or not.
+    pub(super) fn known(&self, id: &str) -> Option<Arc<Session>> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// The sessions that are not over, each with how much longer it may be silent.
+    pub(super) fn lasting(&self) -> Vec<(Box<str>, Duration)> {
+        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let lasting = by_id.values().filter(|session| !session.is_idle(&self.limits));
+        lasting.map(|session| (session.id.clone(), session.may_be_silent_for(&self.limits))).collect()
     }
 
     /// Ends the streams of all sessions, so that a door can shut.
@@ -457,6 +478,13 @@ pub(super) fn random_id() -> Box<str> {
     let mut bytes = [0_u8; 24];
     getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
     BASE64_URL_SAFE_NO_PAD.encode(bytes).into()
+}
+
+/// Somewhere between two and four thousand million, so that it stays a number for every client.
+fn random_number() -> u64 {
+    let mut bytes = [0_u8; 4];
+    getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
+    u64::from(u32::from_ne_bytes(bytes) | 1 << 31)
 }
 
 /// Reads what `initialize` asks for: the revision that answers it, and the client's capabilities.

@@ -68,7 +68,12 @@ pub(super) struct Cursor {
 impl EventStream {
     pub(super) fn new(number: u64) -> Self {
         // Events count from 1: the place before the first, 0, is what a priming event names.
-        Self { number, is_resumable: true, state: Mutex::new(State { first: 1, ..State::default() }) }
+        Self::beginning(number, 1)
+    }
+
+    /// A stream whose first event has this number.
+    pub(super) fn beginning(number: u64, first: u64) -> Self {
+        Self { number, is_resumable: true, state: Mutex::new(State { first, sent: first - 1, ..State::default() }) }
     }
 
     /// A stream of no session, for one connection only.

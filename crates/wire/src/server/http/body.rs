@@ -1,6 +1,6 @@
 //! Answers on their way out: whole, or as a stream.
 
-use super::{BoxedAnswer, MissingScope, Reply, modern_status, plain, streaming};
+use super::{BoxedAnswer, BrokenOff, MissingScope, Reply, modern_status, plain, streaming};
 use crate::{
     Era, ErrorObject, Revision,
     server::{
@@ -15,7 +15,6 @@ use futures_util::Stream;
 use http::StatusCode;
 use http_body::Frame;
 use std::{
-    convert::Infallible,
     future::poll_fn,
     pin::Pin,
     sync::{Arc, OnceLock},
@@ -170,7 +169,7 @@ enum Kind {
         keep_alive: Interval,
     },
     /// The stream of another process.
-    Passing(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    Passing(Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + Send>>),
 }
 
 /// What lives as long as somebody reads a stream.
@@ -203,21 +202,21 @@ impl Body {
         Self(Kind::Stream { stream, cursor, _held: held, first, keep_alive: every(keep_alive) })
     }
 
-    pub(super) fn passing(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+    pub(super) fn passing(stream: impl Stream<Item = Result<Bytes, BrokenOff>> + Send + 'static) -> Self {
         Self(Kind::Passing(Box::pin(stream)))
     }
 
-    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         match &mut self.0 {
-            Kind::Whole(bytes) => Poll::Ready(bytes.take()),
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
             Kind::Passing(stream) => stream.as_mut().poll_next(cx),
             Kind::Stream { stream, cursor, first, keep_alive, .. } => {
                 if let Some(bytes) = first.take() {
-                    return Poll::Ready(Some(bytes));
+                    return Poll::Ready(Some(Ok(bytes)));
                 }
                 match stream.poll_next(cursor, cx) {
-                    Poll::Pending => keep_alive.poll_tick(cx).map(|_| Some(sse::KEEP_ALIVE)),
-                    ready => ready,
+                    Poll::Pending => keep_alive.poll_tick(cx).map(|_| Some(Ok(sse::KEEP_ALIVE))),
+                    Poll::Ready(event) => Poll::Ready(event.map(Ok)),
                 }
             }
         }
@@ -232,10 +231,10 @@ fn every(period: Duration) -> Interval {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.poll_bytes(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        self.poll_bytes(cx).map(|bytes| bytes.map(|bytes| bytes.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

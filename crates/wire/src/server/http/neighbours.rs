@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use std::{fmt, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 /// The header in which one process says to another for whom it asks.
 pub const PASSED_ON: HeaderName = HeaderName::from_static("toolcrib-passed-on");
@@ -62,6 +63,17 @@ pub enum Place {
     Gone,
 }
 
+/// Whose a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Ours, as far as is known.
+    Ours,
+    /// Another process's by now.
+    Theirs,
+    /// Nobody knows of it any more.
+    Unknown,
+}
+
 /// What became of a session that its process does not have any more.
 #[derive(Debug)]
 pub enum Found {
@@ -94,17 +106,17 @@ pub trait Neighbours: fmt::Debug + Send + Sync {
     /// Keeps what a session is, for the case that this process ends before it.
     fn keep<'a>(&'a self, id: &'a str, state: SessionState) -> BoxFuture<'a, ()>;
 
-    /// Takes over a session, if nobody else has it. `unreachable` says that its process does not answer, though it should be there.
-    fn adopt<'a>(&'a self, id: &'a str, unreachable: bool) -> BoxFuture<'a, Found>;
+    /// Takes over a session whose process is gone, if nobody else has it.
+    fn adopt<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Found>;
 
-    /// Keeps sessions for longer.
-    fn renew<'a>(&'a self, ids: &'a [Box<str>]) -> BoxFuture<'a, ()>;
+    /// Keeps sessions that may be silent for so much longer, and says of each whose it is now.
+    fn renew<'a>(&'a self, sessions: &'a [(Box<str>, Duration)]) -> BoxFuture<'a, Vec<Standing>>;
 
     /// Forgets a session.
     fn forget<'a>(&'a self, id: &'a str) -> BoxFuture<'a, ()>;
 
-    /// Completes when the others may have taken over sessions of ours.
-    fn were_taken_over(&self) -> BoxFuture<'_, ()>;
+    /// Changes when the others may have taken over sessions of ours.
+    fn missed(&self) -> watch::Receiver<u64>;
 }
 
 /// A request was not passed on.
@@ -120,13 +132,24 @@ pub(super) enum NotPassed {
 pub(super) struct Relay {
     neighbours: Arc<dyn Neighbours>,
     client: reqwest::Client,
+    /// Turns true when streams must end.
+    closing: watch::Sender<bool>,
 }
 
 impl Relay {
     pub(super) fn new(neighbours: Arc<dyn Neighbours>) -> Self {
         crate::client::http::install_tls();
         let client = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
-        Self { neighbours, client: client.build().expect("a client without certificates of its own can be built") }
+        Self {
+            neighbours,
+            client: client.build().expect("a client without certificates of its own can be built"),
+            closing: watch::Sender::new(false),
+        }
+    }
+
+    /// Ends the streams that are passed on.
+    pub(super) fn close_streams(&self) {
+        self.closing.send_replace(true);
     }
 
     pub(super) fn neighbours(&self) -> &Arc<dyn Neighbours> {
@@ -174,19 +197,46 @@ impl Relay {
         }
     }
 
-    /// The events of a stream. One that breaks off ends: whoever reads it goes on with another request.
-    fn events(&self, name: &str, answer: reqwest::Response) -> impl Stream<Item = Bytes> + Send + use<> {
-        let (neighbours, name) = (Arc::clone(&self.neighbours), Box::<str>::from(name));
-        stream::unfold((answer, neighbours, name), |(mut answer, neighbours, name)| async move {
-            loop {
-                match tokio::time::timeout(LOOK, answer.chunk()).await {
-                    Ok(Ok(Some(chunk))) => return Some((chunk, (answer, neighbours, name))),
-                    Ok(_) => return None,
-                    Err(_) if matches!(neighbours.place_of(&name), Place::Gone) => return None,
-                    Err(_) => {}
-                }
+    /// The events of a stream. One that breaks off breaks off here, too: whoever reads it sees that it is no end.
+    fn events(&self, name: &str, answer: reqwest::Response) -> impl Stream<Item = Result<Bytes, BrokenOff>> + Send + use<> {
+        let from = Passing { answer, neighbours: Arc::clone(&self.neighbours), name: name.into(), closing: self.closing.subscribe() };
+        stream::unfold(Some(from), async |from| {
+            let mut from = from?;
+            match from.next().await {
+                Some(Ok(chunk)) => Some((Ok(chunk), Some(from))),
+                Some(Err(broken)) => Some((Err(broken), None)),
+                None => None,
             }
         })
+    }
+}
+
+/// The stream of another process did not come to its end.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the process whose stream this is was lost")]
+pub struct BrokenOff;
+
+/// A stream that is passed on.
+struct Passing {
+    answer: reqwest::Response,
+    neighbours: Arc<dyn Neighbours>,
+    name: Box<str>,
+    closing: watch::Receiver<bool>,
+}
+
+impl Passing {
+    async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
+        loop {
+            tokio::select! {
+                chunk = self.answer.chunk() => return chunk.map_err(|_| BrokenOff).transpose(),
+                _ = self.closing.wait_for(|closing| *closing) => return None,
+                () = tokio::time::sleep(LOOK) => {
+                    if matches!(self.neighbours.place_of(&self.name), Place::Gone) {
+                        return Some(Err(BrokenOff));
+                    }
+                }
+            }
+        }
     }
 }
 
