@@ -68,6 +68,8 @@ pub struct Site {
     pub neighbours: Option<Arc<dyn Neighbours>>,
     /// What lives here and nowhere else has a name that begins with that of this process.
     pub home: Home,
+    /// Turns true when clients are to go elsewhere, which is before the door shuts.
+    pub leaving: Option<watch::Receiver<bool>>,
     /// Turns true once there is what clients come for; if absent, that is so from the start.
     pub ready: Option<watch::Receiver<bool>>,
 }
@@ -154,7 +156,8 @@ impl Door {
             whole,
             profiles,
         });
-        let (guard, ready, stopping) = (Arc::new(Guard::new(site.hosts, site.neighbours)), site.ready, shutdown.clone());
+        let (guard, ready, stopping) =
+            (Arc::new(Guard::new(site.hosts, site.neighbours)), site.ready, site.leaving.unwrap_or_else(|| shutdown.clone()));
         let crowded = crowded(health(ready.clone(), stopping.clone()));
         let router = Router::new()
             .route("/mcp", any(everything))
@@ -164,7 +167,7 @@ impl Door {
             .route(bearer::WELL_KNOWN, get(metadata))
             // Clients put the path of the URL that they know behind it, whatever a proxy made of it.
             .route(&format!("{}/{{*path}}", bearer::WELL_KNOWN), get(metadata))
-            .merge(site.callback.map(callback::routes).unwrap_or_default())
+            .merge(site.callback.map(|callback| callback::routes(callback, Some(Arc::clone(&endpoints.whole)))).unwrap_or_default())
             .merge(health(ready, stopping))
             .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp, REST at /api/v1, the dashboard at /\n") })
             // A browser asks before it calls; what it is told rests on the same list of origins as the guard.

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use toolcrib_contract::{BoxFuture, Callback, Confirmation, LoggedIn};
+use toolcrib_contract::{BoxFuture, Callback, Confirmation, Home, LoggedIn};
 use toolcrib_egress::Url;
 use zeroize::Zeroizing;
 
@@ -46,6 +46,8 @@ pub trait Landing: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 pub struct Logins {
     landing: Arc<dyn Landing>,
+    /// Where they are finished: the state of each names it.
+    home: Home,
     pending: Mutex<HashMap<String, Pending>>,
     confirming: Mutex<Vec<Confirming>>,
 }
@@ -95,8 +97,14 @@ pub enum Confirm {
 impl Logins {
     /// No login yet.
     #[must_use]
-    pub fn new(landing: Arc<dyn Landing>) -> Arc<Self> {
-        Arc::new(Self { landing, pending: Mutex::default(), confirming: Mutex::default() })
+    pub fn new(landing: Arc<dyn Landing>) -> Self {
+        Self { landing, home: Home::default(), pending: Mutex::default(), confirming: Mutex::default() }
+    }
+
+    /// In a process among several: what browsers bring back belongs to the one whose name it begins with.
+    #[must_use]
+    pub fn at(self, home: Home) -> Self {
+        Self { home, ..self }
     }
 
     /// Begins a login.
@@ -115,7 +123,8 @@ impl Logins {
         let port = account.place.settings.callback_port;
         let redirect_uri = self.landing.redirect_uri(port, callback).await.map_err(OAuthError::NoLanding)?;
         let is_here = Url::parse(&redirect_uri).is_ok_and(|uri| is_loopback(&uri));
-        let (url, state, mut pending) = begin(account, redirect_uri).await?;
+        let state = self.home.name(&random());
+        let (url, mut pending) = begin(account, redirect_uri, &state).await?;
         pending.confirmation = confirmation;
         let mut all = self.pending();
         all.retain(|_, pending| pending.begun.elapsed() < WITHIN);
@@ -206,7 +215,7 @@ fn make_room(all: &mut HashMap<String, Pending>, most: usize, is_of_those: impl 
 }
 
 /// Prepares a login: the address to open, the state that comes back, and what is to be known then.
-async fn begin(account: &Arc<Account>, redirect_uri: String) -> Result<(String, String, Pending), OAuthError> {
+async fn begin(account: &Arc<Account>, redirect_uri: String, state: &str) -> Result<(String, Pending), OAuthError> {
     let grant = account.place.load(account.owner()).map_err(OAuthError::NotKept)?.map(|kept| kept.grant);
     let challenge = account.known_challenge(grant.as_ref());
     let found = account.place.discover(challenge.as_ref()).await?;
@@ -230,8 +239,7 @@ async fn begin(account: &Arc<Account>, redirect_uri: String) -> Result<(String, 
         client,
         scopes,
     };
-    let state = random().to_string();
-    Ok((pending.address(authorization_endpoint, &state), state, pending))
+    Ok((pending.address(authorization_endpoint, state), pending))
 }
 
 /// Where people agree, and where tokens are: of a server that keeps to PKCE, and at places that nobody can listen to.

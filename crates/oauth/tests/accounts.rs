@@ -79,7 +79,7 @@ async fn begun(logins: &Arc<Logins>, account: &Arc<Account>) -> String {
 }
 
 async fn sign_in(account: &Arc<Account>) {
-    let logins = Logins::new(Arc::new(Nowhere));
+    let logins = Arc::new(Logins::new(Arc::new(Nowhere)));
     let state = begun(&logins, account).await;
     logins.finish(&format!("state={state}&code=good")).await.unwrap();
 }
@@ -248,7 +248,7 @@ async fn as_ourselves_we_ask_only_once_we_are_asked_and_go_on_with_what_is_good(
 async fn a_login_ends_once_whatever_comes_back() {
     let site = site(|_| Served::json(r#"{"error":"bad_verification_code","error_description":"with a status that says yes"}"#)).await;
     let account = accounts(&site, Settings::default(), Arc::new(InMemory::default())).of(&CallerId::ourselves());
-    let logins = Logins::new(Arc::new(Nowhere));
+    let logins = Arc::new(Logins::new(Arc::new(Nowhere)));
     let issuer = site.url("127.0.0.1", "");
     for (query, expected) in [
         (

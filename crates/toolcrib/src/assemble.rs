@@ -26,6 +26,7 @@ use sign_in::SignIns;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet};
 use toolcrib_contract::Callback;
@@ -90,6 +91,8 @@ pub(crate) struct Behind {
     audit: Option<Arc<Audit>>,
     /// The others that are one server with this one, and where they reach it if that is not where it listens.
     pub(crate) replicas: Option<(Arc<Replicas>, Option<String>)>,
+    /// How long the door stays open after it was said that we are leaving.
+    pub(crate) drain: Duration,
     /// What keeps the keys of issuers fresh, and the lists of files; ends with this.
     _tasks: JoinSet<()>,
 }
@@ -124,7 +127,7 @@ pub(crate) async fn assemble(mut builder: Builder, mut settings: Settings, shown
         None => None,
     };
     let stop = watch::Sender::new(false);
-    let sign_ins = SignIns::new(&settings.ready.egress, security.vault.clone(), stop.subscribe())?;
+    let sign_ins = SignIns::new(&settings.ready, security.vault.clone(), stop.subscribe())?;
     let effective: Effective = Arc::new(ArcSwap::from_pointee(about::settings::document(&settings, &builder.identity)));
     let (exporter, tracing) = match settings.otlp.take().filter(|_| stay == Stay::Long) {
         Some(otlp) => {
@@ -156,7 +159,9 @@ pub(crate) async fn assemble(mut builder: Builder, mut settings: Settings, shown
         }
         resources::publish(gate, resources, &mut tasks);
         let own_tools = gate.catalogue().tools().map(|tool| tool.spec().name.clone()).collect();
-        security::recount(gate, store.as_ref())?;
+        if let Err(fault) = security::recount(gate, store.as_ref()) {
+            tracing::warn!("what was called before is not counted for limits: {fault}");
+        }
         let steadied = Steadied { all: settings.steadiness, servers: settings.servers_steadied };
         let landings = Arc::clone(&sign_ins.landings);
         let file = settings.files.first().cloned();
@@ -182,6 +187,7 @@ pub(crate) async fn assemble(mut builder: Builder, mut settings: Settings, shown
             recorded_in,
             audit,
             replicas,
+            drain: settings.security.drain,
             _tasks: tasks,
         }))
     };

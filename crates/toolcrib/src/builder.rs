@@ -438,8 +438,8 @@ impl Builder {
             (stop, exporting)
         });
         site.operations = Some(operations);
-        let shutdown = watch::Sender::new(false);
-        Ok(Crib { identity, gate, limits, site, local, profiles, shutdown, process, lifecycle, behind, exporting, _tasks: tasks })
+        let (shutdown, leaving) = (watch::Sender::new(false), watch::Sender::new(false));
+        Ok(Crib { identity, gate, limits, site, local, profiles, shutdown, leaving, process, lifecycle, behind, exporting, _tasks: tasks })
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Crib {
     pub(crate) local: Credential,
     pub(crate) profiles: Profiles,
     pub(crate) shutdown: watch::Sender<bool>,
+    /// Turns true when clients are to go elsewhere.
+    pub(crate) leaving: watch::Sender<bool>,
     pub(crate) process: Process,
     pub(crate) lifecycle: Lifecycle,
     /// What a config has put behind the gate.
@@ -117,8 +119,16 @@ impl Crib {
         self.shutdown.subscribe()
     }
 
+    /// Says that we are leaving (`/readyz`), and waits until clients had the time to go elsewhere that the config gives them.
+    pub(crate) async fn drain(&self) {
+        let drain = self.behind.as_ref().map(|behind| behind.drain).unwrap_or_default();
+        self.leaving.send_replace(true);
+        tokio::time::sleep(drain).await;
+    }
+
     /// Begins the shutdown: no new calls, calls in flight may finish.
     pub fn shut_down(&self) {
+        self.leaving.send_replace(true);
         self.shutdown.send_replace(true);
     }
 
@@ -215,7 +225,8 @@ impl Crib {
             behind.door_is_at(address);
             behind.announce(address).await;
         }
-        let (gate, site) = (Arc::clone(&self.gate), self.site.clone());
+        let (gate, mut site) = (Arc::clone(&self.gate), self.site.clone());
+        site.leaving = Some(self.leaving.subscribe());
         let door = Door::new(gate, &self.identity, &self.limits, site, &self.profiles, &self.shutdown_signal());
         let door = Arc::new(door);
         let open = Arc::clone(&self.process.connections);

@@ -1,12 +1,13 @@
 //! Where browsers come back to from an authorization server, and the page that they are shown.
 
 use super::{
-    crowded,
+    Endpoint, Peer, crowded,
     listener::{Bounds, Routes, serve_routes},
 };
 use axum::{
     Router,
-    extract::{RawQuery, State},
+    body::Body,
+    extract::{Request, State},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -29,9 +30,17 @@ const HEADERS: [(header::HeaderName, &str); 6] = [
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
 
+/// Who takes in what browsers bring back.
+#[derive(Clone)]
+pub(super) struct Taker {
+    callback: Arc<dyn Callback>,
+    /// The way to other processes, one of which may have sent the browser.
+    endpoint: Option<Arc<Endpoint>>,
+}
+
 /// The route, for a door that has others.
-pub(super) fn routes<S: Clone + Send + Sync + 'static>(callback: Arc<dyn Callback>) -> Router<S> {
-    Router::new().route(PATH, get(come_back).with_state(callback))
+pub(super) fn routes<S: Clone + Send + Sync + 'static>(callback: Arc<dyn Callback>, endpoint: Option<Arc<Endpoint>>) -> Router<S> {
+    Router::new().route(PATH, get(come_back).with_state(Taker { callback, endpoint }))
 }
 
 /// Serves nothing but browsers that come back, until `shutdown` turns true.
@@ -39,7 +48,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(callback: Arc<dyn Callbac
 /// # Errors
 /// As [`serve`](super::serve).
 pub async fn serve_callback(listener: TcpListener, callback: Arc<dyn Callback>, shutdown: watch::Receiver<bool>) -> io::Result<()> {
-    let router = routes(Arc::clone(&callback)).route(SHORT_PATH, get(come_back).with_state(callback));
+    let router = routes(Arc::clone(&callback), None).route(SHORT_PATH, get(come_back).with_state(Taker { callback, endpoint: None }));
     serve_routes(
         listener,
         Routes { all: router, crowded: crowded(Router::new()) },
@@ -49,8 +58,16 @@ pub async fn serve_callback(listener: TcpListener, callback: Arc<dyn Callback>, 
     .await
 }
 
-async fn come_back(State(callback): State<Arc<dyn Callback>>, RawQuery(query): RawQuery) -> Response {
-    let (status, title, text) = match callback.come_back(&query.unwrap_or_default()).await {
+async fn come_back(State(Taker { callback, endpoint }): State<Taker>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default();
+    if let Some((endpoint, state)) = endpoint.zip(state_in(query)) {
+        let address = parts.extensions.get::<Peer>().map(|Peer(address)| *address);
+        if let Some(reply) = endpoint.server.elsewhere(&state, &parts, address).await {
+            return reply.map(Body::new);
+        }
+    }
+    let (status, title, text) = match callback.come_back(query).await {
         Ok(LoggedIn { server, confirmation: None }) => {
             (StatusCode::OK, "Signed in", format!("You are signed in at {server}. This window can be closed."))
         }
@@ -64,6 +81,12 @@ async fn come_back(State(callback): State<Arc<dyn Callback>>, RawQuery(query): R
         Err(reason) => (StatusCode::BAD_REQUEST, "Not signed in", reason),
     };
     (status, HEADERS, page(title, &text)).into_response()
+}
+
+/// The state of a login: of what stands in it all but one sign needs no escape, and that one is often escaped.
+fn state_in(query: &str) -> Option<String> {
+    let state = query.split('&').find_map(|pair| pair.strip_prefix("state="))?;
+    Some(state.replace("%7E", "~").replace("%7e", "~"))
 }
 
 fn page(title: &str, text: &str) -> String {

@@ -19,6 +19,7 @@ use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 use tokio_postgres::{
     Client, Config, NoTls, Statement,
     config::SslMode,
+    error::Severity,
     types::{FromSql, IsNull, ToSql, Type},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -238,7 +239,11 @@ impl Server {
     /// Keeps the connection for the next question. What was not answered in time is given up with it: nobody knows its state.
     fn settled<T>(&mut self, session: Session, answer: Option<Result<T, Failed>>) -> Result<T, Failed> {
         let answer = answer.ok_or_else(|| Failed::Away(format!("no answer within {} s", ANSWER.as_secs())))?;
-        self.session = Some(session).filter(|session| !session.client.is_closed());
+        // Of what it says last it may be known sooner than of its end.
+        let is_last =
+            |error: &tokio_postgres::Error| error.as_db_error().is_some_and(|told| told.parsed_severity() == Some(Severity::Fatal));
+        let is_over = matches!(&answer, Err(Failed::Server(error)) if is_last(error)) || session.client.is_closed();
+        self.session = Some(session).filter(|_| !is_over);
         answer.map_err(|error| if self.session.is_none() { Failed::Away(error.to_string()) } else { error })
     }
 }

@@ -6,7 +6,7 @@ use http::header::AUTHORIZATION;
 use std::sync::Arc;
 use tokio::sync::watch;
 use toolcrib_contract::Vault;
-use toolcrib_egress::{Config, Egress, Url};
+use toolcrib_egress::{Egress, Url};
 use toolcrib_oauth::{Accounts, InMemory, Logins};
 use toolcrib_upstream::{Definition, Place, Sharing, SignIn, Transport};
 
@@ -22,11 +22,15 @@ pub(crate) struct SignIns {
 
 impl SignIns {
     /// Without a vault, sign-ins end with the process.
-    pub(crate) fn new(egress: &Config, vault: Option<Arc<dyn Vault>>, shutdown: watch::Receiver<bool>) -> Result<Self, Fault> {
+    pub(crate) fn new(
+        ready: &toolcrib_tools::Settings,
+        vault: Option<Arc<dyn Vault>>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Result<Self, Fault> {
         let landings = Landings::new(shutdown);
-        let logins = Logins::new(Arc::new(Lands(Arc::clone(&landings))));
+        let logins = Logins::new(Arc::new(Lands(Arc::clone(&landings)))).at(ready.home.clone());
         let vault = vault.unwrap_or_else(|| Arc::new(InMemory::default()));
-        Ok(Self { egress: Egress::new(egress.clone())?, vault, logins, landings, accounts: Vec::new() })
+        Ok(Self { egress: Egress::new(ready.egress.clone())?, vault, logins: Arc::new(logins), landings, accounts: Vec::new() })
     }
 
     /// How to sign in at this server, if that is how it is reached. Callers may do it for themselves; for all only where there is

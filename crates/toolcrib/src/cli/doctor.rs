@@ -5,7 +5,7 @@ use crate::{
     BuildError, Builder,
     assemble::{Stay, assemble, security::examine_issuers},
     exit,
-    settings::{self, Fault, Faults, Settings},
+    settings::{self, Fault, Faults, Settings, checked::storage::Storage},
 };
 use clap::Args;
 use serde_json::json;
@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use toolcrib_gate::{Catalogue, Credential};
-use toolcrib_store::utc;
+use toolcrib_store::{Replicas, utc};
 use toolcrib_tools::Finding;
 use toolcrib_upstream::{Status, Transport, Upstream};
 
@@ -55,8 +55,18 @@ impl Doctor {
         settings.servers.iter_mut().for_each(|server| server.is_lazy = false);
         let mut diagnoses = vec![of_clock(), of_port(self.listen)];
         diagnoses.extend(faults.iter().map(of_fault));
-        diagnoses.extend(settings.security.audit.folder.as_deref().map(of_folder));
         let progress = Progress::of_steps(settings.servers.len() + 1, "databases and key sets");
+        match &settings.storage {
+            Some(storage) => {
+                let of_storage = of_storage(storage).await;
+                // Servers can be tried without it; nothing is recorded then.
+                if of_storage.iter().any(|diagnosis| diagnosis.state.is_err()) {
+                    (settings.storage, settings.security.audit.is_enabled) = (None, false);
+                }
+                diagnoses.extend(of_storage);
+            }
+            None => diagnoses.extend(settings.security.audit.folder.as_deref().map(of_folder)),
+        }
         diagnoses.extend(toolcrib_tools::examine(&settings.ready).await.map_err(Failure::failed)?.into_iter().map(of_database));
         let issuers = examine_issuers(&settings).await.map_err(Failure::failed)?;
         diagnoses.extend(issuers.into_iter().map(|(name, state)| Diagnosis::of("key set", name, state)));
@@ -120,6 +130,22 @@ async fn servers(builder: Builder, settings: Settings, progress: &Progress) -> R
     }
     crib.close().await;
     Ok(diagnoses)
+}
+
+/// What replicas share.
+async fn of_storage(storage: &Storage) -> Vec<Diagnosis> {
+    let name = format!("{:?}", storage.database);
+    let state = storage.open().map(|_| "answers, and has our schema".to_owned()).map_err(|error| error.to_string());
+    let advice = state.is_err().then(|| "every replica refuses calls until it answers: is it running, and is the login right?".to_owned());
+    let mut diagnoses = vec![Diagnosis { kind: "storage", name, state, advice }];
+    if let Some(shared) = &storage.shared {
+        let joined = Replicas::join(&shared.at, &storage.key, false).await;
+        let state = joined.map(|_| "answers".to_owned()).map_err(|error| error.to_string());
+        let advice =
+            state.is_err().then(|| "without it replicas do not know of each other: is it running, and is the login right?".to_owned());
+        diagnoses.push(Diagnosis { kind: "storage", name: format!("{:?}", shared.at), state, advice });
+    }
+    diagnoses
 }
 
 fn of_fault(fault: &Fault) -> Diagnosis {

@@ -112,7 +112,7 @@ impl Login {
 
     /// Leads a person through the login.
     async fn lead(&self, place: &Place) -> Done {
-        let logins = Logins::new(Arc::new(Lands(Arc::clone(&place.landings))));
+        let logins = Arc::new(Logins::new(Arc::new(Lands(Arc::clone(&place.landings)))));
         let (heard, mut coming) = mpsc::channel(4);
         // Whatever comes back is told to us, too.
         let door: Arc<dyn Callback> = Arc::new(Overheard { logins: Arc::clone(&logins), heard });
@@ -175,7 +175,7 @@ impl At {
             return Err(Failure::usage("all callers share this server: --sub is for one with \"sharing: perCaller\""));
         }
         let stop = watch::Sender::new(false);
-        let sign_ins = SignIns::new(&settings.ready.egress, Some(vault), stop.subscribe()).map_err(Failure::failed)?;
+        let sign_ins = SignIns::new(&settings.ready, Some(vault), stop.subscribe()).map_err(Failure::failed)?;
         let accounts = sign_ins.accounts_at(&definition).map_err(Failure::failed)?.ok_or_else(|| {
             Failure::usage(format_args!(
                 "nobody signs in at {:?}: it is a command, or the config gives what proves who we are",

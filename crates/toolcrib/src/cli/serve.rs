@@ -1,6 +1,6 @@
 //! `toolcrib serve`.
 
-use super::{Done, Failure, client::who_are_you, config_file, credential_of_environment, environment, settings};
+use super::{Done, Failure, client::who_are_you, config_file, credential_of_environment, environment, is_quiet, settings};
 use crate::{
     Builder, Crib, ServeError,
     assemble::{Stay, assemble},
@@ -98,6 +98,11 @@ async fn drained(crib: &Crib, serving: impl Future<Output = Result<(), ServeErro
         () = signals.next() => {}
     }
     notify::tell(service_manager().as_deref(), notify::State::Stopping);
+    tokio::select! {
+        served = &mut serving => return served.map_err(explain),
+        () = crib.drain() => {}
+        () = signals.next() => return Err(Failure::failed("interrupted while clients were sent elsewhere")),
+    }
     tracing::info!("shutting down; calls in flight may finish, press Ctrl-C again to end at once");
     crib.shut_down();
     tokio::select! {
@@ -124,7 +129,7 @@ fn explain(error: ServeError) -> Failure {
 
 #[expect(clippy::print_stderr, reason = "this is what the person at the terminal waits for")]
 fn announce(crib: &Crib, listener: &TcpListener, file: Option<&Path>) {
-    let Ok(address) = listener.local_addr() else { return };
+    let Some(address) = listener.local_addr().ok().filter(|_| !is_quiet()) else { return };
     let (url, name) = (toolcrib_edge::http::url(address), &crib.identity.name);
     let servers = crib.upstreams();
     let servers: Vec<&str> = servers.iter().map(|server| server.name()).collect();

@@ -3,12 +3,13 @@
 
 use crate::{
     questions::{Person, answering, can_elicit, modern_call, named},
-    support::{Folder, Http, Running, Server, free_port, legacy, scripted, text_of, toolcrib, wait_for},
+    support::{Folder, Http, Running, Server, free_port, legacy, peers, processes_of, repository, scripted, text_of, toolcrib, wait_for},
 };
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
     sync::{
@@ -65,11 +66,17 @@ fn what_lasts_is_shared() {
     let verdict: Value = serde_json::from_str(&run(&one, &["audit", "verify", "--json"])).unwrap();
     assert_eq!((&verdict["ok"], verdict["heads"].as_array().unwrap().len()), (&json!(true), 2), "{verdict}");
 
+    let done = toolcrib().args(["doctor", "--listen", "127.0.0.1:0"]).current_dir(one.folder()).output().unwrap();
+    let told = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success() && told.contains("well  storage \"postgres://127.0.0.1:"), "{told}");
     // While it is away nothing is let pass, and it is said why; then it goes on by itself.
     postgres.kill();
     let refused =
         || result(&calculate(&one, key, "1+1")).filter(|text| text.contains("calls are refused while the audit log cannot be written"));
     wait_for("a refusal", refused);
+    let done = toolcrib().args(["doctor", "--listen", "127.0.0.1:0"]).current_dir(one.folder()).output().unwrap();
+    let told = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.code() == Some(3) && told.contains("ILL   storage") && told.contains("cannot be reached"), "{told}");
     postgres.start_again();
     wait_for("an answer", || result(&calculate(&one, key, "6*7")).filter(|text| text.contains("42")));
 
@@ -120,6 +127,10 @@ struct Together {
 impl Together {
     /// Replicas with this in their config, too.
     fn with(more: &Value) -> Self {
+        Self::behind("", more)
+    }
+
+    fn behind(on_loss: &str, more: &Value) -> Self {
         let (postgres, valkey, folder) = (Postgres::start(), Valkey::start(), Folder::new());
         let mut config = json!({"storage": {
             "database": format!("{}?sslmode=disable", postgres.url("postgres", "postgres")), "key": KEY, "shared": valkey.url(),
@@ -129,7 +140,7 @@ impl Together {
         let port = free_port();
         let mut proxy = Command::new("haproxy");
         let proxy_config = folder.path().join("haproxy.cfg");
-        fs::write(&proxy_config, haproxy(port, &ports)).unwrap();
+        fs::write(&proxy_config, haproxy(port, &ports, on_loss)).unwrap();
         proxy.arg("-f").arg(proxy_config).stdout(Stdio::null());
         let url = format!("http://127.0.0.1:{port}/mcp");
         let mut together =
@@ -184,13 +195,14 @@ fn stats_of(url: &str) -> Option<Value> {
     serde_json::from_str(read["result"]["contents"][0]["text"].as_str()?).ok()
 }
 
-fn haproxy(port: u16, ports: &[u16]) -> String {
+/// `on_loss` says what becomes of what waits for a replica that does not pass its checks.
+fn haproxy(port: u16, ports: &[u16], on_loss: &str) -> String {
     let servers: String = ports.iter().enumerate().map(|(number, port)| format!("  server r{number} 127.0.0.1:{port}\n")).collect();
     format!(
         "global\n  maxconn 2000\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 1h\n  timeout server 1h\n  timeout check 500ms\n  \
          option redispatch\n  retries 3\n  retry-on conn-failure\nfrontend all\n  bind 127.0.0.1:{port}\n  default_backend replicas\n\
          backend replicas\n  balance roundrobin\n  option httpchk\n  http-check send meth GET uri /readyz hdr Host localhost\n  \
-         default-server check inter 100 fall 2 rise 1 on-marked-down shutdown-sessions\n{servers}"
+         default-server check inter 100 fall 2 rise 1 {on_loss}\n{servers}"
     )
 }
 
@@ -270,6 +282,133 @@ fn what_a_caller_may_have_is_counted_once_for_all() {
     assert_eq!(passed.into_inner(), 50);
 }
 
+/// Replicas are exchanged one by one, and nobody notices.
+#[test]
+fn an_upgrade_fails_no_call() {
+    let mut together = Together::with(&json!({"http": {"drain": 1.5}}));
+    let (stop, url) = (AtomicBool::new(false), together.url.clone());
+    let calls = AtomicUsize::new(0);
+    let session = Http::session(&url, "2025-11-25");
+    let params = || json!({"name": "calculator", "arguments": {"expression": "6*7"}});
+    thread::scope(|scope| {
+        for in_session in [true, false, false] {
+            let (stop, calls, url, session, params) = (&stop, &calls, &url, &session, &params);
+            scope.spawn(move || {
+                for number in 1.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let answer = if in_session {
+                        session.post(legacy(number, "tools/call", params()))
+                    } else {
+                        Http::new(url).modern("tools/call", params())
+                    };
+                    assert!(answer.status == 200 && text_of(&answer.json()).is_ok(), "{answer:?}");
+                    calls.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let _stops = Stops(&stop);
+        for number in 0..3 {
+            let before = calls.load(Ordering::Relaxed);
+            let mut old = together.replicas[number].take().unwrap();
+            old.signal("-TERM");
+            assert!(old.wait().success());
+            together.start(number);
+            together.wait_for_all();
+            wait_for("calls that go on", || (calls.load(Ordering::Relaxed) > before + 20).then_some(()));
+        }
+    });
+}
+
+/// What deploys several replicas is what the tools for it understand.
+#[test]
+fn what_is_deployed_is_sound() {
+    let deploy = repository().join("deploy");
+    let judged = |program: &Path, args: &[&str]| {
+        let places = [("LISTEN", "127.0.0.1:1"), ("REPLICA_1", "127.0.0.1:2"), ("REPLICA_2", "127.0.0.1:3"), ("REPLICA_3", "127.0.0.1:4")];
+        let done = Command::new(program).args(args).current_dir(&deploy).envs(places).output();
+        let done = done.unwrap_or_else(|error| panic!("{program:?}: {error}"));
+        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert!(done.status.success(), "{program:?}: {said}");
+        said
+    };
+    let of_peers = |name: &str| peers().join("python-rest/bin").join(name);
+    let said = judged(&of_peers("kubernetes-validate"), &["kubernetes/toolcrib.yaml"]);
+    assert_eq!(said.matches("passed for resource").count(), 7, "{said}");
+    judged(&of_peers("shellcheck"), &["replicas/run.sh", "deb/build.sh"]);
+    judged(&of_peers("hadolint"), &["Dockerfile"]);
+    judged(Path::new("haproxy"), &["-c", "-f", "replicas/haproxy.cfg"]);
+    for (file, is_manifest) in [("kubernetes/toolcrib.yaml", true), ("replicas/mcp-config.yaml", false)] {
+        let text = fs::read_to_string(deploy.join(file)).unwrap();
+        // The config within the manifest.
+        let config = if is_manifest {
+            let block = text.split("mcp-config.yaml: |\n").nth(1).unwrap().split("\n---").next().unwrap();
+            block.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect::<Vec<_>>().join("\n")
+        } else {
+            text
+        };
+        let folder = Folder::new();
+        fs::write(folder.path().join("mcp-config.yaml"), config).unwrap();
+        let variables = [
+            ("DATABASE_URL", "postgres://u:p@localhost/d"),
+            ("SHARED_URL", "rediss://u:p@localhost:6379"),
+            ("STORAGE_KEY", KEY),
+            ("POD_NAME", "toolcrib-0"),
+            ("POD_IP", "10.0.0.5"),
+            ("REPLICA", "one"),
+            ("ADVERTISE", "http://one:3001"),
+            ("JWT_SECRET", "q1Vd0nYxkT8mZr5sHc2LwJ7uPb9eGfA4tKoXiRvN6Ms="),
+        ];
+        let done = toolcrib().arg("check").current_dir(folder.path()).envs(variables).output().unwrap();
+        assert!(done.status.success(), "{file}: {}", String::from_utf8_lossy(&done.stdout));
+    }
+}
+
+/// The three replicas of deploy/replicas, as plain processes.
+#[test]
+fn a_set_of_plain_processes_is_one_server() {
+    let folder = Folder::new();
+    let (first, listen) = (free_port(), free_port());
+    let mut run = Command::new(repository().join("deploy/replicas/run.sh"));
+    run.arg(folder.path()).env("BINARY", env!("CARGO_BIN_EXE_toolcrib")).env("PORTS", first.to_string());
+    run.env("LISTEN", format!("127.0.0.1:{listen}")).stdout(Stdio::piped());
+    let mut set = Running::start(run);
+    let mut told = String::new();
+    let mut lines = BufReader::new(set.child.stdout.take().unwrap()).lines();
+    let wait = thread::spawn(move || {
+        while let Some(Ok(line)) = lines.next() {
+            told += &line;
+            if line.contains("key create") {
+                return told;
+            }
+        }
+        panic!("it ended: {told}");
+    });
+    let told = wait.join().unwrap();
+    assert!(told.contains(&format!("http://127.0.0.1:{listen}/mcp")), "{told}");
+    let variables = [
+        ("DATABASE_URL", format!("postgres://toolcrib@127.0.0.1:{first}/postgres?sslmode=disable")),
+        ("SHARED_URL", format!("redis://127.0.0.1:{}", first + 1)),
+        ("STORAGE_KEY", fs::read_to_string(folder.path().join("toolcrib.key")).unwrap()),
+        ("REPLICA", "shell".to_owned()),
+        ("ADVERTISE", "http://127.0.0.1".to_owned()),
+    ];
+    let made =
+        toolcrib().args(["key", "create", "--sub", "ann", "--role", "user"]).current_dir(folder.path()).envs(variables).output().unwrap();
+    let key = String::from_utf8(made.stdout).unwrap();
+    let url = format!("http://127.0.0.1:{listen}/mcp");
+    let stats = || {
+        let http = Http::new(&url).header("authorization", &format!("Bearer {}", key.trim()));
+        let read = http.try_modern("resources/read", json!({"uri": "metrics://server/stats"}))?;
+        serde_json::from_str::<Value>(read["result"]["contents"][0]["text"].as_str()?).ok()
+    };
+    wait_for("three replicas", || stats().filter(|stats| stats["replica"]["present"] == 3));
+    set.signal("-TERM");
+    set.wait();
+    wait_for("its end", || processes_of(folder.path().to_str().unwrap()).is_empty().then_some(()));
+}
+
 /// Calls a tool that writes down each number that it is given, again and again, and gives the numbers that were acknowledged.
 fn under_load(url: &str, stop: &AtomicBool, next: &AtomicUsize, session: Option<&Http>) -> Vec<usize> {
     let mut acknowledged = Vec::new();
@@ -312,10 +451,14 @@ fn whatever_goes_away_under_load_loses_and_doubles_nothing() {
     let notes = Folder::new();
     let file = notes.path().join("notes");
     let script = "echo \"$1\" >> \"$2\" && printf noted";
-    let mut together = Together::with(&json!({"tools": {"note": {
-        "description": "Writes down a number.", "input": {"number": "string"},
-        "command": {"run": ["sh", "-c", script, "sh", "{{number}}", file.to_str().unwrap()]},
-    }}}));
+    // Nobody waits for one that stands still.
+    let mut together = Together::behind(
+        "on-marked-down shutdown-sessions",
+        &json!({"tools": {"note": {
+            "description": "Writes down a number.", "input": {"number": "string"},
+            "command": {"run": ["sh", "-c", script, "sh", "{{number}}", file.to_str().unwrap()]},
+        }}}),
+    );
     let (stop, next) = (AtomicBool::new(false), AtomicUsize::new(0));
     let sessions: Vec<Http> = (0..3).map(|_| Http::session(&together.url, "2025-11-25")).collect();
     let acknowledged = Mutex::new(Vec::new());
@@ -344,6 +487,11 @@ fn whatever_goes_away_under_load_loses_and_doubles_nothing() {
         // What they share goes away, and comes back.
         together.valkey.kill();
         together.valkey.start_again();
+        progress();
+        // Also where it comes back with nothing.
+        together.valkey.forget();
+        progress();
+        together.wait_for_all();
         progress();
         together.postgres.kill();
         together.postgres.start_again();

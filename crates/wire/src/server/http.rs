@@ -32,11 +32,12 @@ use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use neighbours::{NotPassed, Relay};
-use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{error::Error as StdError, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::Instant};
 use toolcrib_json::{Json, Members};
 
-type Reply = http::Response<Body>;
+/// An answer on its way out.
+pub type Reply = http::Response<Body>;
 /// How long a request waits for a process that does not listen: until then it is missed, and its sessions are taken over.
 const UNTIL_MISSED: Duration = Duration::from_secs(8);
 const RETRY: Duration = Duration::from_millis(200);
@@ -130,6 +131,14 @@ impl<S: Service> HttpServer<S> {
     pub fn close_streams(&self) {
         self.sessions.close_streams();
         self.relay.iter().for_each(|relay| relay.close_streams());
+    }
+
+    /// Has another process answer what goes on with something that has this name, if it lives there.
+    pub async fn elsewhere(&self, name: &str, parts: &Parts, address: Option<IpAddr>) -> Option<Reply> {
+        let relay = self.relay.as_ref().filter(|_| PassedOn::of(parts).is_first())?;
+        let Place::There(base) = relay.neighbours().place_of(name) else { return None };
+        let answered = relay.pass(name, &base, parts, Bytes::new(), address).await;
+        Some(answered.map_err(Refusal::from).unwrap_or_else(Refusal::into_reply))
     }
 
     async fn keep(&self, id: &str) {

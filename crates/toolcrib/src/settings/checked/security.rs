@@ -1,6 +1,6 @@
 //! What is meant about who may do what: whose tokens are taken, the rules of access, the audit log.
 
-use super::{is_plain, one_of, within};
+use super::{is_plain, one_of, seconds, within};
 use crate::settings::{
     document::{Faults, Spanned},
     raw::{
@@ -41,6 +41,8 @@ pub struct Security {
     pub hosts: Hosts,
     /// At which URL clients see the MCP endpoint, if that is said.
     pub public_url: Option<String>,
+    /// How long the door stays open after it was said that we are leaving.
+    pub drain: Duration,
 }
 
 /// How callers prove who they are.
@@ -152,7 +154,8 @@ pub(super) fn check(written: &raw::security::Security, base: &Path, folder: Opti
     let public = public_url.as_ref().and_then(|url| url.parse::<Uri>().ok());
     hosts.allowed_hosts.extend(public.and_then(|url| Some(url.host()?.to_owned())));
     let audit = audit(written.audit.as_ref(), auth.is_some(), folder, faults);
-    Security { auth, access, limits, tests, audit, hosts, public_url }
+    let drain = seconds(written.http.drain_secs.as_ref(), faults).unwrap_or_default();
+    Security { auth, access, limits, tests, audit, hosts, public_url, drain }
 }
 
 /// A value that could never match is misspelt.

@@ -129,13 +129,15 @@ pub(in crate::settings) struct Audit {
 pub(in crate::settings) struct Http {
     pub(in crate::settings) allowed_hosts: Vec<Spanned<String>>,
     pub(in crate::settings) allowed_origins: Vec<Spanned<String>>,
+    pub(in crate::settings) drain_secs: Option<Spanned<f64>>,
 }
 
 impl Security {
     /// Whether any of it was written.
     pub(in crate::settings) fn is_something(&self) -> bool {
-        let Http { allowed_hosts, allowed_origins } = &self.http;
-        self.auth.is_some() || self.access.is_some() || self.audit.is_some() || !(allowed_hosts.is_empty() && allowed_origins.is_empty())
+        let Http { allowed_hosts, allowed_origins, drain_secs } = &self.http;
+        let of_http = !allowed_hosts.is_empty() || !allowed_origins.is_empty() || drain_secs.is_some();
+        self.auth.is_some() || self.access.is_some() || self.audit.is_some() || of_http
     }
 }
 
@@ -162,7 +164,7 @@ const NAMES: &[&str] = &["tools", "resources", "prompts"];
 const LIMIT: &[&str] = &["roles", "tools", "resources", "prompts", "perMinute", "perDay"];
 const TEST: &[&str] = &["roles", "subject", "claims", "tool", "resource", "prompt", "args", "expect"];
 const AUDIT: &[&str] = &["enabled", "arguments", "durability", "onFailure", "maxAgeDays", "maxBytes"];
-const HTTP: &[&str] = &["allowedHosts", "allowedOrigins"];
+const HTTP: &[&str] = &["allowedHosts", "allowedOrigins", "drain"];
 const SECONDS: &str = "a number of seconds";
 const WHOLE: &str = "a whole number";
 
@@ -358,6 +360,7 @@ impl Reader<'_> {
             match key.as_str() {
                 "allowedHosts" => http.allowed_hosts = self.list(&node),
                 "allowedOrigins" => http.allowed_origins = self.list(&node),
+                "drain" => http.drain_secs = node.scalar("a number of seconds", self.faults),
                 _ => self.faults.add(node.unknown(&key, HTTP)),
             }
         }
