@@ -104,14 +104,14 @@ pub enum Kept {
     /// In this folder, if the environment says where one may be.
     InFolder(Option<PathBuf>),
     /// On a server.
-    OnServer(storage::Storage),
+    OnServer(Box<storage::Storage>),
 }
 
 /// Where everything is kept that lasts, unless what is said of that makes no sense.
 pub(super) fn kept(written: &Written, file: &Path, lookup: Lookup<'_>, faults: &mut Faults) -> Option<Kept> {
     let base = file.parent().unwrap_or(Path::new(""));
     match &written.storage {
-        Some(written) => storage::check(written, base, faults).map(Kept::OnServer),
+        Some(written) => storage::check(written, base, faults).map(Box::new).map(Kept::OnServer),
         None => Some(Kept::InFolder(ready::data_folder(&written.ready, base, lookup))),
     }
 }

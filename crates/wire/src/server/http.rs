@@ -67,7 +67,7 @@ enum Located {
     /// Here, in this session, if in any.
     Here(Option<Arc<Session>>),
     /// In another process, which has done so.
-    Answered(Reply),
+    Answered(Box<Reply>),
 }
 
 /// An answer that is not a result: the status and what the body says.
@@ -182,7 +182,7 @@ impl<S: Service> HttpServer<S> {
         let permit = || Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| overloaded(self.limits.max_in_flight));
         let session = match self.locate(parts, &text, &caller).await? {
             Located::Here(session) => session,
-            Located::Answered(reply) => return Ok(reply),
+            Located::Answered(reply) => return Ok(*reply),
         };
         match Incoming::parse(&text).map_err(Refusal::from)? {
             Incoming::One(Message::Request(request)) => {
@@ -272,7 +272,7 @@ impl<S: Service> HttpServer<S> {
                 match relay.pass(id, base, parts, body.clone(), caller.address()).await {
                     // Nothing was sent. Soon it is missed by all, or there again.
                     Err(NotPassed::Unreachable) => tokio::time::sleep(RETRY).await,
-                    answered => return Ok(Located::Answered(answered?)),
+                    answered => return Ok(Located::Answered(Box::new(answered?))),
                 }
             }
             place = match relay.neighbours().adopt(id).await {
@@ -483,7 +483,7 @@ impl<S: Service> HttpServer<S> {
     async fn get(&self, parts: &Parts, caller: &S::Caller) -> Result<Reply, Refusal> {
         let session = match self.locate(parts, &Bytes::new(), caller).await? {
             Located::Here(session) => session,
-            Located::Answered(reply) => return Ok(reply),
+            Located::Answered(reply) => return Ok(*reply),
         };
         let headers = &parts.headers;
         let session = session.ok_or_else(|| not_allowed("GET opens the stream of a session: name it in Mcp-Session-Id"))?;
@@ -506,7 +506,7 @@ impl<S: Service> HttpServer<S> {
     async fn delete(&self, parts: &Parts, caller: &S::Caller) -> Result<Reply, Refusal> {
         let session = match self.locate(parts, &Bytes::new(), caller).await? {
             Located::Here(session) => session,
-            Located::Answered(reply) => return Ok(reply),
+            Located::Answered(reply) => return Ok(*reply),
         };
         let session = session.ok_or_else(|| not_allowed("DELETE ends a session: name it in Mcp-Session-Id"))?;
         self.sessions.close(session.id());
