@@ -1,7 +1,7 @@
 #!/bin/sh
 # Three replicas with their own PostgreSQL, Valkey (or Redis) and HAProxy, as plain processes: deploy/replicas/run.sh [FOLDER]
 # What they keep is in FOLDER (default: a new one, which stays). LISTEN is where clients come (default 127.0.0.1:3001), BINARY another build
-# than target/release/toolcrib, PORTS the first of six that are free. Ends, with all that it started, on Ctrl-C.
+# than target/release/toolcrib, PORTS the first of five that are free. Ends, with all that it started, on Ctrl-C.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -54,7 +54,7 @@ wait_until() {
   done
 }
 answers() {
-  curl -fsS --max-time 1 "http://$1"
+  curl -fsS --max-time 1 -H "Host: localhost" "http://$1"
 }
 
 database_port=$first

@@ -206,7 +206,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn records(&self, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
-        audit::query::read(&mut self.database()?, filter)
+        audit::query::read(&mut self.reader()?, filter)
     }
 
     /// The record of this number.
@@ -214,7 +214,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn record(&self, seq: i64) -> Result<Option<Entry>, StoreError> {
-        audit::query::one(&mut self.database()?, seq)
+        audit::query::one(&mut self.reader()?, seq)
     }
 
     /// How much each caller has called since then, for limits that outlast a restart.
@@ -222,7 +222,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn spent_since(&self, since: std::time::SystemTime) -> Result<Vec<Spent>, StoreError> {
-        audit::query::spent_since(&mut self.database()?, since)
+        audit::query::spent_since(&mut self.reader()?, since)
     }
 
     /// Who has called since then, the busiest first, and no more than so many.
@@ -230,7 +230,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn activity_since(&self, since: std::time::SystemTime, limit: usize) -> Result<Vec<Activity>, StoreError> {
-        audit::query::activity_since(&mut self.database()?, since, limit)
+        audit::query::activity_since(&mut self.reader()?, since, limit)
     }
 
     /// Checks the whole chain of records.
@@ -238,7 +238,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the log cannot be read at all; a broken chain is a [`Verdict`].
     pub fn verify(&self) -> Result<Verdict, StoreError> {
-        audit::verify(&mut self.database()?, &self.master)
+        audit::verify(&mut self.reader()?, &self.master)
+    }
+
+    /// A connection for what reads much of the log.
+    fn reader(&self) -> Result<Database, StoreError> {
+        Ok(match self.database()? {
+            Database::Server(server) => Database::Server(server.patient()),
+            file @ Database::File(_) => file,
+        })
     }
 
     /// A connection of one's own.

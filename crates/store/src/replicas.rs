@@ -23,7 +23,7 @@ use std::{
         Arc, LazyLock, OnceLock, Weak,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::watch;
 use toolcrib_contract::{BoxFuture, Counted, Counter, CountsAway, Home, Known, SharedCounts};
@@ -57,11 +57,12 @@ static PRESENT: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: a session. ARGV: our name, and that of a process that is gone. Gives where the session lives now, and what it is if it is ours.
+/// KEYS: a session, and when each process was heard last. ARGV: our name, and that of a process that is gone. Gives where the session lives
+/// now, and what it is if it is ours. Where not even we are known, everything was forgotten.
 static ADOPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local home = redis.call('HGET', KEYS[1], 'home')
-        if not home then return {'', ''} end
+        if not home then return {redis.call('ZSCORE', KEYS[2], ARGV[1]) and '' or '?', ''} end
         if home ~= ARGV[1] and home ~= ARGV[2] then return {home, ''} end
         redis.call('HSET', KEYS[1], 'home', ARGV[1])
         return {ARGV[1], redis.call('HGET', KEYS[1], 'state')}",
@@ -140,15 +141,28 @@ pub struct Replicas {
     url: OnceLock<String>,
     place: String,
     connection: ConnectionManager,
-    present: ArcSwap<HashMap<Box<str>, Arc<str>>>,
+    present: ArcSwap<HashMap<Box<str>, Present>>,
     between: hmac::Key,
-    /// Milliseconds since 1970 until which nobody tries again.
+    /// Milliseconds since we began until which nobody tries again.
     pause_until: AtomicI64,
     missed: watch::Sender<u64>,
+    is_closing: AtomicBool,
     has_left: AtomicBool,
-    /// Milliseconds since 1970 until which who is not mentioned may be there all the same.
+    began: Instant,
+    /// Milliseconds since we began until which who is not mentioned may be there all the same.
     doubt_until: AtomicI64,
 }
+
+/// A process that is there.
+#[derive(Debug, Clone)]
+struct Present {
+    url: Arc<str>,
+    /// Whether it has shut its door: what was asked of it is still answered, and everything else is for others.
+    is_closing: bool,
+}
+
+/// How a process that has shut its door says so.
+const CLOSING: &str = "closing ";
 
 /// Where something lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,7 +240,9 @@ impl Replicas {
             between: key.master().between,
             pause_until: AtomicI64::new(0),
             missed: watch::Sender::new(0),
+            is_closing: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
+            began: Instant::now(),
             doubt_until: AtomicI64::new(0),
         });
         match redis::cmd("PING").query_async::<()>(&mut replicas.connection.clone()).await {
@@ -267,15 +283,21 @@ impl Replicas {
 
     fn of_process(&self, process: &str) -> Whereabouts {
         match self.present.load().get(process) {
-            Some(url) => Whereabouts::There(Arc::clone(url)),
-            None => Whereabouts::Gone,
+            Some(present) if !present.is_closing => Whereabouts::There(Arc::clone(&present.url)),
+            _ => Whereabouts::Gone,
         }
+    }
+
+    /// Whether the process at this URL is there, with its door open or shut.
+    #[must_use]
+    pub fn is_there(&self, url: &str) -> bool {
+        self.present.load().values().any(|present| &*present.url == url)
     }
 
     /// How many replicas there are, this one among them.
     #[must_use]
     pub fn together(&self) -> usize {
-        self.present.load().len()
+        self.present.load().values().filter(|present| !present.is_closing).count()
     }
 
     /// Changes whenever the others have had to do without us for a while, and may have taken over what was ours.
@@ -329,8 +351,9 @@ impl Replicas {
         // Whoever had it last may be gone as well.
         for _ in 0..3 {
             let mut adopt = ADOPT.key(session_key(id));
-            let asked: RedisResult<(String, String)> = self.ask(adopt.arg(&*self.name).arg(&dead)).await;
+            let asked: RedisResult<(String, String)> = self.ask(adopt.key(HEARD).arg(&*self.name).arg(&dead)).await;
             match asked {
+                Ok((home, _)) if home == "?" || (home.is_empty() && self.is_in_doubt()) => return Adoption::Unknown,
                 Ok((home, _)) if home.is_empty() => return Adoption::None,
                 Ok((home, sealed)) if home == *self.name => {
                     return self.opened(id, &sealed).map_or(Adoption::None, |state| Adoption::Ours(state.to_owned()));
@@ -384,7 +407,13 @@ impl Replicas {
         Some((address, times))
     }
 
-    /// Says that we are there no more: what is ours may be taken over at once.
+    /// Says that our door is shut: what is ours may be taken over, but for what was asked of us before.
+    pub async fn close(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
+        self.try_to(self.be_present(true), "the others will learn only later that our door is shut").await;
+    }
+
+    /// Says that we are there no more.
     pub async fn leave(&self) {
         self.has_left.store(true, Ordering::Relaxed);
         let mut pipe = redis::pipe();
@@ -396,32 +425,44 @@ impl Replicas {
     /// Says that we are there, and learns who else is.
     async fn be_present(&self, was_present: bool) -> RedisResult<()> {
         let Some(url) = self.url.get().filter(|_| !self.has_left.load(Ordering::Relaxed)) else { return Ok(()) };
-        let url = self.sealed(&self.name, url);
+        let url = format!("{}{url}", if self.is_closing.load(Ordering::Relaxed) { CLOSING } else { "" });
+        let url = self.sealed(&self.name, &url);
         let mut present = PRESENT.key(PROCESSES);
         present.key(HEARD).arg(&*self.name).arg(url).arg(millis_of(GONE)).arg(i32::from(was_present));
         let (was_missed, others): (bool, HashMap<String, String>) = self.ask(&present).await?;
         let believed = others.into_iter().filter_map(|(name, sealed)| {
-            let url = self.opened(&name, &sealed)?.into();
-            Some((name.into(), url))
+            let said = self.opened(&name, &sealed)?;
+            let url = said.strip_prefix(CLOSING);
+            Some((name.into(), Present { url: url.unwrap_or(said).into(), is_closing: url.is_some() }))
         });
-        let mut present: HashMap<Box<str>, Arc<str>> = believed.collect();
-        let now = millis(SystemTime::now());
+        let mut present: HashMap<Box<str>, Present> = believed.collect();
+        let now = self.millis();
         if was_missed {
             // So may all others have been, which have yet to say that they are there.
             self.doubt_until.store(now + millis_of(2 * BEAT), Ordering::Relaxed);
             self.missed.send_modify(|times| *times += 1);
         }
-        if now < self.doubt_until.load(Ordering::Relaxed) {
-            for (name, url) in self.present.load().iter().filter(|(name, _)| !present.contains_key(*name)).collect::<Vec<_>>() {
-                present.insert(name.clone(), Arc::clone(url));
+        if self.is_in_doubt() {
+            for (name, other) in self.present.load().iter().filter(|(name, _)| !present.contains_key(*name)).collect::<Vec<_>>() {
+                present.insert(name.clone(), other.clone());
             }
         }
         self.present.store(Arc::new(present));
         Ok(())
     }
 
+    /// Whether what we share has forgotten something lately, of which not everybody may have told it anew.
+    fn is_in_doubt(&self) -> bool {
+        self.millis() < self.doubt_until.load(Ordering::Relaxed)
+    }
+
+    /// Milliseconds since we began.
+    fn millis(&self) -> i64 {
+        millis_of(self.began.elapsed())
+    }
+
     async fn ask<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
-        let now = millis(SystemTime::now());
+        let now = self.millis();
         if self.pause_until.load(Ordering::Relaxed) > now {
             return Err((ErrorKind::Io, "it did not answer a moment ago").into());
         }

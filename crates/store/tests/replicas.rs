@@ -65,8 +65,16 @@ async fn each_knows_where_the_others_are_and_takes_over_from_those_who_are_gone(
     assert_eq!(renewed(&one).await, [Standing::Ours, Standing::Unknown]);
 
     let three = join(&valkey, "three").await;
+    // One that has shut its door is there for what was asked of it, and for nothing else.
+    one.close().await;
+    wait_for("its closing", async || two.whereabouts(&session) == Whereabouts::Gone).await;
+    assert!(two.is_there("http://one") && !two.is_there("http://four"));
     one.leave().await;
-    wait_for("its end", async || three.whereabouts(&session) == Whereabouts::Gone && two.whereabouts(&session) == Whereabouts::Gone).await;
+    wait_for("its end", async || !two.is_there("http://one")).await;
+    wait_for("its end for all,", async || {
+        three.whereabouts(&session) == Whereabouts::Gone && two.whereabouts(&session) == Whereabouts::Gone
+    })
+    .await;
     // One that still has to tidy up does not come back by that.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(three.whereabouts(&session), Whereabouts::Gone);
@@ -113,8 +121,9 @@ async fn calls_are_counted_once_for_all() {
     let away = replicas[0].count("ann", &[counter("all", 1000, None)]).await.unwrap_err();
     assert!(away.to_string().contains("cannot be reached"), "{away}");
     valkey.start_again();
-    let ask = async || replicas[0].count("carl", &[counter("all", 1000, None)]).await.is_ok();
-    wait_for("an answer", ask).await;
+    for replica in &replicas {
+        wait_for("an answer", async || replica.count("carl", &[counter("all", 1000, None)]).await.is_ok()).await;
+    }
     assert_eq!(counted(&replicas[1], "bob", counter("day", 100, None)).await, 2);
     // What it has forgotten those know who ask.
     valkey.forget();

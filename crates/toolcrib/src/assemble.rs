@@ -212,6 +212,13 @@ impl Behind {
     }
 
     /// Says to the other replicas that our door is shut.
+    pub(crate) async fn close_door(&self) {
+        if let Some((replicas, _)) = &self.replicas {
+            replicas.close().await;
+        }
+    }
+
+    /// Says to the other replicas that we are there no more.
     pub(crate) async fn leave(&self) {
         if let Some((replicas, _)) = &self.replicas {
             replicas.leave().await;

@@ -232,7 +232,18 @@ impl Crib {
         let open = Arc::clone(&self.process.connections);
         let bounds = Bounds { max_connections: self.limits.max_connections, open, ..Bounds::default() };
         let tending = tokio::spawn(Arc::clone(&door).tend(self.shutdown_signal()));
-        let served = http::serve(listener, door, bounds, self.shutdown_signal()).await;
+        let shut = async {
+            // Whoever could say so is there as long as we are.
+            let _ = self.shutdown_signal().wait_for(|is_shut| *is_shut).await;
+            if let Some(behind) = &self.behind {
+                behind.close_door().await;
+            }
+            std::future::pending().await
+        };
+        let served = tokio::select! {
+            served = http::serve(listener, door, bounds, self.shutdown_signal()) => served,
+            never = shut => never,
+        };
         tending.abort();
         if let Some(behind) = &self.behind {
             behind.leave().await;

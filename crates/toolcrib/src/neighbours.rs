@@ -17,7 +17,7 @@ const LEEWAY: Duration = Duration::from_secs(5 * 60);
 #[derive(Debug)]
 pub(crate) struct Neighbourhood {
     replicas: Arc<Replicas>,
-    /// How long a session may be silent.
+    /// How long a session is kept that is silent.
     idle: Duration,
 }
 
@@ -38,6 +38,10 @@ impl Neighbours for Neighbourhood {
             Whereabouts::There(url) => Place::There(url),
             Whereabouts::Gone => Place::Gone,
         }
+    }
+
+    fn is_there(&self, base: &str) -> bool {
+        self.replicas.is_there(base)
     }
 
     fn vouch_for(&self, address: Option<IpAddr>, PassedOn(times): PassedOn) -> HeaderValue {

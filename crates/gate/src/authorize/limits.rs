@@ -262,6 +262,7 @@ impl Counters {
 
     /// Takes what was counted elsewhere, unless more is known here.
     fn learn(&mut self, key: Key, known: Known) {
+        self.sweep(known.window * key.1.seconds());
         if self.of.len() >= self.max && !self.of.contains_key(&key) {
             return;
         }
@@ -281,12 +282,17 @@ impl Counters {
         is_reached.then(|| CallError::LimitReached { limit, window: window.name(), retry_after: ends.saturating_sub(since_1970) })
     }
 
-    fn counter(&mut self, key: &Key, since_1970: Duration) -> &mut Counter {
-        let (now, number) = (since_1970.as_secs(), since_1970.as_secs() / key.1.seconds());
+    /// Takes out those of windows that are over, where there is no room.
+    fn sweep(&mut self, now: u64) {
         if self.of.len() >= self.max && self.swept != now / 60 {
             self.swept = now / 60;
             self.of.retain(|(_, window, _), counter| counter.number >= now / window.seconds());
         }
+    }
+
+    fn counter(&mut self, key: &Key, since_1970: Duration) -> &mut Counter {
+        let (now, number) = (since_1970.as_secs(), since_1970.as_secs() / key.1.seconds());
+        self.sweep(now);
         let place = self.place(key).into_owned();
         let counter = self.of.entry(place).or_insert(Counter { number, calls: 0 });
         if counter.number < number {

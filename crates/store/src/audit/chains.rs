@@ -20,9 +20,14 @@ use crate::{
     times::millis,
 };
 use ring::hmac;
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
+/// How long after its end a day is still written to, by those whose clock is late.
+const LEEWAY: Duration = Duration::from_secs(15 * 60);
 /// The lock of whoever takes out what is old: one replica is enough.
 const RETENTION: i64 = LOCK + 1;
 
@@ -38,8 +43,10 @@ pub(super) struct Chains {
     master: Arc<Master>,
     replica: String,
     own: Option<Own>,
-    /// The last day for which there is a place. What is kept later is never kept on an earlier one, whatever the clock says.
-    prepared: i64,
+    /// The day on which something was kept last: what comes later is never kept on an earlier one, whatever the clock says.
+    last_day: i64,
+    /// Whether there is a place for that day, as far as is known.
+    is_prepared: bool,
 }
 
 /// How far our chain has come.
@@ -52,7 +59,7 @@ struct Own {
 
 impl Chains {
     pub(super) fn new(database: Database, master: &Arc<Master>, replica: &str) -> Self {
-        Self { database, master: Arc::clone(master), replica: replica.to_owned(), own: None, prepared: 0 }
+        Self { database, master: Arc::clone(master), replica: replica.to_owned(), own: None, last_day: 0, is_prepared: false }
     }
 
     /// Our chain, begun if it is not yet.
@@ -78,9 +85,9 @@ impl Chains {
 
     /// Makes sure that there is a place for what is kept on a day.
     fn prepare(&mut self, day: i64) -> Result<(), StoreError> {
-        if self.prepared < day {
+        if self.last_day < day || !self.is_prepared {
             make_place(&mut self.database, day)?;
-            self.prepared = day;
+            (self.last_day, self.is_prepared) = (day, true);
         }
         Ok(())
     }
@@ -100,7 +107,7 @@ impl Ledger for Chains {
     }
 
     fn append(&mut self, mut rows: Vec<Row>) -> Result<(), StoreError> {
-        let (own, day) = (self.own()?, day(SystemTime::now()).max(self.prepared));
+        let (own, day) = (self.own()?, day(SystemTime::now()).max(self.last_day));
         self.prepare(day)?;
         let (mut link, mut hash) = (own.link, own.hash);
         for row in &mut rows {
@@ -132,8 +139,10 @@ impl Ledger for Chains {
                 Err(_) => Err(error),
             }
         });
-        if kept.is_ok() {
-            self.own = Some(reached);
+        match &kept {
+            Ok(()) => self.own = Some(reached),
+            // Retention may have taken the place away from a slow clock.
+            Err(_) => self.is_prepared = false,
         }
         kept
     }
@@ -142,11 +151,6 @@ impl Ledger for Chains {
         let Some(own) = self.own else { return Ok(()) };
         let master = &self.master;
         self.database.run(|it| sign(it, master, Kind::Head, own.number, own.link, &own.hash))
-    }
-
-    /// See [`Retention`].
-    fn prune(&mut self, _: &Policy, _: SystemTime) -> Result<(), StoreError> {
-        Ok(())
     }
 }
 
@@ -196,10 +200,9 @@ impl Retention {
         Self { database, master: Arc::clone(master), policy: policy.clone() }
     }
 
-    /// Does what is due. Says what was taken out.
-    pub(super) fn look_after(&mut self, now: SystemTime) -> Result<Option<TakenOut>, StoreError> {
+    /// Does what is due, and tells of each day that was taken out.
+    pub(super) fn look_after(&mut self, now: SystemTime, mut tell: impl FnMut(TakenOut)) -> Result<(), StoreError> {
         make_place(&mut self.database, day(now) + 1)?;
-        let mut taken_out: Option<TakenOut> = None;
         while let Some(day) = self.due(now)? {
             let cuts = match self.cuts(day)? {
                 Ok(cuts) => cuts,
@@ -208,24 +211,23 @@ impl Retention {
                     break;
                 }
             };
-            // Another replica may be quicker.
+            // Another replica may be quicker, or somebody still writes there.
             let Some(gone) = self.take_out(day, &cuts)? else { break };
-            let records = gone.records + taken_out.map_or(0, |before| before.records);
-            taken_out = Some(TakenOut { records, ..gone });
+            tell(gone);
         }
-        Ok(taken_out)
+        Ok(())
     }
 
     /// The oldest day, if it is too old, or there is too much.
     fn due(&mut self, now: SystemTime) -> Result<Option<i64>, StoreError> {
-        let days = "SELECT substr(part.relname, 7)::bigint, pg_total_relation_size(part.oid) FROM pg_catalog.pg_inherits
+        let days = "SELECT substr(part.relname, 7)::bigint, coalesce(pg_total_relation_size(part.oid), 0) FROM pg_catalog.pg_inherits
             JOIN pg_catalog.pg_class part ON part.oid = inhrelid WHERE inhparent = 'toolcrib.audit'::regclass ORDER BY 1";
         let days = |it: &mut dyn Sql| it.query(days, &[])?.iter().map(|row| Ok((row.integer(0)?, row.integer(1)?))).collect();
         let days: Vec<(i64, i64)> = self.database.read(days)?;
         let oldest_kept = self.policy.max_age.map_or(0, |age| now.checked_sub(age).map_or(0, day));
         let limit = self.policy.max_bytes.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
         let bytes: i64 = days.iter().map(|(_, bytes)| bytes).sum();
-        let oldest = days.first().map(|(oldest, _)| *oldest).filter(|oldest| *oldest < day(now));
+        let oldest = days.first().map(|(oldest, _)| *oldest).filter(|oldest| *oldest < day(now - LEEWAY));
         Ok(oldest.filter(|oldest| *oldest < oldest_kept || bytes > limit))
     }
 
@@ -233,6 +235,7 @@ impl Retention {
     fn cuts(&mut self, day: i64) -> Result<Result<Vec<Cut>, Broken>, StoreError> {
         let master = &self.master;
         self.database.transaction(For::Reading, |it| {
+            it.execute(UNDISTURBED, &[])?;
             // What arrived later was not kept on that day: somebody has moved it there.
             let moved = it.first("SELECT count(*) FROM audit WHERE day <= $1 AND at_ms / $2 > day + 1", &values![day, DAY_MS])?;
             match moved.ok_or(Failed::OddValue)?.integer(0)? {
@@ -284,6 +287,9 @@ impl Retention {
     }
 }
 
+/// Before anything is seen: what is taken out meanwhile is then either seen whole or not at all.
+const UNDISTURBED: &str = "LOCK TABLE audit IN ACCESS SHARE MODE";
+
 /// Puts a row in: its values in the order of [`Row::values`].
 fn insert(chain: i64, day: i64) -> String {
     let places: Vec<String> = (1..=COLUMNS.len() + 1).map(|number| format!("${number}")).collect();
@@ -324,6 +330,7 @@ pub(super) fn verify(database: &mut Database, master: &Master) -> Result<Verdict
     let mut verdict = Verdict::of(master);
     // One view of all of it, whatever is written meanwhile.
     let broken = database.transaction(For::Reading, |it| {
+        it.execute(UNDISTURBED, &[])?;
         let mut before = ORIGIN;
         let chains = it.query("SELECT number, replica, begun_ms, origin, link, hash FROM chain ORDER BY number", &[])?;
         for (expected, row) in (1..).zip(&chains) {

@@ -29,6 +29,8 @@ use zeroize::Zeroizing;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long to wait for what a statement gives; the server gives up before.
 const ANSWER: Duration = Duration::from_secs(15);
+/// The same for what reads all of a log, on a connection that nobody else waits for.
+const LONG_ANSWER: Duration = Duration::from_secs(15 * 60);
 /// How long after a server could not be reached nobody tries again: whoever asks meanwhile is told at once.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How many statements of a connection are kept prepared.
@@ -106,6 +108,8 @@ pub(crate) struct Server {
     background: Arc<Background>,
     session: Option<Session>,
     failed: Option<(Instant, String)>,
+    /// How long an answer may take.
+    within: Duration,
 }
 
 struct Session {
@@ -115,12 +119,17 @@ struct Session {
 
 impl Server {
     pub(crate) fn new(address: &Arc<Address>, background: &Arc<Background>) -> Self {
-        Self { address: address.clone(), background: background.clone(), session: None, failed: None }
+        Self { address: address.clone(), background: background.clone(), session: None, failed: None, within: ANSWER }
     }
 
     /// Another connection to the same place.
     pub(crate) fn another(&self) -> Self {
         Self::new(&self.address, &self.background)
+    }
+
+    /// For what reads all of a log.
+    pub(crate) fn patient(self) -> Self {
+        Self { within: LONG_ANSWER, ..self }
     }
 
     pub(crate) fn place(&self) -> String {
@@ -144,7 +153,7 @@ impl Server {
         }
         let connecting = async {
             let late = || Failed::Away(format!("no answer within {} s", CONNECT.as_secs()));
-            tokio::time::timeout(CONNECT, connect(&self.address)).await.unwrap_or_else(|_| Err(late()))
+            tokio::time::timeout(CONNECT, connect(&self.address, self.within)).await.unwrap_or_else(|_| Err(late()))
         };
         match self.background.wait(connecting) {
             Ok(client) => {
@@ -227,7 +236,7 @@ impl Server {
     /// Runs statements that take and give nothing.
     pub(crate) fn batch(&mut self, sql: &str) -> Result<(), Failed> {
         let session = self.taken()?;
-        let answer = self.background.wait(in_time(async { Ok(session.client.batch_execute(sql).await?) }));
+        let answer = self.background.wait(in_time(self.within, async { Ok(session.client.batch_execute(sql).await?) }));
         self.settled(session, answer)
     }
 
@@ -238,7 +247,7 @@ impl Server {
 
     /// Keeps the connection for the next question. What was not answered in time is given up with it: nobody knows its state.
     fn settled<T>(&mut self, session: Session, answer: Option<Result<T, Failed>>) -> Result<T, Failed> {
-        let answer = answer.ok_or_else(|| Failed::Away(format!("no answer within {} s", ANSWER.as_secs())))?;
+        let answer = answer.ok_or_else(|| Failed::Away(format!("no answer within {} s", self.within.as_secs())))?;
         // Of what it says last it may be known sooner than of its end.
         let is_last =
             |error: &tokio_postgres::Error| error.as_db_error().is_some_and(|told| told.parsed_severity() == Some(Severity::Fatal));
@@ -248,8 +257,8 @@ impl Server {
     }
 }
 
-async fn in_time<T>(answer: impl Future<Output = Result<T, Failed>> + Send) -> Option<Result<T, Failed>> {
-    tokio::time::timeout(ANSWER, answer).await.ok()
+async fn in_time<T>(within: Duration, answer: impl Future<Output = Result<T, Failed>> + Send) -> Option<Result<T, Failed>> {
+    tokio::time::timeout(within, answer).await.ok()
 }
 
 impl Sql for Server {
@@ -259,13 +268,13 @@ impl Sql for Server {
 
     fn execute_all(&mut self, sql: &str, rows: &[&[Value]]) -> Result<u64, Failed> {
         let mut session = self.taken()?;
-        let answer = self.background.wait(in_time(session.execute_all(sql, rows)));
+        let answer = self.background.wait(in_time(self.within, session.execute_all(sql, rows)));
         self.settled(session, answer)
     }
 
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, Failed> {
         let mut session = self.taken()?;
-        let answer = self.background.wait(in_time(session.query(sql, values)));
+        let answer = self.background.wait(in_time(self.within, session.query(sql, values)));
         self.settled(session, answer)
     }
 }
@@ -300,7 +309,7 @@ impl Session {
     }
 }
 
-async fn connect(address: &Address) -> Result<Client, Failed> {
+async fn connect(address: &Address, within: Duration) -> Result<Client, Failed> {
     let Address { host, port, user, password, database, tls } = address;
     let mut config = Config::new();
     config.host(host).port(*port).user(user).dbname(database).application_name("toolcrib").keepalives_idle(KEEP_ALIVE);
@@ -309,8 +318,9 @@ async fn connect(address: &Address) -> Result<Client, Failed> {
         config.password(password.as_str());
     }
     config.options(format!(
-        "-c search_path=toolcrib -c statement_timeout={0} -c lock_timeout={0} -c idle_in_transaction_session_timeout={0} -c TimeZone=UTC \
+        "-c search_path=toolcrib -c statement_timeout={0} -c lock_timeout={1} -c idle_in_transaction_session_timeout={1} -c TimeZone=UTC \
          -c client_min_messages=warning -c synchronous_commit=on -c standard_conforming_strings=on",
+        (within - Duration::from_secs(2)).as_millis(),
         (ANSWER - Duration::from_secs(2)).as_millis()
     ));
     let Some(tls) = tls else {

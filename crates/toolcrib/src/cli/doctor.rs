@@ -56,13 +56,11 @@ impl Doctor {
         let mut diagnoses = vec![of_clock(), of_port(self.listen)];
         diagnoses.extend(faults.iter().map(of_fault));
         let progress = Progress::of_steps(settings.servers.len() + 1, "databases and key sets");
+        let mut is_stored = true;
         match &settings.storage {
             Some(storage) => {
                 let of_storage = of_storage(storage).await;
-                // Servers can be tried without it; nothing is recorded then.
-                if of_storage.iter().any(|diagnosis| diagnosis.state.is_err()) {
-                    (settings.storage, settings.security.audit.is_enabled) = (None, false);
-                }
+                is_stored = of_storage.iter().all(|diagnosis| diagnosis.state.is_ok());
                 diagnoses.extend(of_storage);
             }
             None => diagnoses.extend(settings.security.audit.folder.as_deref().map(of_folder)),
@@ -70,11 +68,12 @@ impl Doctor {
         diagnoses.extend(toolcrib_tools::examine(&settings.ready).await.map_err(Failure::failed)?.into_iter().map(of_database));
         let issuers = examine_issuers(&settings).await.map_err(Failure::failed)?;
         diagnoses.extend(issuers.into_iter().map(|(name, state)| Diagnosis::of("key set", name, state)));
-        match servers(builder, settings, &progress).await {
-            Ok(servers) => diagnoses.extend(servers),
-            // Where something is wrong with the config, this is no news.
-            Err(error) if faults.are_absences() => return Err(Failure::failed(error)),
-            Err(_) => {}
+        // Without what it needs nothing is put together, and nothing is made elsewhere instead.
+        if is_stored {
+            match servers(builder, settings, &progress).await {
+                Ok(servers) => diagnoses.extend(servers),
+                Err(error) => diagnoses.push(Diagnosis::of("config", "the whole".to_owned(), Err(error.to_string()))),
+            }
         }
         drop(progress);
         self.report(&diagnoses)

@@ -69,7 +69,7 @@ impl Serve {
     async fn keep_serving(&self, crib: &Crib, reload: Reload<'_>, signals: &mut Signals) -> Done {
         let serving = async {
             if self.stdio {
-                drained(crib, crib.serve_stdio(self.profile.as_deref()), signals).await
+                drained(crib, crib.serve_stdio(self.profile.as_deref()), signals, false).await
             } else {
                 self.serve_http(crib, signals).await
             }
@@ -86,22 +86,25 @@ impl Serve {
         announce(crib, &listener, config_file(self.config.as_ref()).as_deref());
         notify::tell(service_manager().as_deref(), notify::State::Ready);
         let serving = crib.serve_listener(listener);
-        drained(crib, serving, signals).await
+        drained(crib, serving, signals, true).await
     }
 }
 
-/// Serves until a signal comes, then lets calls in flight finish, unless a second one comes.
-async fn drained(crib: &Crib, serving: impl Future<Output = Result<(), ServeError>>, signals: &mut Signals) -> Done {
+/// Serves until a signal comes, then lets calls in flight finish, unless a second one comes. Where `leaves`, clients are given the time to go
+/// elsewhere before.
+async fn drained(crib: &Crib, serving: impl Future<Output = Result<(), ServeError>>, signals: &mut Signals, leaves: bool) -> Done {
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         served = &mut serving => return served.map_err(explain),
         () = signals.next() => {}
     }
     notify::tell(service_manager().as_deref(), notify::State::Stopping);
-    tokio::select! {
-        served = &mut serving => return served.map_err(explain),
-        () = crib.drain() => {}
-        () = signals.next() => return Err(Failure::failed("interrupted while clients were sent elsewhere")),
+    if leaves {
+        tokio::select! {
+            served = &mut serving => return served.map_err(explain),
+            () = crib.drain() => {}
+            () = signals.next() => return Err(Failure::failed("interrupted while clients were sent elsewhere")),
+        }
     }
     tracing::info!("shutting down; calls in flight may finish, press Ctrl-C again to end at once");
     crib.shut_down();

@@ -137,7 +137,7 @@ impl<S: Service> HttpServer<S> {
     pub async fn elsewhere(&self, name: &str, parts: &Parts, address: Option<IpAddr>) -> Option<Reply> {
         let relay = self.relay.as_ref().filter(|_| PassedOn::of(parts).is_first())?;
         let Place::There(base) = relay.neighbours().place_of(name) else { return None };
-        let answered = relay.pass(name, &base, parts, Bytes::new(), address).await;
+        let answered = relay.pass(&base, parts, Bytes::new(), address).await;
         Some(answered.map_err(Refusal::from).unwrap_or_else(Refusal::into_reply))
     }
 
@@ -269,7 +269,7 @@ impl<S: Service> HttpServer<S> {
         let began = Instant::now();
         while began.elapsed() < UNTIL_MISSED {
             if let Place::There(base) = &place {
-                match relay.pass(id, base, parts, body.clone(), caller.address()).await {
+                match relay.pass(base, parts, body.clone(), caller.address()).await {
                     // Nothing was sent. Soon it is missed by all, or there again.
                     Err(NotPassed::Unreachable) => tokio::time::sleep(RETRY).await,
                     answered => return Ok(Located::Answered(Box::new(answered?))),
@@ -282,7 +282,12 @@ impl<S: Service> HttpServer<S> {
                     return Ok(Located::Here(Some(session)));
                 }
                 Found::There(base) if passed.may_be_passed_on() => Place::There(base),
-                Found::Unknown | Found::There(_) => break,
+                // What was forgotten is told anew within a moment.
+                Found::Unknown => {
+                    tokio::time::sleep(RETRY).await;
+                    if passed.is_first() { relay.neighbours().place_of(id) } else { Place::Here }
+                }
+                Found::There(_) => break,
                 Found::Ours(_) | Found::None => return Err(no_such_session()),
             };
         }
@@ -296,7 +301,7 @@ impl<S: Service> HttpServer<S> {
         let Some(name) = self.service.goes_on_with(exchange) else { return Ok(None) };
         match relay.neighbours().place_of(&name) {
             Place::There(base) => {
-                let passed = relay.pass(&name, &base, parts, body.clone(), exchange.caller.address()).await;
+                let passed = relay.pass(&base, parts, body.clone(), exchange.caller.address()).await;
                 passed.map(Some).map_err(Refusal::from)
             }
             // What is gone is found nowhere, which is for the service to say.

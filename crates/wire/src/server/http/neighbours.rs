@@ -7,7 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use std::{fmt, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -37,6 +37,8 @@ impl PassedOn {
 
 /// How long another process may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(2);
+/// How long a connection is kept for the next request: for less than the other process keeps it.
+const IDLE: Duration = Duration::from_secs(8);
 /// How often it is looked whether the other process is still there that is waited for.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -97,6 +99,9 @@ pub trait Neighbours: fmt::Debug + Send + Sync {
     /// Where what has this name lives.
     fn place_of(&self, name: &str) -> Place;
 
+    /// Whether the process at this URL is still there.
+    fn is_there(&self, base: &str) -> bool;
+
     /// What another process is shown, so that it takes a request from us as from whoever made it, at this address.
     fn vouch_for(&self, address: Option<IpAddr>, passed_on: PassedOn) -> HeaderValue;
 
@@ -139,7 +144,11 @@ pub(super) struct Relay {
 impl Relay {
     pub(super) fn new(neighbours: Arc<dyn Neighbours>) -> Self {
         crate::client::http::install_tls();
-        let client = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .pool_idle_timeout(IDLE)
+            .redirect(reqwest::redirect::Policy::none());
         Self {
             neighbours,
             client: client.build().expect("a client without certificates of its own can be built"),
@@ -156,30 +165,23 @@ impl Relay {
         &self.neighbours
     }
 
-    /// Passes a request on, for what has this name, and gives the answer as it came.
-    pub(super) async fn pass(
-        &self,
-        name: &str,
-        base: &str,
-        parts: &Parts,
-        body: Bytes,
-        address: Option<IpAddr>,
-    ) -> Result<Reply, NotPassed> {
+    /// Passes a request on to the process at this URL, and gives the answer as it came.
+    pub(super) async fn pass(&self, base: &str, parts: &Parts, body: Bytes, address: Option<IpAddr>) -> Result<Reply, NotPassed> {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut headers = end_to_end(&parts.headers);
         headers.insert(PASSED_ON, self.neighbours.vouch_for(address, PassedOn(PassedOn::of(parts).0 + 1)));
         let request = self.client.request(parts.method.clone(), format!("{base}{path}")).headers(headers).body(body);
         let sending = std::pin::pin!(request.send());
-        let answer = self.while_there(name, sending).await.ok_or_else(gone)?;
+        let answer = self.while_there(base, sending).await.ok_or_else(gone)?;
         let answer = answer.map_err(|error| if error.is_connect() { NotPassed::Unreachable } else { NotPassed::Lost(told(&error)) })?;
         let (status, headers) = (answer.status(), end_to_end(answer.headers()));
         let is_stream = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let body = if is_stream {
-            Body::passing(self.events(name, answer))
+            Body::passing(self.events(base, answer, parts.method == Method::GET))
         } else {
             // Of an answer that breaks off nothing is passed on.
             let whole = std::pin::pin!(answer.bytes());
-            Body::full(self.while_there(name, whole).await.ok_or_else(gone)?.map_err(|error| NotPassed::Lost(told(&error)))?)
+            Body::full(self.while_there(base, whole).await.ok_or_else(gone)?.map_err(|error| NotPassed::Lost(told(&error)))?)
         };
         let mut reply = http::Response::new(body);
         (*reply.status_mut(), *reply.headers_mut()) = (status, headers);
@@ -187,19 +189,26 @@ impl Relay {
     }
 
     /// Waits for the other process, but no longer than it is there.
-    async fn while_there<T>(&self, name: &str, mut waiting: Pin<&mut (impl Future<Output = T> + Send)>) -> Option<T> {
+    async fn while_there<T>(&self, base: &str, mut waiting: Pin<&mut (impl Future<Output = T> + Send)>) -> Option<T> {
         loop {
             match tokio::time::timeout(LOOK, waiting.as_mut()).await {
                 Ok(done) => return Some(done),
-                Err(_) if matches!(self.neighbours.place_of(name), Place::Gone) => return None,
+                Err(_) if !self.neighbours.is_there(base) => return None,
                 Err(_) => {}
             }
         }
     }
 
     /// The events of a stream. One that breaks off breaks off here, too: whoever reads it sees that it is no end.
-    fn events(&self, name: &str, answer: reqwest::Response) -> impl Stream<Item = Result<Bytes, BrokenOff>> + Send + use<> {
-        let from = Passing { answer, neighbours: Arc::clone(&self.neighbours), name: name.into(), closing: self.closing.subscribe() };
+    /// Those that belong to no request end with our door.
+    fn events(
+        &self,
+        base: &str,
+        answer: reqwest::Response,
+        ends_with_door: bool,
+    ) -> impl Stream<Item = Result<Bytes, BrokenOff>> + Send + use<> {
+        let closing = ends_with_door.then(|| self.closing.subscribe());
+        let from = Passing { answer, neighbours: Arc::clone(&self.neighbours), base: base.into(), closing };
         stream::unfold(Some(from), async |from| {
             let mut from = from?;
             match from.next().await {
@@ -220,8 +229,8 @@ pub struct BrokenOff;
 struct Passing {
     answer: reqwest::Response,
     neighbours: Arc<dyn Neighbours>,
-    name: Box<str>,
-    closing: watch::Receiver<bool>,
+    base: Box<str>,
+    closing: Option<watch::Receiver<bool>>,
 }
 
 impl Passing {
@@ -229,14 +238,22 @@ impl Passing {
         loop {
             tokio::select! {
                 chunk = self.answer.chunk() => return chunk.map_err(|_| BrokenOff).transpose(),
-                _ = self.closing.wait_for(|closing| *closing) => return None,
+                () = closed(self.closing.as_mut()) => return None,
                 () = tokio::time::sleep(LOOK) => {
-                    if matches!(self.neighbours.place_of(&self.name), Place::Gone) {
+                    if !self.neighbours.is_there(&self.base) {
                         return Some(Err(BrokenOff));
                     }
                 }
             }
         }
+    }
+}
+
+async fn closed(closing: Option<&mut watch::Receiver<bool>>) {
+    match closing {
+        // Nobody is there any more who could say so.
+        Some(closing) => drop(closing.wait_for(|closing| *closing).await),
+        None => std::future::pending().await,
     }
 }
 
