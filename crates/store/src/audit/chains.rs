@@ -156,20 +156,23 @@ impl Ledger for Chains {
 
 /// Makes a place for what is kept on a day, without locking out whoever reads or writes on others.
 fn make_place(database: &mut Database, day: i64) -> Result<(), StoreError> {
-    let is_there = format!("SELECT 1 FROM pg_catalog.pg_inherits WHERE inhrelid = to_regclass('toolcrib.audit_{day}')");
-    let look = |it: &mut dyn Sql| Ok(it.first(&is_there, &[])?.is_some());
-    if database.read(look)? {
+    if database.read(|it| has_place(it, day))? {
         return Ok(());
     }
     database.transaction(For::Writing, |it| {
         it.query("SELECT pg_advisory_xact_lock($1)::text", &values![LOCK])?;
-        if look(it)? {
+        if has_place(it, day)? {
             return Ok(());
         }
         it.execute(&format!("CREATE TABLE IF NOT EXISTS audit_{day} (LIKE audit INCLUDING CONSTRAINTS INCLUDING INDEXES)"), &[])?;
         it.execute(&format!("ALTER TABLE audit ATTACH PARTITION audit_{day} FOR VALUES FROM ({day}) TO ({})", day + 1), &[])?;
         Ok(())
     })
+}
+
+fn has_place(it: &mut dyn Sql, day: i64) -> Result<bool, Failed> {
+    let place = format!("SELECT 1 FROM pg_catalog.pg_inherits WHERE inhrelid = to_regclass('toolcrib.audit_{day}')");
+    Ok(it.first(&place, &[])?.is_some())
 }
 
 /// Makes places ahead, and takes out what is old: whole days, of all chains.
@@ -268,15 +271,19 @@ impl Retention {
         self.database.transaction(For::Writing, |it| {
             // Whoever reads for long is not interrupted: it is tried again later. Nobody waits behind us for long.
             it.execute("SET LOCAL lock_timeout = 1000", &[])?;
-            it.query("SELECT pg_advisory_xact_lock($1)::text", &values![RETENTION])?;
-            let question = format!("SELECT count(*), max(seq) FROM audit WHERE day <= {day}");
-            if it
-                .first(&format!("SELECT 1 FROM pg_catalog.pg_inherits WHERE inhrelid = to_regclass('toolcrib.audit_{day}')"), &[])?
-                .is_none()
-            {
+            let is_ours = it.first("SELECT pg_try_advisory_xact_lock($1)::text", &values![RETENTION])?;
+            if !is_ours.is_some_and(|row| row.text(0).is_ok_and(|is_ours| is_ours == "true")) || !has_place(it, day)? {
                 return Ok(None);
             }
-            let told = it.first(&question, &[])?.ok_or(Failed::OddValue)?;
+            it.execute(&format!("LOCK TABLE audit_{day} IN ACCESS EXCLUSIVE MODE"), &[])?;
+            // What was written since it was looked is not signed for.
+            for row in it.query("SELECT chain, max(link) FROM audit WHERE day <= $1 GROUP BY chain", &values![day])? {
+                let (chain, link) = (row.integer(0)?, row.integer(1)?);
+                if !cuts.iter().any(|cut| (cut.chain, cut.link) == (chain, link)) {
+                    return Ok(None);
+                }
+            }
+            let told = it.first("SELECT count(*), max(seq) FROM audit WHERE day <= $1", &values![day])?.ok_or(Failed::OddValue)?;
             for Cut { chain, link, hash } in cuts {
                 sign(it, master, Kind::Cut, *chain, *link, hash)?;
                 it.execute("DELETE FROM checkpoint WHERE chain = $1 AND link < $2", &values![*chain, *link])?;
@@ -357,4 +364,41 @@ pub(super) fn verify(database: &mut Database, master: &Master) -> Result<Verdict
     };
     verdict.heads.sort_unstable();
     Ok(verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        SharedKey,
+        audit::chain::note,
+        database::server::{Address, Background, Server},
+    };
+    use toolcrib_testkit::servers::Postgres;
+
+    #[test]
+    fn a_day_that_somebody_still_writes_to_stays() {
+        let postgres = Postgres::start();
+        let (host, port) = ("127.0.0.1".to_owned(), postgres.port());
+        let address = Arc::new(Address { host, port, user: "postgres".into(), password: None, database: "postgres".into(), tls: None });
+        let background = Arc::new(Background::start().unwrap());
+        let master = Arc::new(SharedKey::parse(&"a".repeat(64)).unwrap().master());
+        let mut first = Server::new(&address, &background);
+        first.migrate(&master).unwrap();
+        let mut retention = Retention::new(Database::Server(first.another()), &master, &Policy::default());
+        let mut chains = Chains::new(Database::Server(first), &master, "one");
+        let row = || vec![note(SystemTime::now(), "tool", "of a test", &serde_json::json!({}))];
+        chains.append(row()).unwrap();
+        let today = chains.last_day;
+        let seen = retention.cuts(today).unwrap().unwrap();
+        chains.append(row()).unwrap();
+        assert_eq!(retention.take_out(today, &seen).unwrap(), None, "what came since is not signed for");
+        let seen = retention.cuts(today).unwrap().unwrap();
+        assert_eq!(retention.take_out(today, &seen).unwrap().map(|gone| gone.records), Some(2));
+        // Whoever did not know of that fails once, and finds its place again.
+        chains.append(row()).unwrap_err();
+        chains.append(row()).unwrap();
+        let verdict = verify(&mut retention.database, &master).unwrap();
+        assert_eq!((verdict.broken, verdict.records, verdict.is_cut), (None, 1, true));
+    }
 }
