@@ -93,6 +93,11 @@ pub trait AuditLog: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// How many records that were taken wait somewhere else until the place where they last is back.
+    fn spooled(&self) -> u64 {
+        0
+    }
+
     /// Takes a record. Called from `Drop` too, so it must not block; the answer to the call waits for what this gives.
     fn keep(&self, record: Record) -> Kept;
 }

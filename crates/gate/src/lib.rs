@@ -366,6 +366,12 @@ impl Gate {
         self.totals.read()
     }
 
+    /// How many records wait until the place where they last is back.
+    #[must_use]
+    pub fn spooled(&self) -> u64 {
+        self.audit.spooled()
+    }
+
     /// What may be called now. The snapshot stays as it is while it is held.
     #[must_use]
     pub fn catalogue(&self) -> Arc<Catalogue> {

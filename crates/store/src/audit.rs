@@ -10,6 +10,7 @@ mod chains;
 mod file;
 pub(crate) mod query;
 pub(crate) mod redact;
+pub(crate) mod spool;
 pub(crate) mod verify;
 
 use crate::{StoreError, database::Database, secret::Master, times::millis};
@@ -17,6 +18,7 @@ use arc_swap::ArcSwapOption;
 use chain::Row;
 use redact::Arguments;
 use ring::hmac;
+use spool::{SpoolAt, Spooled};
 use std::{
     fmt,
     sync::{
@@ -57,11 +59,13 @@ pub struct Policy {
     pub max_age: Option<Duration>,
     /// How large the store may grow before the oldest records go, in bytes. Default: 1 GiB.
     pub max_bytes: Option<u64>,
+    /// Where records wait while a server of PostgreSQL is away. Default: nowhere, so that they cannot be kept then.
+    pub spool: Option<SpoolAt>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { arguments: Arguments::Redacted, is_awaited: true, is_required: true, max_age: None, max_bytes: Some(1 << 30) }
+        Self { arguments: Arguments::Redacted, is_awaited: true, is_required: true, max_age: None, max_bytes: Some(1 << 30), spool: None }
     }
 }
 
@@ -83,6 +87,8 @@ struct State {
     waiting_bytes: AtomicUsize,
     /// Records that could not be kept, and of which the log does not tell yet.
     lost: AtomicU64,
+    /// Records that wait on the local disk for a server that is away.
+    spooled: Arc<AtomicU64>,
     is_closed: AtomicBool,
 }
 
@@ -116,7 +122,11 @@ impl Audit {
             Database::Server(server) => {
                 let retention = chains::Retention::new(Database::Server(server.another().patient()), master, &policy);
                 retain(retention, sender.clone(), Arc::downgrade(&state))?;
-                Box::new(chains::Chains::new(Database::Server(server), master, replica))
+                let chains = chains::Chains::new(Database::Server(server), master, replica);
+                match &policy.spool {
+                    Some(at) => Box::new(Spooled::begin(chains, at, &state.spooled)?),
+                    None => Box::new(chains),
+                }
             }
         };
         let writer = Writer::new(ledger, policy.clone(), Arc::clone(&state));
@@ -162,6 +172,10 @@ impl AuditLog for Audit {
             Some(reason) if self.policy.is_required => Err(Unrecorded::clone(&reason)),
             _ => Ok(()),
         }
+    }
+
+    fn spooled(&self) -> u64 {
+        self.state.spooled.load(Ordering::Relaxed)
     }
 
     fn keep(&self, record: Record) -> Kept {
@@ -219,10 +233,13 @@ trait Ledger: Send {
     fn place(&self) -> String;
 
     /// Binds rows to their chain and puts them where they last: all of them, or none.
-    fn append(&mut self, rows: Vec<Row>) -> Result<(), StoreError>;
+    fn append(&mut self, rows: &mut [Row]) -> Result<(), StoreError>;
 
     /// Signs how far the chain has come.
     fn checkpoint(&mut self) -> Result<(), StoreError>;
+
+    /// Does some of what could not be done before.
+    fn catch_up(&mut self) {}
 
     /// Takes out what is too old, or too much, unless somebody else does.
     fn prune(&mut self, _: &Policy, _: SystemTime) -> Result<(), StoreError> {
@@ -276,6 +293,7 @@ impl Writer {
             if !batch.is_empty() {
                 self.keep(batch);
             }
+            self.ledger.catch_up();
             self.look_after(is_closing);
             if is_closing {
                 return;
@@ -287,8 +305,8 @@ impl Writer {
     fn keep(&mut self, batch: Vec<Waiting>) {
         let count = batch.len() as u64;
         self.state.waiting_bytes.fetch_sub(batch.iter().map(|waiting| waiting.bytes).sum(), Ordering::Relaxed);
-        let (rows, replies): (Vec<Row>, Vec<_>) = batch.into_iter().map(|Waiting { row, reply, .. }| (row, reply)).unzip();
-        let written = self.ledger.append(rows).map_err(|error| Unrecorded(error.to_string().into()));
+        let (mut rows, replies): (Vec<Row>, Vec<_>) = batch.into_iter().map(|Waiting { row, reply, .. }| (row, reply)).unzip();
+        let written = self.ledger.append(&mut rows).map_err(|error| Unrecorded(error.to_string().into()));
         match &written {
             Ok(()) => self.since_checkpoint += count,
             Err(reason) => {
@@ -309,7 +327,7 @@ impl Writer {
         let lost = self.state.lost.load(Ordering::Relaxed);
         let reason = self.state.broken.load_full().map(|reason| reason.to_string());
         let told = serde_json::json!({"lost": lost, "reason": reason});
-        match self.ledger.append(vec![chain::note(SystemTime::now(), "gap", "records lost", &told)]) {
+        match self.ledger.append(&mut [chain::note(SystemTime::now(), "gap", "records lost", &told)]) {
             Ok(()) => {
                 tracing::warn!(lost, "records could not be kept; the audit log can be written again");
                 self.state.lost.fetch_sub(lost, Ordering::Relaxed);
@@ -393,7 +411,7 @@ mod tests {
         let mut chain = file::OneChain { database: Database::open(&folder.path().join(NAME)).unwrap(), master };
         let now = SystemTime::now();
         let note = |at| chain::note(at, "tool", "of a test", &serde_json::json!({}));
-        chain.append(vec![note(now - 2 * HOUR), note(now - 2 * HOUR), note(now)]).unwrap();
+        chain.append(&mut [note(now - 2 * HOUR), note(now - 2 * HOUR), note(now)]).unwrap();
         let rows = |chain: &mut file::OneChain| {
             let read = chain.database.read(|it| {
                 it.query("SELECT seq FROM audit ORDER BY seq", &[])?.iter().map(|row| row.integer(0)).collect::<Result<Vec<i64>, _>>()

@@ -140,6 +140,19 @@ impl Database {
         }
     }
 
+    /// Whether it is a server that cannot be reached, as far as is known.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Server(server) if server.is_lost())
+    }
+
+    /// Whether it can be asked. A server that is lost is sought meanwhile, and nobody waits for it.
+    pub(crate) fn is_there(&mut self) -> bool {
+        match self {
+            Self::File(_) => true,
+            Self::Server(server) => server.is_there(),
+        }
+    }
+
     /// Does some work, all of it or nothing.
     pub(crate) fn transaction<T>(&mut self, what: For, work: impl FnOnce(&mut dyn Sql) -> Result<T, Failed>) -> Result<T, StoreError> {
         let done = match self {

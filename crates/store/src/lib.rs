@@ -21,6 +21,7 @@ pub use audit::{
     Audit, Policy,
     query::{Activity, Entry, Filter, OutcomeFilter, Spent},
     redact::{Arguments, looks_secret, names_a_secret},
+    spool::SpoolAt,
     verify::{Broken, Verdict},
 };
 pub use database::server::Address;

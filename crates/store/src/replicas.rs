@@ -11,8 +11,10 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use redis::{
-    Client, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ScriptInvocation, TlsCertificates,
-    aio::{ConnectionManager, ConnectionManagerConfig},
+    Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, RedisResult, Script, ScriptInvocation, TlsCertificates,
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+    cluster::{ClusterClient, ClusterConfig},
+    cluster_async::ClusterConnection,
 };
 use ring::{digest, hmac};
 use std::{
@@ -128,8 +130,10 @@ static COUNT: LazyLock<Script> = LazyLock::new(|| {
 /// Where Valkey is.
 #[derive(Clone)]
 pub struct SharedAt {
-    /// `redis://` or `rediss://`, with user and password. Never shown.
-    pub url: String,
+    /// `redis://` or `rediss://`, with user and password. Never shown. Of a cluster some of its nodes: the others are learnt from them.
+    pub urls: Vec<String>,
+    /// Whether it is a cluster.
+    pub is_cluster: bool,
     /// Certificates (PEM) that are trusted in place of the system's.
     pub roots: Option<Vec<u8>>,
 }
@@ -140,7 +144,7 @@ pub struct Replicas {
     /// Where the others reach us, once we say so.
     url: OnceLock<String>,
     place: String,
-    connection: ConnectionManager,
+    connection: Connection,
     present: ArcSwap<HashMap<Box<str>, Present>>,
     between: hmac::Key,
     /// Milliseconds since we began until which nobody tries again.
@@ -215,20 +219,11 @@ impl Replicas {
     /// # Errors
     /// [`StoreError`]: also where the server cannot be reached.
     pub async fn join(at: &SharedAt, key: &SharedKey, may_be_away: bool) -> Result<Arc<Self>, StoreError> {
-        let place = place(&at.url);
+        let place = at.place();
         let failed = |error: RedisError| StoreError::Database { place: place.clone(), reason: reason(&error) };
         // Only the first is taken; whichever is there does.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = match &at.roots {
-            Some(roots) => Client::build_with_tls(at.url.as_str(), TlsCertificates { client_tls: None, root_cert: Some(roots.clone()) }),
-            None => Client::open(at.url.as_str()),
-        };
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(ANSWER))
-            .set_response_timeout(Some(ANSWER))
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(200));
-        let connection = ConnectionManager::new_lazy_with_config(client.map_err(failed)?, config).map_err(failed)?;
+        let connection = Connection::to(at).map_err(failed)?;
         let mut name = [0_u8; 5];
         getrandom::fill(&mut name).expect("the operating system provides random numbers");
         let replicas = Arc::new(Self {
@@ -506,6 +501,56 @@ impl SharedCounts for Replicas {
     }
 }
 
+/// A connection, which is made when it is needed and made anew when it is lost.
+#[derive(Clone)]
+enum Connection {
+    One(ConnectionManager),
+    Cluster(ClusterConnection),
+}
+
+impl Connection {
+    fn to(at: &SharedAt) -> RedisResult<Self> {
+        let certificates = at.roots.clone().map(|roots| TlsCertificates { client_tls: None, root_cert: Some(roots) });
+        if at.is_cluster {
+            let nodes = ClusterClient::builder(at.urls.iter().map(String::as_str)).retries(1).max_retry_wait(200);
+            let nodes = if let Some(certificates) = certificates { nodes.certs(certificates) } else { nodes };
+            let config = ClusterConfig::new().set_connection_timeout(ANSWER).set_response_timeout(ANSWER);
+            return Ok(Self::Cluster(nodes.build()?.get_pending_async_connection_with_config(config)));
+        }
+        let url = at.urls.first().map(String::as_str).unwrap_or_default();
+        let client = certificates.map_or_else(|| Client::open(url), |certificates| Client::build_with_tls(url, certificates))?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(ANSWER))
+            .set_response_timeout(Some(ANSWER))
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(200));
+        ConnectionManager::new_lazy_with_config(client, config).map(Self::One)
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, redis::Value> {
+        match self {
+            Self::One(one) => one.req_packed_command(command),
+            Self::Cluster(cluster) => cluster.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(&'a mut self, pipeline: &'a Pipeline, offset: usize, count: usize) -> RedisFuture<'a, Vec<redis::Value>> {
+        match self {
+            Self::One(one) => one.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(cluster) => cluster.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::One(one) => one.get_db(),
+            Self::Cluster(cluster) => cluster.get_db(),
+        }
+    }
+}
+
 /// Says that we are there for as long as we are.
 async fn stay(replicas: Weak<Replicas>, mut is_heard: bool) {
     // Until we were there once nobody can have missed us.
@@ -533,8 +578,9 @@ async fn stay(replicas: Weak<Replicas>, mut is_heard: bool) {
 const PROCESSES: &str = "{toolcrib}:processes";
 const HEARD: &str = "{toolcrib}:heard";
 
+/// All sessions are in one place, with those who have them.
 fn session_key(id: &str) -> String {
-    format!("{{toolcrib:session:{}}}", digest_of(id))
+    format!("{{toolcrib}}:session:{}", digest_of(id))
 }
 
 /// All counters of one caller are in one place, wherever that is.
@@ -551,10 +597,15 @@ fn millis_of(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Where it is, without who logs in.
-fn place(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("redis", ""));
-    format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
+impl SharedAt {
+    /// Where it is, without who logs in.
+    fn place(&self) -> String {
+        let place = |url: &String| {
+            let (scheme, rest) = url.split_once("://").unwrap_or(("redis", ""));
+            format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
+        };
+        self.urls.iter().map(place).collect::<Vec<_>>().join(", ")
+    }
 }
 
 fn reason(error: &RedisError) -> String {
@@ -563,7 +614,7 @@ fn reason(error: &RedisError) -> String {
 
 impl fmt::Debug for SharedAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&place(&self.url))
+        f.write_str(&self.place())
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 };
 use tempfile::TempDir;
 use toolcrib_contract::{AuditLog, CallerId, Json, Kind, Listings, Origin, Outcome, Record, Secrets, Vault};
-use toolcrib_store::{Address, Audit, Broken, Filter, NewKey, OutcomeFilter, Policy, SharedKey, Store, StoreError};
-use toolcrib_testkit::servers::Postgres;
+use toolcrib_store::{Address, Audit, Broken, Filter, NewKey, OutcomeFilter, Policy, SharedKey, SpoolAt, Store, StoreError};
+use toolcrib_testkit::servers::{Guard, Postgres};
 
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -405,4 +405,153 @@ fn a_server_that_goes_away_costs_no_record_that_was_acknowledged() {
         let gaps = store.records(&Filter { tool: Some("records lost".into()), ..Filter::default() }).unwrap();
         assert_eq!(gaps.len(), 1, "the log says itself that it could not be written");
     });
+}
+
+/// The policy of a process that lets records wait in this folder.
+fn spooling(folder: &TempDir, max_bytes: u64) -> Policy {
+    Policy { spool: Some(SpoolAt { folder: folder.path().to_owned(), max_bytes }), ..Policy::default() }
+}
+
+fn files(folder: &TempDir) -> Vec<String> {
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    files
+}
+
+/// Ends the server, and keeps records from this number on until they wait for it: what serves a connection outlives it for a moment.
+fn keep_without(server: &mut Postgres, audit: &Arc<Audit>, first: usize) -> usize {
+    server.kill();
+    (first..).find(|number| {
+        keep(audit, *number..number + 1).unwrap();
+        audit.spooled() > 0
+    })
+    .unwrap()
+        + 1
+}
+
+/// The ids of all calls, in the order of their chain.
+fn ids_in_order(server: &Postgres) -> Vec<String> {
+    let ids = server.execute("postgres", "SELECT id FROM toolcrib.audit WHERE id <> '' ORDER BY chain, link");
+    ids.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn records_wait_on_the_disk_while_the_server_is_away() {
+    let (mut server, folder) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let store = connect(&server, "one").unwrap();
+    let audit = store.audit(spooling(&folder, 64 << 20)).unwrap();
+    let kept_until = std::sync::atomic::AtomicUsize::new(0);
+    let at_least = |number| wait_for("records", || (kept_until.load(std::sync::atomic::Ordering::Relaxed) >= number).then_some(()));
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let written = thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for number in 0.. {
+                keep(&audit, number..number + 1).unwrap();
+                kept_until.store(number, std::sync::atomic::Ordering::Relaxed);
+                if is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    return number + 1;
+                }
+            }
+            unreachable!()
+        });
+        for _ in 0..2 {
+            let so_far = kept_until.load(std::sync::atomic::Ordering::Relaxed);
+            at_least(so_far + 50);
+            server.kill();
+            wait_for("the spool", || (audit.spooled() > 20).then_some(()));
+            server.start_again();
+            wait_for("its end", || (audit.spooled() == 0).then_some(()));
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        writing.join().unwrap()
+    });
+    audit.close();
+    assert_eq!(ids_in_order(&server), (0..written).map(|number| format!("call-{number}")).collect::<Vec<_>>(), "each once, in order");
+    assert_eq!(store.verify().unwrap().broken, None);
+    assert_eq!(store.records(&Filter { tool: Some("records lost".into()), ..Filter::default() }).unwrap().len(), 0);
+    assert_eq!(files(&folder), [""; 0], "nothing waits");
+}
+
+#[test]
+fn what_a_process_leaves_behind_the_next_one_moves() {
+    let (mut server, folder) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let store = connect(&server, "one").unwrap();
+    let first = store.audit(spooling(&folder, 64 << 20)).unwrap();
+    keep(&first, 0..3).unwrap();
+    let next = keep_without(&mut server, &first, 3);
+    keep(&first, next..next + 3).unwrap();
+    first.close();
+    assert_eq!(first.spooled(), 4);
+    assert_eq!(files(&folder).len(), 2);
+    server.start_again();
+    // Another process that is at work in the same folder keeps what is its own.
+    let second = connect(&server, "two").unwrap().audit(spooling(&folder, 64 << 20)).unwrap();
+    wait_for("the records", || (second.spooled() == 0).then_some(()));
+    let third = connect(&server, "three").unwrap().audit(spooling(&folder, 64 << 20)).unwrap();
+    keep(&second, next + 3..next + 5).unwrap();
+    keep(&third, next + 5..next + 6).unwrap();
+    second.close();
+    third.close();
+    assert_eq!(ids_in_order(&server), (0..next + 6).map(|number| format!("call-{number}")).collect::<Vec<_>>());
+    assert_eq!((store.verify().unwrap().broken, files(&folder)), (None, Vec::new()));
+}
+
+#[test]
+fn no_more_waits_than_may_and_what_was_changed_meanwhile_is_not_moved() {
+    let (mut server, folder) = (Postgres::start(), tempfile::tempdir().unwrap());
+    let store = connect(&server, "one").unwrap();
+    let audit = store.audit(spooling(&folder, 1 << 20)).unwrap();
+    let next = keep_without(&mut server, &audit, 0);
+    let refused = (next..).step_by(100).find_map(|from| keep(&audit, from..from + 100).err()).unwrap();
+    assert!(refused.contains("spool-1.db") && refused.contains("storage.spoolMaxBytes"), "{refused}");
+    assert!(audit.admits().is_err(), "then calls are refused");
+    let spooled = audit.spooled();
+    assert!(spooled > 500, "{spooled}");
+    server.start_again();
+    wait_for("the log", || (audit.spooled() == 0 && audit.admits().is_ok()).then_some(()));
+    let gaps = store.records(&Filter { tool: Some("records lost".into()), ..Filter::default() }).unwrap();
+    assert_eq!(gaps.len(), 1, "the log says itself that records were lost");
+    assert_eq!((ids_in_order(&server).len() as u64, store.verify().unwrap().broken), (next as u64 - 1 + spooled, None));
+
+    let next = keep_without(&mut server, &audit, 100_000);
+    keep(&audit, next..next + 9).unwrap();
+    audit.close();
+    let database = folder.path().join("spool-1.db");
+    rusqlite::Connection::open(&database).unwrap().execute("UPDATE audit SET subject = 'eve' WHERE seq = (SELECT min(seq) + 5 FROM audit)", []).unwrap();
+    server.start_again();
+    let next = store.audit(spooling(&folder, 1 << 20)).unwrap();
+    keep(&next, 200_000..200_001).unwrap();
+    next.close();
+    assert_eq!(next.spooled(), 10, "nothing of it is moved");
+    assert!(database.exists() && store.verify().unwrap().broken.is_none());
+    assert!(ids_in_order(&server).contains(&"call-200000".to_owned()), "and it is in nobody's way");
+}
+
+#[test]
+fn a_guarded_server_is_reached_by_tls_with_a_password_and_no_more_rights_than_are_needed() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let guard = Guard { certificate: made.cert.pem(), key: made.signing_key.serialize_pem(), password: "hunter2".into() };
+    let server = Postgres::guarded(&guard);
+    let folder = tempfile::tempdir().unwrap();
+    let trusting = |certificate: &str| {
+        let file = folder.path().join("roots.pem");
+        std::fs::write(&file, certificate).unwrap();
+        toolcrib_egress::tls::client_config(Some(&file)).unwrap()
+    };
+    let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap().cert.pem();
+    let (other, trusting) = (trusting(&other), trusting(&guard.certificate));
+    let with = |password: &str, tls| Address { user: "toolcrib".into(), password: Some(password.to_owned().into()), tls, ..address(&server) };
+    let refused = |address| Store::connect(address, &key('a'), "one").unwrap_err().to_string();
+    let (wrong, plain) = (refused(with("hunter3", Some(trusting.clone()))), refused(with("hunter2", None)));
+    assert!(wrong.contains("password authentication failed") && !wrong.contains("hunter"), "{wrong}");
+    assert!(plain.contains("no encryption"), "{plain}");
+    let untrusted = refused(with("hunter2", Some(other)));
+    assert!(untrusted.to_lowercase().contains("certificate"), "{untrusted}");
+
+    let store = Store::connect(with("hunter2", Some(trusting)), &key('a'), "one").unwrap();
+    let audit = store.audit(Policy::default()).unwrap();
+    keep(&audit, 0..3).unwrap();
+    audit.close();
+    assert_eq!((store.verify().unwrap().broken, ids_in_order(&server).len()), (None, 3));
 }

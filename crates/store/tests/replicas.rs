@@ -8,8 +8,13 @@ use std::{
 };
 use toolcrib_contract::{Counted, Counter, Home, Known, SharedCounts};
 use toolcrib_store::{Adoption, Replicas, SharedAt, SharedKey, Standing, Whereabouts};
-use toolcrib_testkit::servers::Valkey;
+use toolcrib_testkit::servers::{Guard, Valkey};
 
+/// What docs/replicas.md says that may be done there.
+const COMMANDS: [&str; 17] = [
+    "EVAL", "EVALSHA", "SCRIPT LOAD", "TIME", "HSET", "HGET", "HMGET", "HDEL", "HGETALL", "ZADD", "ZREM", "ZSCORE", "ZRANGEBYSCORE", "EXPIRE",
+    "PEXPIRE", "UNLINK", "PING",
+];
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(60);
@@ -18,8 +23,13 @@ fn key(digit: char) -> SharedKey {
     SharedKey::parse(&digit.to_string().repeat(64)).unwrap()
 }
 
+/// The server at this URL.
+fn one(url: String) -> SharedAt {
+    SharedAt { urls: vec![url], is_cluster: false, roots: None }
+}
+
 async fn join(valkey: &Valkey, name: &str) -> Arc<Replicas> {
-    let replicas = Replicas::join(&SharedAt { url: valkey.url(), roots: None }, &key('a'), false).await.unwrap();
+    let replicas = Replicas::join(&one(valkey.url()), &key('a'), false).await.unwrap();
     replicas.announce(format!("http://{name}")).await;
     replicas
 }
@@ -137,18 +147,96 @@ async fn calls_are_counted_once_for_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_replicas_speak_for_others() {
     let valkey = Valkey::start();
-    let (one, two) = (join(&valkey, "one").await, join(&valkey, "two").await);
-    let said = one.vouch_for("2001:db8::7".parse().ok(), 1);
+    let (first, two) = (join(&valkey, "one").await, join(&valkey, "two").await);
+    let said = first.vouch_for("2001:db8::7".parse().ok(), 1);
     assert_eq!(two.vouched(&said), Some(("2001:db8::7".parse().ok(), 1)));
-    assert_eq!(two.vouched(&one.vouch_for(None, 2)), Some((None, 2)));
+    assert_eq!(two.vouched(&first.vouch_for(None, 2)), Some((None, 2)));
     assert_eq!(two.vouched(&said.replace("::7", "::8")), None);
     assert_eq!(two.vouched("10.0.0.1;99999999999999;1;00"), None);
-    let stranger = Replicas::join(&SharedAt { url: valkey.url(), roots: None }, &key('b'), false).await.unwrap();
+    let stranger = Replicas::join(&one(valkey.url()), &key('b'), false).await.unwrap();
     assert_eq!(two.vouched(&stranger.vouch_for(None, 1)), None);
-    let nowhere = SharedAt { url: "redis://ann:hunter2@127.0.0.1:1".into(), roots: None };
+    let nowhere = one("redis://ann:hunter2@127.0.0.1:1".into());
     let error = Replicas::join(&nowhere, &key('a'), false).await.unwrap_err().to_string();
     assert!(
         error.starts_with("redis://127.0.0.1:1: ") && !error.contains("hunter2") && !format!("{nowhere:?}").contains("hunter2"),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_does_what_one_does() {
+    let mut nodes = Valkey::cluster();
+    // One is named: the others are learnt from it.
+    let at = SharedAt { urls: vec![nodes[0].url()], is_cluster: true, roots: None };
+    let join = async |name: &str| {
+        let replicas = Replicas::join(&at, &key('a'), false).await.unwrap();
+        replicas.announce(format!("http://{name}")).await;
+        replicas
+    };
+    let (first, second) = (join("one").await, join("two").await);
+    wait_for("the second", async || first.together() == 2).await;
+    let session = first.home().name("session");
+    first.keep_session(&session, "what it is", IDLE).await;
+    assert_eq!(second.adopt_session(&session).await, Adoption::There("http://one".into()));
+    let unknown = first.home().name("unknown");
+    let renewed = first.renew_sessions(&[(session.as_str().into(), IDLE), (unknown.into(), IDLE)]).await;
+    assert_eq!(renewed, [Standing::Ours, Standing::Unknown]);
+    first.leave().await;
+    wait_for("its end", async || second.whereabouts(&session) == Whereabouts::Gone).await;
+    assert_eq!(second.adopt_session(&session).await, Adoption::Ours("what it is".into()));
+    // Callers are spread over the nodes: one that is gone costs those that it counts, until it is back.
+    let callers: Vec<String> = (0..30).map(|number| format!("caller-{number}")).collect();
+    for caller in &callers {
+        for expected in 1..=2 {
+            assert_eq!(counted(&second, caller, counter("day", 2, None)).await, expected);
+        }
+        assert!(matches!(second.count(caller, &[counter("day", 2, None)]).await.unwrap(), Counted::Full { .. }));
+    }
+    nodes[2].kill();
+    let mut costs = 0;
+    for caller in &callers {
+        costs += usize::from(second.count(caller, &[counter("day", 2, None)]).await.is_err());
+    }
+    assert!(costs > 0, "nobody was counted there");
+    nodes[2].start_again();
+    for caller in &callers {
+        let is_full = async || second.count(caller, &[counter("day", 2, None)]).await.is_ok_and(|told| matches!(told, Counted::Full { .. }));
+        wait_for("its node", is_full).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guarded_server_is_reached_by_tls_with_a_password_and_no_more_rights_than_are_needed() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key_of_it) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let guard = Guard { certificate: certificate.clone(), key: key_of_it, password: "hunter2".into() };
+    let valkey = Valkey::guarded(&guard, &COMMANDS, "*toolcrib*");
+    let at = |login: &str, roots: Option<&str>| SharedAt {
+        urls: vec![format!("rediss://{login}127.0.0.1:{}", valkey.port())],
+        is_cluster: false,
+        roots: roots.map(|roots| roots.as_bytes().to_vec()),
+    };
+    let refused = async |at: SharedAt| Replicas::join(&at, &key('a'), false).await.unwrap_err().to_string();
+    let (untrusted, wrong) =
+        (refused(at("toolcrib:hunter2@", None)).await, refused(at("toolcrib:hunter3@", Some(&certificate))).await);
+    assert!(untrusted.to_lowercase().contains("certificate"), "{untrusted}");
+    assert!(wrong.contains("WRONGPASS") && !wrong.contains("hunter"), "{wrong}");
+    refused(at("", Some(&certificate))).await;
+
+    let (first, second) = (at("toolcrib:hunter2@", Some(&certificate)), at("toolcrib:hunter2@", Some(&certificate)));
+    let first = Replicas::join(&first, &key('a'), false).await.unwrap();
+    let second = Replicas::join(&second, &key('a'), false).await.unwrap();
+    first.announce("http://one".into()).await;
+    second.announce("http://two".into()).await;
+    wait_for("the second", async || first.together() == 2).await;
+    let session = first.home().name("session");
+    first.keep_session(&session, "what it is", IDLE).await;
+    assert_eq!(first.renew_sessions(&[(session.as_str().into(), IDLE)]).await, [Standing::Ours]);
+    assert_eq!(counted(&first, "ann", counter("day", 2, None)).await, 1);
+    first.close().await;
+    first.leave().await;
+    wait_for("its end", async || second.whereabouts(&session) == Whereabouts::Gone).await;
+    assert_eq!(second.adopt_session(&session).await, Adoption::Ours("what it is".into()));
+    second.forget_session(&session).await;
+    assert_eq!(second.adopt_session(&session).await, Adoption::None);
 }

@@ -4,7 +4,7 @@ use std::{
     env, fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::fs::{MetadataExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -29,6 +29,17 @@ pub struct Mariadb(Running);
 #[derive(Debug)]
 pub struct Valkey(Running);
 
+/// What guards a server: it takes TLS only, and who has the password.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// Its certificate, in PEM.
+    pub certificate: String,
+    /// The key of that.
+    pub key: String,
+    /// The password of the user `toolcrib`.
+    pub password: String,
+}
+
 #[derive(Debug)]
 struct Running {
     folder: PathBuf,
@@ -44,6 +55,22 @@ impl Postgres {
     /// If PostgreSQL is not installed, or does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Starts one to which the user `toolcrib` logs in with a password, by TLS only.
+    ///
+    /// # Panics
+    /// If PostgreSQL is not installed, or does not start.
+    #[must_use]
+    pub fn guarded(guard: &Guard) -> Self {
+        let server = Self::start_with(Some(guard));
+        server.execute("postgres", &format!("CREATE ROLE toolcrib LOGIN PASSWORD '{}'", guard.password));
+        server.execute("postgres", "GRANT CREATE ON DATABASE postgres TO toolcrib");
+        server
+    }
+
+    fn start_with(guard: Option<&Guard>) -> Self {
         let (initdb, postgres) = (find("initdb"), find("postgres"));
         let (folder, port) = (fresh_folder("postgres"), free_port());
         let data = folder.join("data");
@@ -53,6 +80,13 @@ impl Postgres {
         let mut serve = as_nobody(&postgres);
         serve.arg("-D").arg(&data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
         serve.arg("-c").arg(format!("unix_socket_directories={}", folder.display()));
+        if let Some(guard) = guard {
+            let (certificate, key) = guard.put_into(&folder);
+            serve.args(["-c", "ssl=on", "-c"]).arg(format!("ssl_cert_file={}", certificate.display()));
+            serve.arg("-c").arg(format!("ssl_key_file={}", key.display()));
+            let rules = "hostnossl all postgres 127.0.0.1/32 trust\nhostssl all toolcrib 127.0.0.1/32 scram-sha-256\n";
+            fs::write(data.join("pg_hba.conf"), rules).expect("the folder can be written");
+        }
         let running = Running::start(serve, folder, port);
         let server = Self(running);
         server.0.wait(|| server.try_execute("postgres", "SELECT 1").is_ok());
@@ -165,15 +199,66 @@ impl Valkey {
     /// If neither Valkey nor Redis is installed, or it does not start.
     #[must_use]
     pub fn start() -> Self {
+        let server = Self::start_with(|serve, _, port| {
+            serve.args(["--port", &port.to_string()]);
+        });
+        server.0.wait(|| server.answers());
+        server
+    }
+
+    /// Starts one to which the user `toolcrib` logs in with a password, by TLS only, and may do no more than these commands on keys like that.
+    ///
+    /// # Panics
+    /// If neither Valkey nor Redis is installed, or it does not start.
+    #[must_use]
+    pub fn guarded(guard: &Guard, commands: &[&str], keys: &str) -> Self {
+        let server = Self::start_with(|serve, folder, port| {
+            let (certificate, key) = guard.put_into(folder);
+            serve.args(["--port", "0", "--tls-port", &port.to_string(), "--tls-auth-clients", "no", "--tls-cert-file"]).arg(&certificate);
+            serve.arg("--tls-key-file").arg(key).arg("--tls-ca-cert-file").arg(certificate);
+            serve.args(["--user", "default", "off", "--user", "toolcrib", "on", &format!(">{}", guard.password), &format!("~{keys}")]);
+            serve.args(commands.iter().map(|command| format!("+{}", command.to_ascii_lowercase().replace(' ', "|"))));
+        });
+        server.0.wait(|| true);
+        server
+    }
+
+    /// Starts a cluster of three.
+    ///
+    /// # Panics
+    /// If neither Valkey nor Redis is installed, or they do not start.
+    #[must_use]
+    pub fn cluster() -> [Self; 3] {
+        let nodes = [(); 3].map(|()| {
+            let server = Self::start_with(|serve, _, port| {
+                serve.args(["--port", &port.to_string(), "--cluster-enabled", "yes", "--cluster-port", &free_port().to_string()]);
+                serve.args(["--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"]);
+            });
+            server.0.wait(|| server.answers());
+            server
+        });
+        let mut create = Command::new(found("valkey-cli").unwrap_or_else(|| find("redis-cli")));
+        create.args(["--cluster", "create"]).args(nodes.each_ref().map(|node| format!("127.0.0.1:{}", node.0.port))).arg("--cluster-yes");
+        run(&mut create);
+        nodes.iter().for_each(|node| node.0.wait(|| node.said("CLUSTER INFO").contains("cluster_state:ok")));
+        nodes
+    }
+
+    fn start_with(set: impl FnOnce(&mut Command, &Path, u16)) -> Self {
         let program = found("valkey-server").or_else(|| found("redis-server"));
         let program = program.expect("valkey-server or redis-server is needed: install it (Debian: redis-server), or run `make peers`");
         let (folder, port) = (fresh_folder("valkey"), free_port());
         let mut serve = as_nobody(&program);
-        serve.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--port"]).arg(port.to_string());
+        serve.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
         serve.arg("--dir").arg(&folder);
-        let server = Self(Running::start(serve, folder, port));
-        server.0.wait(|| server.answers());
-        server
+        set(&mut serve, &folder, port);
+        Self(Running::start(serve, folder, port))
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.0.port
     }
 
     /// How it is reached.
@@ -217,6 +302,21 @@ impl Valkey {
         };
         let length = ask().unwrap_or_default();
         String::from_utf8_lossy(&told[..length]).into_owned()
+    }
+}
+
+impl Guard {
+    /// Writes the certificate and its key where a server finds them.
+    fn put_into(&self, folder: &Path) -> (PathBuf, PathBuf) {
+        let (certificate, key) = (folder.join("server.crt"), folder.join("server.key"));
+        for (file, text) in [(&certificate, &self.certificate), (&key, &self.key)] {
+            fs::write(file, text).expect("the folder can be written");
+            fs::set_permissions(file, fs::Permissions::from_mode(0o600)).expect("the owner may set rights");
+            if is_root() {
+                chown(file, Some(NOBODY), Some(NOBODY)).expect("root may give a file away");
+            }
+        }
+        (certificate, key)
     }
 }
 

@@ -93,8 +93,22 @@ impl Row {
         ])
     }
 
-    /// Gives the row its number in its chain, and its hash.
+    /// A row as it was read back: the values of [`COLUMNS`], then the hash.
+    pub(super) fn read(values: Vec<Value>) -> Option<Self> {
+        (values.len() == COLUMNS.len() + 1).then_some(Self(values))
+    }
+
+    /// The hash of the row, if it is the one of this number that was bound to the one before.
+    pub(super) fn follows(&self, seq: i64, before: &Hash, key: &hmac::Key) -> Option<Hash> {
+        let (columns, own) = self.0.split_at_checked(COLUMNS.len())?;
+        let expected = hash(before, columns, key);
+        let is_it = columns.first() == Some(&Value::Integer(seq)) && matches!(own, [Value::Blob(found)] if *found == expected);
+        is_it.then_some(expected)
+    }
+
+    /// Gives the row its number in its chain, and its hash, in place of those that it had.
     pub(super) fn bind(&mut self, seq: i64, before: &Hash, key: &hmac::Key) -> Hash {
+        self.0.truncate(COLUMNS.len());
         self.0[0] = Value::Integer(seq);
         let hash = hash(before, &self.0, key);
         self.0.push(Value::Blob(hash.to_vec()));

@@ -49,12 +49,12 @@ pub(super) struct Chains {
     is_prepared: bool,
 }
 
-/// How far our chain has come.
+/// How far a chain has come.
 #[derive(Debug, Clone, Copy)]
-struct Own {
-    number: i64,
-    link: i64,
-    hash: Hash,
+pub(super) struct Own {
+    pub(super) number: i64,
+    pub(super) link: i64,
+    pub(super) hash: Hash,
 }
 
 impl Chains {
@@ -63,7 +63,7 @@ impl Chains {
     }
 
     /// Our chain, begun if it is not yet.
-    fn own(&mut self) -> Result<Own, StoreError> {
+    pub(super) fn own(&mut self) -> Result<Own, StoreError> {
         if let Some(own) = self.own {
             return Ok(own);
         }
@@ -92,12 +92,75 @@ impl Chains {
         Ok(())
     }
 
-    /// How far our chain has come, as the server has it.
-    fn found(&mut self, number: i64) -> Result<Own, StoreError> {
+    /// How far a chain has come, as the server has it.
+    pub(super) fn found(&mut self, number: i64) -> Result<Own, StoreError> {
         self.database.read(|it| {
             let row = it.first("SELECT link, hash FROM chain WHERE number = $1", &values![number])?.ok_or(Failed::OddValue)?;
             Ok(Own { number, link: row.integer(0)?, hash: row.bytes(1)? })
         })
+    }
+
+    /// Whether the server cannot be reached, as far as is known.
+    pub(super) fn is_away(&self) -> bool {
+        self.database.is_away()
+    }
+
+    /// Whether the server can be reached. Where it cannot, that is tried meanwhile, and nobody waits for it.
+    pub(super) fn is_there(&mut self) -> bool {
+        self.database.is_there()
+    }
+
+    /// Binds rows behind what is there, and says how far that reaches.
+    pub(super) fn bind(&self, before: Own, rows: &mut [Row]) -> Own {
+        rows.iter_mut().fold(before, |Own { number, link, hash }, row| Own {
+            number,
+            link: link + 1,
+            hash: row.bind(link + 1, &hash, &self.master.chain),
+        })
+    }
+
+    /// How far rows reach that were bound behind what is there, if they were.
+    pub(super) fn following(&self, before: Own, rows: &[Row]) -> Option<Own> {
+        rows.iter().try_fold(before, |Own { number, link, hash }, row| {
+            let hash = row.follows(link + 1, &hash, &self.master.chain)?;
+            Some(Own { number, link: link + 1, hash })
+        })
+    }
+
+    /// Writes rows that are bound behind what is there.
+    pub(super) fn put(&mut self, before: Own, reached: Own, rows: &[Row]) -> Result<(), StoreError> {
+        let day = day(SystemTime::now()).max(self.last_day);
+        self.prepare(day)?;
+        let values: Vec<&[Value]> = rows.iter().map(Row::values).collect();
+        let insert = insert(before.number, day);
+        let kept = self.database.transaction(For::Writing, |it| {
+            let kept = it.execute_all(&insert, &values)?;
+            if kept != values.len() as u64 {
+                return Err(Failed::Odd(format!("of {} records it took {kept}", values.len())));
+            }
+            let update = "UPDATE chain SET link = $2, hash = $3 WHERE number = $1 AND link = $4";
+            match it.execute(update, &values![before.number, reached.link, reached.hash.as_slice(), before.link])? {
+                1 => Ok(()),
+                _ => Err(Failed::Odd(format!("chain {} of the audit log is written by somebody else", before.number))),
+            }
+        });
+        if kept.is_err() {
+            // Retention may have taken the place away from a slow clock.
+            self.is_prepared = false;
+        }
+        kept
+    }
+
+    /// Our chain has come as far as this, if it is ours.
+    pub(super) fn goes_on_from(&mut self, reached: Own) {
+        self.own = self.own.map(|own| if own.number == reached.number { reached } else { own });
+    }
+
+    /// Signs how far a chain has come.
+    pub(super) fn sign_for(&mut self, chain: i64) -> Result<(), StoreError> {
+        let Own { number, link, hash } = self.found(chain)?;
+        let master = &self.master;
+        self.database.run(|it| sign(it, master, Kind::Head, number, link, &hash))
     }
 }
 
@@ -106,32 +169,13 @@ impl Ledger for Chains {
         self.database.place()
     }
 
-    fn append(&mut self, mut rows: Vec<Row>) -> Result<(), StoreError> {
-        let (own, day) = (self.own()?, day(SystemTime::now()).max(self.last_day));
-        self.prepare(day)?;
-        let (mut link, mut hash) = (own.link, own.hash);
-        for row in &mut rows {
-            link += 1;
-            hash = row.bind(link, &hash, &self.master.chain);
-        }
-        let values: Vec<&[Value]> = rows.iter().map(Row::values).collect();
-        let insert = insert(own.number, day);
-        let kept = self.database.transaction(For::Writing, |it| {
-            let kept = it.execute_all(&insert, &values)?;
-            if kept != values.len() as u64 {
-                return Err(Failed::Odd(format!("of {} records it took {kept}", values.len())));
-            }
-            let update = "UPDATE chain SET link = $2, hash = $3 WHERE number = $1 AND link = $4";
-            match it.execute(update, &values![own.number, link, hash.as_slice(), own.link])? {
-                1 => Ok(()),
-                _ => Err(Failed::Odd(format!("chain {} of the audit log is written by somebody else", own.number))),
-            }
-        });
-        let reached = Own { link, hash, ..own };
-        let kept = kept.or_else(|error| {
+    fn append(&mut self, rows: &mut [Row]) -> Result<(), StoreError> {
+        let own = self.own()?;
+        let reached = self.bind(own, rows);
+        let kept = self.put(own, reached, rows).or_else(|error| {
             // The connection may have been lost behind the commit.
             match self.found(own.number) {
-                Ok(found) if (found.link, found.hash) == (link, hash) => Ok(()),
+                Ok(found) if (found.link, found.hash) == (reached.link, reached.hash) => Ok(()),
                 Ok(found) => {
                     self.own = Some(found);
                     Err(error)
@@ -139,10 +183,8 @@ impl Ledger for Chains {
                 Err(_) => Err(error),
             }
         });
-        match &kept {
-            Ok(()) => self.own = Some(reached),
-            // Retention may have taken the place away from a slow clock.
-            Err(_) => self.is_prepared = false,
+        if kept.is_ok() {
+            self.own = Some(reached);
         }
         kept
     }
@@ -387,17 +429,17 @@ mod tests {
         first.migrate(&master).unwrap();
         let mut retention = Retention::new(Database::Server(first.another()), &master, &Policy::default());
         let mut chains = Chains::new(Database::Server(first), &master, "one");
-        let row = || vec![note(SystemTime::now(), "tool", "of a test", &serde_json::json!({}))];
-        chains.append(row()).unwrap();
+        let row = || [note(SystemTime::now(), "tool", "of a test", &serde_json::json!({}))];
+        chains.append(&mut row()).unwrap();
         let today = chains.last_day;
         let seen = retention.cuts(today).unwrap().unwrap();
-        chains.append(row()).unwrap();
+        chains.append(&mut row()).unwrap();
         assert_eq!(retention.take_out(today, &seen).unwrap(), None, "what came since is not signed for");
         let seen = retention.cuts(today).unwrap().unwrap();
         assert_eq!(retention.take_out(today, &seen).unwrap().map(|gone| gone.records), Some(2));
         // Whoever did not know of that fails once, and finds its place again.
-        chains.append(row()).unwrap_err();
-        chains.append(row()).unwrap();
+        chains.append(&mut row()).unwrap_err();
+        chains.append(&mut row()).unwrap();
         let verdict = verify(&mut retention.database, &master).unwrap();
         assert_eq!((verdict.broken, verdict.records, verdict.is_cut), (None, 1, true));
     }

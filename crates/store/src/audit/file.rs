@@ -45,20 +45,15 @@ impl Ledger for OneChain {
         self.database.place()
     }
 
-    fn append(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
+    fn append(&mut self, rows: &mut [Row]) -> Result<(), StoreError> {
         let key = &self.master.chain;
         self.database.transaction(For::Writing, |it| {
             let (mut seq, mut hash) = head(it)?;
-            let mut bound = rows;
-            for row in &mut bound {
+            for row in &mut *rows {
                 seq = seq.checked_add(1).ok_or_else(|| Failed::Odd("its numbers are used up".into()))?;
                 hash = row.bind(seq, &hash, key);
             }
-            let values: Vec<&[Value]> = bound.iter().map(Row::values).collect();
-            match it.execute_all(&INSERT, &values)? {
-                changed if changed == values.len() as u64 => Ok(()),
-                changed => Err(Failed::Odd(format!("of {} records it took {changed}", values.len()))),
-            }
+            put_in(it, rows)
         })
     }
 
@@ -85,12 +80,27 @@ impl Ledger for OneChain {
                 return Ok(());
             }
             Pruned::Up(records, cut) => {
-                self.append(vec![chain::taken_out(now, records, cut)])?;
+                self.append(&mut [chain::taken_out(now, records, cut)])?;
                 tracing::info!(records, "old records were taken out of the audit log, as its retention says");
             }
         }
         self.database.run(|it| it.query("PRAGMA incremental_vacuum", &[]).map(drop))
     }
+}
+
+/// Puts bound rows into the file.
+pub(super) fn put_in(it: &mut dyn Sql, rows: &[Row]) -> Result<(), Failed> {
+    let values: Vec<&[Value]> = rows.iter().map(Row::values).collect();
+    match it.execute_all(&INSERT, &values)? {
+        changed if changed == values.len() as u64 => Ok(()),
+        changed => Err(Failed::Odd(format!("of {} records it took {changed}", values.len()))),
+    }
+}
+
+/// How large the file is, in bytes, but for what is free in it.
+pub(super) fn size_bytes(it: &mut dyn Sql) -> Result<i64, Failed> {
+    let mut size = |name: &str| it.first(&format!("PRAGMA {name}"), &[])?.ok_or(Failed::OddValue)?.integer(0);
+    Ok((size("page_count")? - size("freelist_count")?) * size("page_size")?)
 }
 
 fn prune(it: &mut dyn Sql, master: &Master, policy: &Policy, now: SystemTime) -> Result<Pruned, Failed> {
@@ -104,10 +114,8 @@ fn prune(it: &mut dyn Sql, master: &Master, policy: &Policy, now: SystemTime) ->
         }
         None => None,
     };
-    let mut size = |name: &str| it.first(&format!("PRAGMA {name}"), &[])?.ok_or(Failed::OddValue)?.integer(0);
-    let bytes = (size("page_count")? - size("freelist_count")?) * size("page_size")?;
     let too_much = match policy.max_bytes {
-        Some(limit) if bytes > i64::try_from(limit).unwrap_or(i64::MAX) => {
+        Some(limit) if size_bytes(it)? > i64::try_from(limit).unwrap_or(i64::MAX) => {
             number(it, "SELECT min(seq) + (max(seq) - min(seq)) / $1 FROM audit", 10)?
         }
         _ => None,

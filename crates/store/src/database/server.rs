@@ -15,7 +15,10 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
+use tokio::{
+    runtime::{Handle, Runtime, RuntimeFlavor},
+    task::JoinHandle,
+};
 use tokio_postgres::{
     Client, Config, NoTls, Statement,
     config::SslMode,
@@ -88,6 +91,12 @@ impl Background {
     }
 }
 
+impl Background {
+    fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.0.as_ref().expect("it is there until it is dropped").spawn(future)
+    }
+}
+
 impl Drop for Background {
     fn drop(&mut self) {
         // Also where nobody may wait.
@@ -108,6 +117,8 @@ pub(crate) struct Server {
     background: Arc<Background>,
     session: Option<Session>,
     failed: Option<(Instant, String)>,
+    /// A connection that is being made, by whoever does not wait for it.
+    sought: Option<JoinHandle<Result<Client, Failed>>>,
     /// How long an answer may take.
     within: Duration,
 }
@@ -119,7 +130,7 @@ struct Session {
 
 impl Server {
     pub(crate) fn new(address: &Arc<Address>, background: &Arc<Background>) -> Self {
-        Self { address: address.clone(), background: background.clone(), session: None, failed: None, within: ANSWER }
+        Self { address: address.clone(), background: background.clone(), session: None, failed: None, sought: None, within: ANSWER }
     }
 
     /// Another connection to the same place.
@@ -141,6 +152,22 @@ impl Server {
         self.session.as_ref().is_none_or(|session| session.client.is_closed())
     }
 
+    /// Whether there is a connection. Where there is none, one is sought, and nobody waits for it.
+    pub(super) fn is_there(&mut self) -> bool {
+        if !self.is_lost() {
+            return true;
+        }
+        let Some(sought) = self.sought.take_if(|sought| sought.is_finished()) else {
+            if self.sought.is_none() && self.failed.as_ref().is_none_or(|(when, _)| when.elapsed() >= PAUSE) {
+                let (address, within) = (Arc::clone(&self.address), self.within);
+                self.sought = Some(self.background.spawn(async move { connected_in_time(&address, within).await }));
+            }
+            return false;
+        };
+        let found = self.background.wait(sought).unwrap_or_else(|error| Err(Failed::Away(error.to_string())));
+        self.settle(found).is_ok()
+    }
+
     /// Makes sure that there is a connection.
     pub(super) fn connected(&mut self) -> Result<(), Failed> {
         if !self.is_lost() {
@@ -151,11 +178,13 @@ impl Server {
             tracing::trace!(ago = ?when.elapsed(), "not tried again yet");
             return Err(Failed::Away(reason.clone()));
         }
-        let connecting = async {
-            let late = || Failed::Away(format!("no answer within {} s", CONNECT.as_secs()));
-            tokio::time::timeout(CONNECT, connect(&self.address, self.within)).await.unwrap_or_else(|_| Err(late()))
-        };
-        match self.background.wait(connecting) {
+        let found = self.background.wait(connected_in_time(&self.address, self.within));
+        self.settle(found)
+    }
+
+    /// Takes the connection that was made, or keeps why there is none.
+    fn settle(&mut self, found: Result<Client, Failed>) -> Result<(), Failed> {
+        match found {
             Ok(client) => {
                 self.session = Some(Session { client, statements: HashMap::new() });
                 self.failed = None;
@@ -307,6 +336,11 @@ impl Session {
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
+}
+
+async fn connected_in_time(address: &Address, within: Duration) -> Result<Client, Failed> {
+    let late = || Failed::Away(format!("no answer within {} s", CONNECT.as_secs()));
+    tokio::time::timeout(CONNECT, connect(address, within)).await.unwrap_or_else(|_| Err(late()))
 }
 
 async fn connect(address: &Address, within: Duration) -> Result<Client, Failed> {

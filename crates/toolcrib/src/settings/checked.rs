@@ -166,7 +166,9 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
     (ready.declared, ready.documents) = (brought.tools, brought.documents);
     ready.prompts = offered::prompts(&written.prompts, faults);
     ready.resources = offered::resources(&written.resources, lookup, faults);
-    let security = security::check(&written.security, base, ready::data_folder(&written.ready, base, lookup), faults);
+    let mut security = security::check(&written.security, base, ready::data_folder(&written.ready, base, lookup), faults);
+    let storage = written.storage.as_ref().and_then(|written| storage::check(written, base, faults));
+    security.audit.policy.spool = storage.as_ref().and_then(|storage| storage.spool(security.audit.folder.as_deref()));
     let steadiness = resilience::check(&written.resilience, faults);
     let of_server = |server: &Server, faults: &mut Faults| {
         let is_trusted = server.trusted.as_ref().is_some_and(|flag| flag.value);
@@ -186,7 +188,7 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
         trials,
         notes: brought.notes,
         absences: Faults::default(),
-        storage: written.storage.as_ref().and_then(|written| storage::check(written, base, faults)),
+        storage,
         otlp: telemetry::check(written.otlp.as_ref(), lookup, faults),
         steadiness,
         servers_steadied,

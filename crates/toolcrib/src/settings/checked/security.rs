@@ -492,6 +492,7 @@ fn audit(written: Option<&raw::security::Audit>, authenticates: bool, folder: Op
         max_bytes: within(written.max_bytes.as_ref(), (1 << 20)..=(1 << 40), faults)
             .map(|bytes| bytes as u64)
             .or(defaults.policy.max_bytes),
+        spool: None,
     };
     let is_enabled = written.enabled.as_ref().is_none_or(|flag| flag.value);
     Audit { is_enabled, is_demanded: is_enabled && policy.is_required, policy, ..defaults }

@@ -2,12 +2,12 @@
 
 use super::{
     super::raw::storage,
-    Faults, Spanned, one_of,
+    Faults, Spanned, one_of, within,
     ready::{beside, ca_file},
 };
 use std::path::Path;
 use toolcrib_egress::{Url, tls};
-use toolcrib_store::{Address, SharedAt, SharedKey, Store, StoreError};
+use toolcrib_store::{Address, SharedAt, SharedKey, SpoolAt, Store, StoreError};
 use toolcrib_tools::{Location, Tls};
 
 /// The longest name of a replica.
@@ -22,6 +22,8 @@ pub struct Storage {
     pub key: SharedKey,
     /// What this process is called among the others.
     pub replica: String,
+    /// How much of the audit log may wait on the local disk while the database is away, in bytes. 0: nothing.
+    pub spool_max_bytes: u64,
     /// What replicas share that is quicker than a database, if there is more than one.
     pub shared: Option<Shared>,
 }
@@ -47,6 +49,12 @@ impl Storage {
     /// [`StoreError`].
     pub fn open(&self) -> Result<Store, StoreError> {
         Store::connect(self.database.clone(), &self.key, &self.replica)
+    }
+
+    /// Where records wait while the database is away, if they may.
+    pub(super) fn spool(&self, folder: Option<&Path>) -> Option<SpoolAt> {
+        let folder = folder?.to_owned();
+        (self.spool_max_bytes > 0).then_some(SpoolAt { folder, max_bytes: self.spool_max_bytes })
     }
 }
 
@@ -80,25 +88,29 @@ pub(super) fn check(written: &storage::Storage, base: &Path, faults: &mut Faults
     }
     let replica = written.replica.as_ref().map_or_else(machine, |name| name.value.clone());
     let shared = shared(written, base, faults);
-    Some(Storage { database: database?, key: key?, replica, shared })
+    let spool = written.spool_max_bytes.as_ref().filter(|bytes| bytes.value > 0);
+    let spool_max_bytes = within(spool, (1 << 20)..=(1 << 40), faults).unwrap_or_default() as u64;
+    Some(Storage { database: database?, key: key?, replica, spool_max_bytes, shared })
 }
 
 fn shared(written: &storage::Storage, base: &Path, faults: &mut Faults) -> Option<Shared> {
     let roots = written.shared_ca_file.as_ref().and_then(|file| ca_file(file, base, faults));
     let degrades = one_of(written.on_shared_loss.as_ref(), ON_LOSS, faults).unwrap_or_default();
     let advertise = written.advertise.as_ref().and_then(|url| advertised(url, faults));
-    let Some(url) = &written.shared else {
+    if written.shared.is_empty() {
         let alone = [&written.shared_ca_file, &written.on_shared_loss, &written.advertise];
         alone.into_iter().flatten().for_each(|key| faults.add(key.fault("this goes with \"shared\"")));
         return None;
+    }
+    let is_known = |url: &str| {
+        Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss" | "valkey" | "valkeys") && url.has_host())
     };
-    let is_known =
-        Url::parse(&url.value).is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss" | "valkey" | "valkeys") && url.has_host());
-    if !is_known {
+    for url in written.shared.iter().filter(|url| !is_known(&url.value)) {
         faults.add(url.fault("expected the URL of Valkey or Redis, such as rediss://USER:PASSWORD@HOST:6379"));
     }
-    let url = url.value.replacen("valkey", "redis", usize::from(url.value.starts_with("valkey")));
-    Some(Shared { at: SharedAt { url, roots }, degrades, advertise })
+    let as_redis = |url: &Spanned<String>| url.value.replacen("valkey", "redis", usize::from(url.value.starts_with("valkey")));
+    let at = SharedAt { urls: written.shared.iter().map(as_redis).collect(), is_cluster: written.is_cluster, roots };
+    Some(Shared { at, degrades, advertise })
 }
 
 /// A URL without a path: where the other replicas reach us.

@@ -10,13 +10,16 @@ pub(in crate::settings) struct Storage {
     pub(in crate::settings) database: Option<Spanned<String>>,
     pub(in crate::settings) key: Option<Spanned<String>>,
     pub(in crate::settings) replica: Option<Spanned<String>>,
-    pub(in crate::settings) shared: Option<Spanned<String>>,
+    pub(in crate::settings) shared: Vec<Spanned<String>>,
+    /// Whether `shared` was a list.
+    pub(in crate::settings) is_cluster: bool,
     pub(in crate::settings) shared_ca_file: Option<Spanned<String>>,
     pub(in crate::settings) on_shared_loss: Option<Spanned<String>>,
     pub(in crate::settings) advertise: Option<Spanned<String>>,
+    pub(in crate::settings) spool_max_bytes: Option<Spanned<usize>>,
 }
 
-const STORAGE: &[&str] = &["database", "key", "replica", "shared", "sharedCaFile", "onSharedLoss", "advertise"];
+const STORAGE: &[&str] = &["database", "key", "replica", "shared", "sharedCaFile", "onSharedLoss", "advertise", "spoolMaxBytes"];
 
 impl Reader<'_> {
     pub(super) fn storage(&mut self, node: &Node<'_>) -> Storage {
@@ -25,19 +28,29 @@ impl Reader<'_> {
             database: None,
             key: None,
             replica: None,
-            shared: None,
+            shared: Vec::new(),
+            is_cluster: false,
             shared_ca_file: None,
             on_shared_loss: None,
             advertise: None,
+            spool_max_bytes: None,
         };
         for (key, node) in node.entries(self.faults) {
             match key.as_str() {
                 "database" => storage.database = self.text(&node),
                 "key" => storage.key = self.text(&node),
                 "replica" => storage.replica = self.text(&node),
-                "shared" => storage.shared = self.text(&node),
+                "shared" if node.is_sequence() => {
+                    storage.is_cluster = true;
+                    storage.shared = self.list(&node);
+                    if storage.shared.is_empty() {
+                        self.faults.add(node.fault("of a cluster at least one node is needed"));
+                    }
+                }
+                "shared" => storage.shared.extend(self.text(&node)),
                 "sharedCaFile" => storage.shared_ca_file = self.text(&node),
                 "onSharedLoss" => storage.on_shared_loss = self.text(&node),
+                "spoolMaxBytes" => storage.spool_max_bytes = node.scalar("a number of bytes", self.faults),
                 "advertise" => storage.advertise = self.text(&node),
                 _ => self.faults.add(node.unknown(&key, STORAGE)),
             }
