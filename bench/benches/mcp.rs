@@ -1,22 +1,12 @@
 //! `/mcp` through the whole way (guard, wire, gate, record), beside a bare axum handler that reads the envelope and answers
 //! the same bytes. In one process and thread, so that the time is the CPU time; then over loopback, one connection.
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    http::{Request, header},
-    response::IntoResponse,
-    routing::post,
-};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use criterion::{Criterion, criterion_group, criterion_main};
-use http_body_util::BodyExt;
 use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
@@ -24,104 +14,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::{net::TcpListener, sync::watch};
-use toolcrib_contract::{AuditLog, BoxFuture, Globs, Json, Spec, callable};
-use toolcrib_edge::{
-    http::{Bounds, Door, Profiles, Site, serve},
-    mcp::Identity,
-};
-use toolcrib_gate::{
-    Access, Algorithm, Authentication, Condition, Config, Demands, Gate, Issuer, KeySet, KeySource, Keys, Names, Rule, Source,
-};
-use toolcrib_store::{Policy, Recent, Store};
-use toolcrib_testkit::said;
-use toolcrib_wire::server::Limits;
-use tower::ServiceExt;
-
-const MODERN: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"0123456789abcdef"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
-const LEGACY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"0123456789abcdef"}}}"#;
-const HELLO: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"b","version":"1"}}}"#;
-
-fn door(shutdown: watch::Receiver<bool>) -> Arc<Door> {
-    door_of(Gate::new(Config::default(), Arc::new(Recent::new(1000))), &shutdown)
-}
-
-/// A door behind which callers prove who they are, have what a rule gives them, and are recorded in this log.
-fn guarded(audit: Arc<dyn AuditLog>, when: Option<&str>, keys: Keys, algorithm: Algorithm, shutdown: &watch::Receiver<bool>) -> Arc<Door> {
-    let demands = Demands { issuer: Some("bench".into()), audiences: vec!["toolcrib".into()], ..Demands::default() };
-    let issuer = Issuer { name: "jwt".into(), keys, algorithms: vec![algorithm], demands, only_access_tokens: false };
-    let authentication = Authentication { issuers: vec![Arc::new(issuer)], is_required: true, ..Authentication::default() };
-    let rule = |roles: &str, pattern: &str, when: Option<&str>| Rule {
-        place: "bench".into(),
-        roles: vec![roles.into()],
-        allow: Names { tools: Globs::new([pattern]), ..Names::default() },
-        deny: Names::default(),
-        when: when.map(|when| Condition::parse(when).expect("a condition")),
-    };
-    let rules = vec![rule("admin", "*", None), rule("user", "git__*", None), rule("user", "echo", when), rule("*", "public_*", None)];
-    let gate = Gate::new(Config::default(), audit).authenticating(authentication);
-    door_of(gate.ruled_by(Access { rules, scopes: Vec::new() }, Vec::new()), shutdown)
-}
-
-fn door_of(gate: Gate, shutdown: &watch::Receiver<bool>) -> Arc<Door> {
-    let schema = Json::parse(r#"{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}"#).expect("JSON");
-    let mut source = Source::new("bench");
-    let echo = callable(|_, _| async { said("0123456789abcdef") });
-    source.tool(Spec::new("echo", "").input_schema(schema), echo).expect("a sound schema");
-    let gate = Arc::new(gate);
-    gate.publish(source);
-    let identity = Identity { name: "bench".into(), title: None, version: "1".into(), instructions: None };
-    Arc::new(Door::new(gate, &identity, &Limits::default(), Site::default(), &Profiles::new(), shutdown))
-}
-
-/// Parses the envelope as far as it must, and formats an answer: the floor.
-fn bare(answer: &'static str) -> Router {
-    #[derive(Deserialize)]
-    struct Envelope<'a> {
-        #[serde(borrow)]
-        id: &'a RawValue,
-        method: &'a str,
-    }
-    let handler = move |body: Bytes| async move {
-        let Envelope { id, method } = serde_json::from_slice(&body).expect("a request");
-        assert_eq!(method, "tools/call");
-        let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{answer}}}"#);
-        ([(header::CONTENT_TYPE, "application/json")], text).into_response()
-    };
-    Router::new().route("/mcp", post(handler))
-}
-
-/// What Toolcrib answers, so that the floor answers the same.
-async fn result_of(router: &Router, headers: &[(&str, &str)], body: &'static str) -> &'static str {
-    let text = send(router, headers, body).await;
-    let answer: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
-    assert!(answer["result"]["content"][0]["text"] == "0123456789abcdef", "{answer}");
-    answer["result"].to_string().leak()
-}
-
-async fn send(router: &Router, headers: &[(&str, &str)], body: &'static str) -> Bytes {
-    let mut request = Request::post("/mcp")
-        .header("host", "localhost")
-        .header("content-type", "application/json")
-        .header("accept", "application/json, text/event-stream");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let reply = router.clone().oneshot(request.body(Body::from(body)).expect("a request")).await.expect("an answer");
-    assert!(reply.status().is_success(), "{}", reply.status());
-    reply.into_body().collect().await.expect("a body").to_bytes()
-}
-
-const MODERN_HEADERS: [(&str, &str); 3] = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "echo")];
-
-async fn session(router: &Router) -> String {
-    let request = Request::post("/mcp")
-        .header("host", "localhost")
-        .header("content-type", "application/json")
-        .body(Body::from(HELLO))
-        .expect("a request");
-    let reply = router.clone().oneshot(request).await.expect("an answer");
-    reply.headers()["mcp-session-id"].to_str().expect("text").to_owned()
-}
+use toolcrib_bench::{LEGACY, MODERN, MODERN_HEADERS, bare, door, guarded, result_of, send, session};
+use toolcrib_contract::{BoxFuture, Json, NoRecords};
+use toolcrib_edge::http::{Bounds, serve};
+use toolcrib_gate::{Algorithm, KeySet, KeySource, Keys};
+use toolcrib_store::{Policy, Store};
 
 fn in_process(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -157,13 +54,13 @@ fn guarded_in_process(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(folder.path()).expect("a store");
     let lasting = |is_awaited| store.audit(Policy { is_awaited, ..Policy::default() }).expect("a log");
-    let recent = || Arc::new(Recent::new(1000));
+    let unrecorded = || Arc::new(NoRecords);
     let when = Some("args.text.size() < 100 && caller.subject != ''");
     let open = door(signal.clone()).router();
     let cases = [
-        ("HS256 and rules", guarded(recent(), None, secret(), Algorithm::HS256, &signal), &hs256),
-        ("HS256, rules, a condition", guarded(recent(), when, secret(), Algorithm::HS256, &signal), &hs256),
-        ("ES256 and rules", guarded(recent(), None, set(), Algorithm::ES256, &signal), &es256),
+        ("HS256 and rules", guarded(unrecorded(), None, secret(), Algorithm::HS256, &signal), &hs256),
+        ("HS256, rules, a condition", guarded(unrecorded(), when, secret(), Algorithm::HS256, &signal), &hs256),
+        ("ES256 and rules", guarded(unrecorded(), None, set(), Algorithm::ES256, &signal), &es256),
         ("HS256, rules, audit relaxed", guarded(lasting(false), None, secret(), Algorithm::HS256, &signal), &hs256),
         ("HS256, rules, audit reply, alone", guarded(lasting(true), None, secret(), Algorithm::HS256, &signal), &hs256),
     ];

@@ -15,6 +15,7 @@ import time
 import candidates
 import jobs
 import measure
+import replicas
 import report
 from client import ERAS
 from processes import processors
@@ -78,6 +79,7 @@ def main():
     reading.add_argument("--times", type=int, default=3, help="repetitions of everything, one after the other")
     reading.add_argument("--seconds", type=int, default=3, help="of load for each number of connections")
     reading.add_argument("--connections", type=lambda text: tuple(int(word) for word in words(text)), help="in place of those of each job")
+    reading.add_argument("--replicas", action="store_true", help="only what replicas cost that share")
     reading.add_argument("--no-sessions", action="store_true", help="leave out what idle sessions cost")
     reading.add_argument("--out", type=pathlib.Path, default=TARGET / "bench" / "results.json", help="where what was measured is kept")
     reading.add_argument("--report", action="store_true", help="only write the table and the plots of what was measured before")
@@ -97,6 +99,11 @@ def main():
     chosen = known_candidates(args.only, found)
     results = {"when": time.strftime("%Y-%m-%d %H:%M"), "machine": machine(), "load_before": os.getloadavg()[0], "records": [], "sessions": []}
     args.out.parent.mkdir(parents=True, exist_ok=True)
+    if args.replicas:
+        results["replicas"] = replicas.measured(bench, args.seconds, args.times)
+        args.out.write_text(json.dumps(results, indent=1))
+        print(report.written(results, args.out.parent))
+        return
     work = [(round_, *entry) for round_ in range(args.times) for entry in entries(args, chosen)]
     for number, (round_, candidate, job, era) in enumerate(work, 1):
         record = bench.run(candidate, job, era) | {"round": round_}

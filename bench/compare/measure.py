@@ -65,7 +65,7 @@ class Bench:
         record["idle_mib"] = process.memory_mib()
         params = {"name": tool, "arguments": job.arguments} if job.tool else {}
         request = setting.write("request", client.as_load(job.method, params))
-        self._load(url, request, 4, WARM_UP_SECONDS)
+        self.load(url, request, 4, WARM_UP_SECONDS)
         for connections in job.connections:
             cell = self._cell(url, request, connections, process, upstreams)
             check(client, job, tool)
@@ -84,7 +84,7 @@ class Bench:
         watching = threading.Thread(target=watch)
         watching.start()
         before, busy, mine = spent(), busy_seconds(), os.times()
-        told = self._load(url, request, connections, self.seconds)
+        told = self.load(url, request, connections, self.seconds)
         after, busy_now, mine_now = spent(), busy_seconds(), os.times()
         is_over.set()
         watching.join()
@@ -106,7 +106,7 @@ class Bench:
             "foreign": max(0.0, busy_now - busy - ours) / (told["us"] / 1e6),
         }
 
-    def _load(self, url, request, connections, seconds):
+    def load(self, url, request, connections, seconds):
         env = {**os.environ, "TOOLCRIB_BENCH_REQUEST": request, "TOOLCRIB_BENCH_FIRST_ID": str(self.next_id)}
         self.next_id += 10_000_000
         command = [self.programs["wrk"], "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(LOAD), url]

@@ -3,6 +3,7 @@
 import statistics
 
 import jobs
+import replicas
 
 
 def written(results, folder):
@@ -11,6 +12,7 @@ def written(results, folder):
         lines += table(results["records"], job)
     lines += growth(results["records"])
     lines += sessions(results["sessions"])
+    lines += replicas.table(results.get("replicas", []))
     plots(results["records"], folder)
     text = "\n".join(lines)
     (folder / "results.md").write_text(text)

@@ -35,7 +35,7 @@ pub mod tool;
 pub mod trace;
 pub mod typed;
 
-pub use audit::{AuditLog, Kept, Origin, Outcome, Record, Unrecorded};
+pub use audit::{AuditLog, Kept, NoRecords, Origin, Outcome, Record, Unrecorded};
 pub use authored::{Prompt, Resource, Template, completer, tool_fn};
 pub use call::{Call, CallerId, Kind};
 pub use context::{Answers, BackChannel, CallContext, Change, Client, LogEntry, LogLevel, Onward, Progress, Question, Session};

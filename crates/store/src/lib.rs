@@ -1,5 +1,4 @@
-//! What lasts: the audit log, API keys, secrets of callers and sign-ins, in one folder or on a server of PostgreSQL. And what need not:
-//! the latest records in memory.
+//! What lasts: the audit log, API keys, secrets of callers and sign-ins, in one folder or on a server of PostgreSQL.
 //!
 //! The folder holds `toolcrib.db` (SQLite) and `toolcrib.key`, from which every other key is derived. Both are for their
 //! owner's eyes only. Several processes may share the folder; several machines share a server, and the key.
@@ -8,7 +7,6 @@ mod api_keys;
 mod audit;
 mod database;
 mod listings;
-mod recent;
 mod replicas;
 mod sealed;
 mod secret;
@@ -26,7 +24,6 @@ pub use audit::{
 };
 pub use database::server::Address;
 pub use listings::ServerLists;
-pub use recent::Recent;
 pub use replicas::{Adoption, Replicas, SharedAt, Standing, Whereabouts};
 pub use secret::SharedKey;
 pub use secrets::{CallerSecrets, SecretInfo};

@@ -15,18 +15,15 @@ use crate::{
 };
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
-use toolcrib_contract::{AuditLog, BoxError, Callable, Callback, Prompt, Resource, Spec, Template, Tool, Tracing, typed};
+use toolcrib_contract::{AuditLog, BoxError, Callable, Callback, NoRecords, Prompt, Resource, Spec, Template, Tool, Tracing, typed};
 use toolcrib_edge::{
     http::{Hosts, Profiles, ProtectedResource, Site},
     mcp::Identity,
 };
 use toolcrib_gate::{Access, Authentication, Config, CountedTogether, Credential, Gate, Limit, Resilience, SchemaFault, Source};
-use toolcrib_store::{Recent, Replicas};
+use toolcrib_store::Replicas;
 use toolcrib_telemetry::otlp::Exporter;
 use toolcrib_wire::server::Limits;
-
-/// How many records a server keeps in memory.
-const RECORDS_KEPT: usize = 10_000;
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -403,7 +400,7 @@ impl Builder {
         }
         let lifecycle = self.lifecycle.clone();
         lifecycle.initialize().await?;
-        let audit = self.audit.unwrap_or_else(|| Arc::new(Recent::new(RECORDS_KEPT)));
+        let audit = self.audit.unwrap_or_else(|| Arc::new(NoRecords));
         if let Some((of_all, of_tools)) = self.treatment {
             self.own = self.own.resilience(of_all, of_tools);
         }

@@ -124,7 +124,7 @@ fn open_store(all: &Settings) -> Result<Option<Store>, Fault> {
         Ok(store) => Ok(Some(store)),
         Err(fault) if is_demanded => Err(fault),
         Err(fault) => {
-            tracing::warn!("records of calls, and sign-ins at other servers, are kept in memory only: {fault}");
+            tracing::warn!("no records of calls are kept, and sign-ins at other servers only in memory: {fault}");
             Ok(None)
         }
     }

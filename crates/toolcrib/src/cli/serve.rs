@@ -156,7 +156,7 @@ fn announce(crib: &Crib, listener: &TcpListener, file: Option<&Path>) {
     eprintln!("  callers: {admitted}");
     match behind.and_then(|behind| behind.recorded_in.as_ref()) {
         Some(place) => eprintln!("  records: {place}"),
-        None => eprintln!("  records: in memory only"),
+        None => eprintln!("  records: none are kept"),
     }
     eprintln!("  dashboard: http://{address}/");
     let header = if gate.requires_authentication() { " --header \"Authorization: Bearer $TOOLCRIB_TOKEN\"" } else { "" };

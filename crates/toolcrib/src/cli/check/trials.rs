@@ -6,9 +6,8 @@ use crate::settings::{
 };
 use serde_json::Value;
 use std::sync::Arc;
-use toolcrib_contract::{BackChannel, Call, Change, Content, Json, Origin, Output};
+use toolcrib_contract::{BackChannel, Call, Change, Content, Json, NoRecords, Origin, Output};
 use toolcrib_gate::{Arrived, Config, Credential, Gate, Source};
-use toolcrib_store::Recent;
 use toolcrib_tools::declared::{Declared, rehearsal};
 
 /// What of the tests comes out otherwise than is expected.
@@ -24,7 +23,7 @@ pub(super) async fn faults(settings: &Settings) -> Vec<Fault> {
 
 /// What comes of the call: a result or an error, in words.
 async fn outcome(tool: &Declared, trial: &Trial, config: &Config) -> Result<String, String> {
-    let gate = Gate::new(config.clone(), Arc::new(Recent::new(1))).shared();
+    let gate = Gate::new(config.clone(), Arc::new(NoRecords)).shared();
     let (spec, callable) = rehearsal(tool.clone(), trial.canned.clone()).map_err(|setup| setup.to_string())?;
     let mut source = Source::new("test");
     // An answer that says that a server is busy is given once, not waited for.
