@@ -2,7 +2,7 @@
 
 CONFIG ?= examples/mcp-config.yaml
 
-.PHONY: run test peers check bench soak
+.PHONY: run test peers check bench bench-check soak
 
 # Serves the ready tools and the servers of the config on http://127.0.0.1:3001/mcp.
 run:
@@ -24,8 +24,14 @@ check:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; else echo "cargo-deny is not installed: dependencies are not checked" >&2; fi
 
-bench:
-	cargo bench -p toolcrib-bench
+# Toolcrib beside its peers, on this machine: a table and plots in target/bench. Takes an hour; ARGS="--times 1 --seconds 2" is quicker.
+bench: peers
+	sh bench/setup.sh
+	$(or $(CARGO_TARGET_DIR),target)/bench/python/bin/python bench/compare $(ARGS)
+
+# What a call may cost, in instructions; what it may ask for in memory is among the tests.
+bench-check:
+	cargo test --release -p toolcrib-bench --test instructions -- --nocapture
 
 # Some minutes among servers that misbehave: what fails, what grows, what is left behind. MINUTES=10
 soak:

@@ -4,6 +4,10 @@
 use std::process::ExitCode;
 use toolcrib::{CallError, Crib, tool};
 
+/// The allocator that the `toolcrib` command has, too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Gives back a text.
 #[tool(pure)]
 async fn echo(

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees to it that the programs are there which the tests start for themselves: PostgreSQL, MariaDB, Valkey or Redis, HAProxy, Chromium, and promtool of Prometheus.
+# Sees to it that the programs are there which the tests start for themselves: PostgreSQL, MariaDB, Valkey or Redis, HAProxy, Chromium, valgrind, and promtool of Prometheus.
 # Does nothing where they are installed already; installs Debian's packages where that is allowed.
 set -eu
 
@@ -20,6 +20,7 @@ have_chromium || packages="$packages chromium fonts-dejavu-core"
 command -v promtool >/dev/null 2>&1 || packages="$packages prometheus"
 { command -v valkey-server || command -v redis-server; } >/dev/null 2>&1 || packages="$packages redis-server"
 { command -v haproxy || ls /usr/sbin/haproxy; } >/dev/null 2>&1 || packages="$packages haproxy"
+command -v valgrind >/dev/null 2>&1 || packages="$packages valgrind"
 if [ -z "$packages" ]; then
   exit 0
 fi

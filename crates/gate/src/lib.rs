@@ -40,6 +40,7 @@ use authorize::Asker;
 use std::{
     collections::HashMap,
     net::IpAddr,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
@@ -317,12 +318,14 @@ impl Gate {
             None => steps.take("limits", || self.limits.load().admit(&checked))?,
             Some(together) => {
                 let _counting = steps.begin("limits");
-                self.limits.load_full().admit_together(&checked, together).await?;
+                let limits = self.limits.load_full();
+                Box::pin(limits.admit_together(&checked, together)).await?;
             }
         }
         let bounds = resilience::Bounds::for_call(&checked, &self.config, further);
         let executing = steps.begin(Steps::EXECUTE);
-        let result = bounds.hold(resilience::run(&checked, &bounds, &self.answers)).await;
+        let running = pin!(resilience::run(&checked, &bounds, &self.answers));
+        let result = bounds.hold(running).await;
         drop(executing);
         let output = match result {
             Err(error) => self.fall_back(&checked, bounds.further(), may_fall_back, error, steps).await?,

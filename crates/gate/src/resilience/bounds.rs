@@ -4,7 +4,7 @@ use super::Steady;
 use crate::{Config, onward::Further, validate::Checked};
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -72,8 +72,7 @@ impl Bounds {
     }
 
     /// Runs the work unless that takes too long. Progress moves the end while the work goes on.
-    pub(crate) async fn hold<T>(&self, work: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
-        let mut work = pin!(work);
+    pub(crate) async fn hold<T>(&self, mut work: Pin<&mut impl Future<Output = Result<T, CallError>>>) -> Result<T, CallError> {
         loop {
             let deadline = self.deadline();
             tokio::select! {

@@ -118,7 +118,12 @@ impl Ledger for Spooled {
 
     fn append(&mut self, rows: &mut [Row]) -> Result<(), StoreError> {
         if self.own.records == 0 {
-            let error = match self.chains.append(rows) {
+            let mut kept = self.chains.append(rows);
+            if kept.is_err() && !self.chains.is_away() {
+                // It was away for no more than a moment: by now it is known how far the chain has come.
+                kept = self.chains.append(rows);
+            }
+            let error = match kept {
                 Err(error) if self.chains.is_away() => error,
                 done => return done,
             };

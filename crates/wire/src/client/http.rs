@@ -14,7 +14,7 @@ use crate::{
 use arc_swap::ArcSwapOption;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use reqwest::{Client, redirect::Policy};
+use reqwest::{Client, Url, redirect::Policy};
 use std::{
     collections::HashMap,
     error::Error as _,
@@ -82,6 +82,8 @@ struct Inner {
     /// Ourselves, for answers that are sent later.
     this: Weak<Inner>,
     http: Client,
+    /// Where the endpoint is: read once.
+    url: Url,
     endpoint: Endpoint,
     client: ClientInfo,
     audience: Arc<dyn Audience>,
@@ -118,9 +120,11 @@ impl Connection {
         known: Option<Era>,
     ) -> Result<Self, ConnectError> {
         let http = http_client(&endpoint).map_err(|error| ConnectError::Unreachable(describe(&error)))?;
+        let url = Url::parse(&endpoint.url).map_err(|error| ConnectError::Unreachable(error.to_string()))?;
         let inner = Arc::new_cyclic(|this| Inner {
             this: Weak::clone(this),
             http,
+            url,
             endpoint,
             client,
             audience,
@@ -332,7 +336,7 @@ impl Inner {
     /// Tells a legacy server that our session is over, without waiting.
     fn leave(&self, revision: Revision) {
         if self.session.load().is_some() && tokio::runtime::Handle::try_current().is_ok() {
-            let request = self.http.delete(&self.endpoint.url).headers(self.headers(Some(revision))).timeout(Duration::from_secs(5));
+            let request = self.http.delete(self.url.clone()).headers(self.headers(Some(revision))).timeout(Duration::from_secs(5));
             let authorization = self.endpoint.authorization.clone();
             tokio::spawn(async move {
                 // A server that does not end sessions, or is gone, is left all the same.
@@ -383,7 +387,7 @@ impl Inner {
         extra: &[(HeaderName, HeaderValue)],
         revision: Option<Revision>,
     ) -> Result<Answered, Failure> {
-        let mut request = self.http.post(&self.endpoint.url).headers(self.headers(revision)).body(text.clone().into_bytes());
+        let mut request = self.http.post(self.url.clone()).headers(self.headers(revision)).body(text.clone().into_bytes());
         request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json, text/event-stream");
         if revision.is_some_and(|revision| revision.era() == Era::Modern) {
             request = request.header(headers::METHOD, headers::encode(method));
@@ -448,8 +452,14 @@ impl Inner {
         if response.content_length().is_some_and(|length| length > limit as u64) {
             return Err(too_large());
         }
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
         let Some(first) = response.chunk().await.map_err(|error| lost(&error))? else { return Ok(Bytes::new()) };
-        let mut text = BytesMut::from(first);
+        // Most answers come in one piece, which is then passed on as it is.
+        if length == Some(first.len()) {
+            return Ok(first);
+        }
+        let mut text = BytesMut::with_capacity(length.unwrap_or(2 * first.len()));
+        text.extend_from_slice(&first);
         while let Some(chunk) = response.chunk().await.map_err(|error| lost(&error))? {
             if text.len() + chunk.len() > limit {
                 return Err(too_large());
@@ -523,7 +533,7 @@ impl Inner {
     }
 
     async fn resume(&self, last_event: Option<&str>, revision: Option<Revision>) -> Result<reqwest::Response, Failure> {
-        let mut request = self.http.get(&self.endpoint.url).headers(self.headers(revision)).header(header::ACCEPT, "text/event-stream");
+        let mut request = self.http.get(self.url.clone()).headers(self.headers(revision)).header(header::ACCEPT, "text/event-stream");
         if let Some(last_event) = last_event {
             request = request.header(headers::LAST_EVENT_ID, last_event);
         }
@@ -605,7 +615,7 @@ impl Inner {
         revision: Option<Revision>,
         place: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + 'static,
     ) {
-        let request = self.http.post(&self.endpoint.url).headers(self.headers(revision)).body(text.clone().into_bytes());
+        let request = self.http.post(self.url.clone()).headers(self.headers(revision)).body(text.clone().into_bytes());
         let request =
             request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json, text/event-stream");
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };

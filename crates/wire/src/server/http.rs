@@ -32,7 +32,7 @@ use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use neighbours::{NotPassed, Relay};
-use std::{error::Error as StdError, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{error::Error as StdError, future::Future, net::IpAddr, pin::{Pin, pin}, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::Instant};
 use toolcrib_json::{Json, Members};
 
@@ -387,7 +387,8 @@ impl<S: Service> HttpServer<S> {
         let endpoint = Arc::clone(&self.endpoint);
         let answer: BoxedAnswer = Box::pin(async move {
             let _permit = permit;
-            let outcome = answered_or_cancelled(service.request(exchange), in_flight.as_ref()).await?;
+            let request = pin!(service.request(exchange));
+            let outcome = answered_or_cancelled(request, in_flight.as_ref()).await?;
             if let Some((relay, session)) = kept.filter(|_| outcome.is_ok()) {
                 // Before the client knows of it, so that it is true wherever the client asks next.
                 relay.neighbours().keep(session.id(), session.state(&endpoint, service.remember(&session))).await;
@@ -431,7 +432,8 @@ impl<S: Service> HttpServer<S> {
                         Exchange { id: request.id, method, params, meta, revision, session: Some(Arc::clone(session)), channel, caller };
                     let service = Arc::clone(&self.service);
                     answers.push(Box::pin(async move {
-                        let outcome = answered_or_cancelled(service.request(exchange), in_flight.as_ref()).await?;
+                        let request = pin!(service.request(exchange));
+                        let outcome = answered_or_cancelled(request, in_flight.as_ref()).await?;
                         Some(Response { id: Some(id), outcome }.to_json())
                     }));
                 }
@@ -526,7 +528,7 @@ impl<S: Service> HttpServer<S> {
 
 /// Waits for the answer, unless the client cancels first: then there is none.
 async fn answered_or_cancelled(
-    answer: impl Future<Output = Result<Json, ErrorObject>>,
+    answer: Pin<&mut impl Future<Output = Result<Json, ErrorObject>>>,
     in_flight: Option<&InFlight>,
 ) -> Option<Result<Json, ErrorObject>> {
     let Some(in_flight) = in_flight else { return Some(answer.await) };
