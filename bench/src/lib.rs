@@ -29,7 +29,8 @@ use tower::ServiceExt;
 /// A call of `echo` by a client of 2026-07-28.
 pub const MODERN: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"0123456789abcdef"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 /// The same in a session of 2025-11-25.
-pub const LEGACY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"0123456789abcdef"}}}"#;
+pub const LEGACY: &str =
+    r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"0123456789abcdef"}}}"#;
 const HELLO: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"b","version":"1"}}}"#;
 
 /// A door behind which everybody may call `echo`, and nobody writes it down.
@@ -43,7 +44,13 @@ pub fn door(shutdown: watch::Receiver<bool>) -> Arc<Door> {
 /// # Panics
 /// If `when` is no condition.
 #[must_use]
-pub fn guarded(audit: Arc<dyn AuditLog>, when: Option<&str>, keys: Keys, algorithm: Algorithm, shutdown: &watch::Receiver<bool>) -> Arc<Door> {
+pub fn guarded(
+    audit: Arc<dyn AuditLog>,
+    when: Option<&str>,
+    keys: Keys,
+    algorithm: Algorithm,
+    shutdown: &watch::Receiver<bool>,
+) -> Arc<Door> {
     let demands = Demands { issuer: Some("bench".into()), audiences: vec!["toolcrib".into()], ..Demands::default() };
     let issuer = Issuer { name: "jwt".into(), keys, algorithms: vec![algorithm], demands, only_access_tokens: false };
     let authentication = Authentication { issuers: vec![Arc::new(issuer)], is_required: true, ..Authentication::default() };

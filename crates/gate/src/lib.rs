@@ -324,8 +324,11 @@ impl Gate {
         }
         let bounds = resilience::Bounds::for_call(&checked, &self.config, further);
         let executing = steps.begin(Steps::EXECUTE);
-        let running = pin!(resilience::run(&checked, &bounds, &self.answers));
-        let result = bounds.hold(running).await;
+        // What was given up is gone before anything else is done.
+        let result = {
+            let running = pin!(resilience::run(&checked, &bounds, &self.answers));
+            bounds.hold(running).await
+        };
         drop(executing);
         let output = match result {
             Err(error) => self.fall_back(&checked, bounds.further(), may_fall_back, error, steps).await?,

@@ -7,6 +7,7 @@
 //! This crate deliberately knows nothing about JSON-RPC, MCP or tools.
 
 mod object;
+mod scan;
 mod strict;
 
 pub use object::{Members, ObjectWriter};

@@ -1,13 +1,12 @@
 //! Objects read and written one level deep, their members still as text.
 
-use crate::{Json, JsonError};
-use bytes::{BufMut, BytesMut};
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+use crate::{
+    Json, JsonError,
+    scan::{end_of_string, end_of_value, past_blanks},
 };
-use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::HashSet, fmt, ops::Range};
+use bytes::{BufMut, BytesMut};
+use memchr::memchr;
+use std::{collections::HashSet, ops::Range};
 
 /// The members of one object in their order, each value still as text.
 ///
@@ -32,26 +31,40 @@ enum Key {
     Unescaped(Box<str>),
 }
 
+impl Key {
+    /// Reads what stands between these quotes.
+    fn read(text: &[u8], place: Range<usize>) -> Result<Self, JsonError> {
+        let within = place.start + 1..place.end - 1;
+        if memchr(b'\\', &text[within.clone()]).is_none() {
+            return Ok(Self::Plain(within));
+        }
+        Ok(Self::Unescaped(serde_json::from_slice(&text[place])?))
+    }
+}
+
 impl Members {
     pub(crate) fn of(text: &Json) -> Result<Self, JsonError> {
         if !text.is_object() {
             return Err(JsonError::NotAnObject(text.kind()));
         }
-        let Pairs(pairs) = serde_json::from_slice(text.as_bytes())?;
-        refuse_duplicates(&pairs)?;
-        let start = text.as_bytes().as_ptr().addr();
-        let place = |part: &str| part.as_ptr().addr() - start..part.as_ptr().addr() - start + part.len();
-        let members = pairs
-            .into_iter()
-            .map(|(key, value)| Member {
-                key: match key {
-                    Cow::Borrowed(key) => Key::Plain(place(key)),
-                    Cow::Owned(key) => Key::Unescaped(key.into()),
-                },
-                value: place(value.get()),
-            })
-            .collect();
-        Ok(Self { text: text.clone(), members })
+        let bytes = text.as_bytes();
+        let mut members = Vec::with_capacity(8);
+        let mut at = past_blanks(bytes, 1);
+        while bytes[at] != b'}' {
+            let behind_key = end_of_string(bytes, at);
+            let key = Key::read(bytes, at..behind_key)?;
+            let colon = past_blanks(bytes, behind_key);
+            let begin = past_blanks(bytes, colon + 1);
+            let end = end_of_value(bytes, begin);
+            members.push(Member { key, value: begin..end });
+            at = past_blanks(bytes, end);
+            if bytes[at] == b',' {
+                at = past_blanks(bytes, at + 1);
+            }
+        }
+        let members = Self { text: text.clone(), members };
+        members.refuse_duplicates()?;
+        Ok(members)
     }
 
     /// The whole object as text.
@@ -129,6 +142,23 @@ impl Members {
             }
         }
         object.finish()
+    }
+
+    fn refuse_duplicates(&self) -> Result<(), JsonError> {
+        /// Up to here, comparing every pair is quicker than a hash table.
+        const FEW: usize = 16;
+        let mut seen = HashSet::new();
+        for (place, member) in self.members.iter().enumerate() {
+            let key = self.key(member);
+            let is_double = match self.members.len() {
+                ..=FEW => self.members[..place].iter().any(|earlier| self.key(earlier) == key),
+                _ => !seen.insert(key),
+            };
+            if is_double {
+                return Err(JsonError::DuplicateMember(String::from_utf8_lossy(key).into_owned()));
+            }
+        }
+        Ok(())
     }
 
     fn find(&self, key: &str) -> Option<&Member> {
@@ -223,45 +253,4 @@ impl ObjectWriter {
 
 fn write_string(buffer: &mut BytesMut, text: &str) {
     serde_json::to_writer(buffer.writer(), text).expect("a string written to memory cannot fail");
-}
-
-struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Pairs<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// A key borrowed where the text has no escapes in it.
-        #[derive(Deserialize)]
-        struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-        struct ReadPairs;
-        impl<'de> Visitor<'de> for ReadPairs {
-            type Value = Pairs<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
-                let mut pairs = Vec::with_capacity(8);
-                while let Some(Key(key)) = map.next_key()? {
-                    pairs.push((key, map.next_value()?));
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(ReadPairs)
-    }
-}
-
-fn refuse_duplicates(members: &[(Cow<'_, str>, &RawValue)]) -> Result<(), JsonError> {
-    /// Up to here, comparing every pair is quicker than a hash table.
-    const FEW: usize = 16;
-    let mut seen: HashSet<&str> = HashSet::new();
-    for (i, (key, _)) in members.iter().enumerate() {
-        let is_double = if members.len() <= FEW { members[..i].iter().any(|(earlier, _)| earlier == key) } else { !seen.insert(key) };
-        if is_double {
-            return Err(JsonError::DuplicateMember(key.clone().into_owned()));
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Checks that serde_json leaves to its user: nesting of text that is only skipped, and members named twice in a tree.
 
 use crate::JsonError;
+use memchr::memchr2;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
@@ -13,9 +14,9 @@ use std::fmt;
 /// # Errors
 /// [`JsonError::TooDeep`].
 pub fn check_depth(text: &[u8], limit: usize) -> Result<(), JsonError> {
-    let mut depth = 0_usize;
-    let mut bytes = text.iter();
-    while let Some(byte) = bytes.next() {
+    let (mut depth, mut next) = (0_usize, 0);
+    while let Some(byte) = text.get(next) {
+        next += 1;
         match byte {
             b'{' | b'[' => {
                 depth += 1;
@@ -24,23 +25,22 @@ pub fn check_depth(text: &[u8], limit: usize) -> Result<(), JsonError> {
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => skip_string(&mut bytes),
+            b'"' => next = past_string(text, next),
             _ => {}
         }
     }
     Ok(())
 }
 
-fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => {
-                bytes.next();
-            }
-            _ => {}
+/// Behind the string whose first quote was passed; behind the text, where it does not end.
+fn past_string(text: &[u8], mut next: usize) -> usize {
+    while let Some(found) = text.get(next..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        if text[next + found] == b'"' {
+            return next + found + 1;
         }
+        next += found + 2;
     }
+    text.len()
 }
 
 pub(crate) fn to_value(text: &[u8]) -> Result<Value, JsonError> {
@@ -62,11 +62,7 @@ fn within_range(text: &[u8]) -> Option<String> {
     while let Some(byte) = text.as_bytes().get(place) {
         let rest = &text.as_bytes()[place..];
         place += match byte {
-            b'"' => {
-                let mut bytes = rest[1..].iter();
-                skip_string(&mut bytes);
-                rest.len() - bytes.len()
-            }
+            b'"' => past_string(rest, 1),
             b'-' | b'0'..=b'9' => {
                 let length = rest.iter().take_while(|byte| is_part(byte)).count();
                 if let Ok(number) = text[place..place + length].parse::<f64>()

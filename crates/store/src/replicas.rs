@@ -466,7 +466,9 @@ impl Replicas {
         if answer.as_ref().is_err_and(|error: &RedisError| error.is_connection_dropped() || error.is_io_error() && !error.is_timeout()) {
             answer = script.invoke_async(&mut self.connection.clone()).await;
         }
-        if answer.as_ref().is_err_and(RedisError::is_unrecoverable_error) || answer.as_ref().is_err_and(RedisError::is_timeout) {
+        // Of a cluster one node may be away, which is no reason not to ask the others.
+        let is_one = matches!(self.connection, Connection::One(_));
+        if is_one && answer.as_ref().is_err_and(|error| error.is_unrecoverable_error() || error.is_timeout()) {
             self.pause_until.store(now + millis_of(PAUSE), Ordering::Relaxed);
         }
         answer

@@ -422,11 +422,12 @@ fn files(folder: &TempDir) -> Vec<String> {
 /// Ends the server, and keeps records from this number on until they wait for it: what serves a connection outlives it for a moment.
 fn keep_without(server: &mut Postgres, audit: &Arc<Audit>, first: usize) -> usize {
     server.kill();
-    (first..).find(|number| {
-        keep(audit, *number..number + 1).unwrap();
-        audit.spooled() > 0
-    })
-    .unwrap()
+    (first..)
+        .find(|number| {
+            keep(audit, *number..number + 1).unwrap();
+            audit.spooled() > 0
+        })
+        .unwrap()
         + 1
 }
 
@@ -518,7 +519,10 @@ fn no_more_waits_than_may_and_what_was_changed_meanwhile_is_not_moved() {
     keep(&audit, next..next + 9).unwrap();
     audit.close();
     let database = folder.path().join("spool-1.db");
-    rusqlite::Connection::open(&database).unwrap().execute("UPDATE audit SET subject = 'eve' WHERE seq = (SELECT min(seq) + 5 FROM audit)", []).unwrap();
+    rusqlite::Connection::open(&database)
+        .unwrap()
+        .execute("UPDATE audit SET subject = 'eve' WHERE seq = (SELECT min(seq) + 5 FROM audit)", [])
+        .unwrap();
     server.start_again();
     let next = store.audit(spooling(&folder, 1 << 20)).unwrap();
     keep(&next, 200_000..200_001).unwrap();
@@ -541,7 +545,8 @@ fn a_guarded_server_is_reached_by_tls_with_a_password_and_no_more_rights_than_ar
     };
     let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap().cert.pem();
     let (other, trusting) = (trusting(&other), trusting(&guard.certificate));
-    let with = |password: &str, tls| Address { user: "toolcrib".into(), password: Some(password.to_owned().into()), tls, ..address(&server) };
+    let with =
+        |password: &str, tls| Address { user: "toolcrib".into(), password: Some(password.to_owned().into()), tls, ..address(&server) };
     let refused = |address| Store::connect(address, &key('a'), "one").unwrap_err().to_string();
     let (wrong, plain) = (refused(with("hunter3", Some(trusting.clone()))), refused(with("hunter2", None)));
     assert!(wrong.contains("password authentication failed") && !wrong.contains("hunter"), "{wrong}");

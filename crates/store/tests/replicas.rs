@@ -12,8 +12,23 @@ use toolcrib_testkit::servers::{Guard, Valkey};
 
 /// What docs/replicas.md says that may be done there.
 const COMMANDS: [&str; 17] = [
-    "EVAL", "EVALSHA", "SCRIPT LOAD", "TIME", "HSET", "HGET", "HMGET", "HDEL", "HGETALL", "ZADD", "ZREM", "ZSCORE", "ZRANGEBYSCORE", "EXPIRE",
-    "PEXPIRE", "UNLINK", "PING",
+    "EVAL",
+    "EVALSHA",
+    "SCRIPT LOAD",
+    "TIME",
+    "HSET",
+    "HGET",
+    "HMGET",
+    "HDEL",
+    "HGETALL",
+    "ZADD",
+    "ZREM",
+    "ZSCORE",
+    "ZRANGEBYSCORE",
+    "EXPIRE",
+    "PEXPIRE",
+    "UNLINK",
+    "PING",
 ];
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -200,7 +215,8 @@ async fn a_cluster_does_what_one_does() {
     assert!(costs > 0, "nobody was counted there");
     nodes[2].start_again();
     for caller in &callers {
-        let is_full = async || second.count(caller, &[counter("day", 2, None)]).await.is_ok_and(|told| matches!(told, Counted::Full { .. }));
+        let is_full =
+            async || second.count(caller, &[counter("day", 2, None)]).await.is_ok_and(|told| matches!(told, Counted::Full { .. }));
         wait_for("its node", is_full).await;
     }
 }
@@ -217,8 +233,7 @@ async fn a_guarded_server_is_reached_by_tls_with_a_password_and_no_more_rights_t
         roots: roots.map(|roots| roots.as_bytes().to_vec()),
     };
     let refused = async |at: SharedAt| Replicas::join(&at, &key('a'), false).await.unwrap_err().to_string();
-    let (untrusted, wrong) =
-        (refused(at("toolcrib:hunter2@", None)).await, refused(at("toolcrib:hunter3@", Some(&certificate))).await);
+    let (untrusted, wrong) = (refused(at("toolcrib:hunter2@", None)).await, refused(at("toolcrib:hunter3@", Some(&certificate))).await);
     assert!(untrusted.to_lowercase().contains("certificate"), "{untrusted}");
     assert!(wrong.contains("WRONGPASS") && !wrong.contains("hunter"), "{wrong}");
     refused(at("", Some(&certificate))).await;

@@ -100,6 +100,33 @@ impl Chains {
         })
     }
 
+    /// The same, of a chain that the server may not know.
+    pub(super) fn known(&mut self, number: i64) -> Result<Option<Own>, StoreError> {
+        self.database.run(|it| {
+            let row = it.first("SELECT link, hash FROM chain WHERE number = $1", &values![number])?;
+            row.map(|row| Ok(Own { number, link: row.integer(0)?, hash: row.bytes(1)? })).transpose()
+        })
+    }
+
+    /// The hash of a row, if it is there.
+    pub(super) fn hash_of(&mut self, chain: i64, link: i64) -> Result<Option<Hash>, StoreError> {
+        let query = "SELECT hash FROM audit WHERE chain = $1 AND link = $2";
+        self.database.run(|it| it.first(query, &values![chain, link])?.map(|row| row.bytes(0)).transpose())
+    }
+
+    /// Finds out how far our chain has come, where a commit broke off.
+    pub(super) fn find_out(&mut self) -> Result<(), StoreError> {
+        let number = self.own()?.number;
+        self.own = Some(self.found(number)?);
+        Ok(())
+    }
+
+    /// Begins another chain in place of ours.
+    pub(super) fn begin_anew(&mut self) -> Result<Own, StoreError> {
+        let before = self.own.take();
+        self.own().inspect_err(|_| self.own = before)
+    }
+
     /// Whether the server cannot be reached, as far as is known.
     pub(super) fn is_away(&self) -> bool {
         self.database.is_away()
@@ -127,8 +154,18 @@ impl Chains {
         })
     }
 
+    /// Writes rows of a chain on a day that is none before that of its last, whatever the clock says.
+    pub(super) fn put_on(&mut self, before: Own, reached: Own, rows: &[Row]) -> Result<(), StoreError> {
+        let query = "SELECT day FROM audit WHERE chain = $1 AND link = $2";
+        let last = self.database.run(|it| it.first(query, &values![before.number, before.link])?.map(|row| row.integer(0)).transpose())?;
+        if let Some(last) = last.filter(|last| *last > self.last_day) {
+            (self.last_day, self.is_prepared) = (last, false);
+        }
+        self.put(before, reached, rows)
+    }
+
     /// Writes rows that are bound behind what is there.
-    pub(super) fn put(&mut self, before: Own, reached: Own, rows: &[Row]) -> Result<(), StoreError> {
+    fn put(&mut self, before: Own, reached: Own, rows: &[Row]) -> Result<(), StoreError> {
         let day = day(SystemTime::now()).max(self.last_day);
         self.prepare(day)?;
         let values: Vec<&[Value]> = rows.iter().map(Row::values).collect();

@@ -160,12 +160,12 @@ impl Server {
         let Some(sought) = self.sought.take_if(|sought| sought.is_finished()) else {
             if self.sought.is_none() && self.failed.as_ref().is_none_or(|(when, _)| when.elapsed() >= PAUSE) {
                 let (address, within) = (Arc::clone(&self.address), self.within);
-                self.sought = Some(self.background.spawn(async move { connected_in_time(&address, within).await }));
+                self.sought = Some(self.background.spawn(async move { answering_in_time(&address, within).await }));
             }
             return false;
         };
         let found = self.background.wait(sought).unwrap_or_else(|error| Err(Failed::Away(error.to_string())));
-        self.settle(found).is_ok()
+        self.settle(found).is_ok() && !self.is_lost()
     }
 
     /// Makes sure that there is a connection.
@@ -178,6 +178,7 @@ impl Server {
             tracing::trace!(ago = ?when.elapsed(), "not tried again yet");
             return Err(Failed::Away(reason.clone()));
         }
+        self.sought = None;
         let found = self.background.wait(connected_in_time(&self.address, self.within));
         self.settle(found)
     }
@@ -341,6 +342,15 @@ impl Session {
 async fn connected_in_time(address: &Address, within: Duration) -> Result<Client, Failed> {
     let late = || Failed::Away(format!("no answer within {} s", CONNECT.as_secs()));
     tokio::time::timeout(CONNECT, connect(address, within)).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// A connection to a server that has shown that it answers.
+async fn answering_in_time(address: &Address, within: Duration) -> Result<Client, Failed> {
+    let client = connected_in_time(address, within).await?;
+    match tokio::time::timeout(CONNECT, client.batch_execute("SELECT 1")).await {
+        Ok(answer) => answer.map_err(|error| Failed::Away(explained(&error))).map(|()| client),
+        Err(_) => Err(Failed::Away("it takes connections, and does not answer".into())),
+    }
 }
 
 async fn connect(address: &Address, within: Duration) -> Result<Client, Failed> {

@@ -40,8 +40,12 @@ pub(crate) fn families<'a>(gate: &Gate, process: &Process, version: &str, server
             .with([], gauge(process.replicas() as f64)),
     );
     families.push(
-        Family::new("toolcrib.audit.spooled", "{record}", "Records that wait on the local disk until the database of the audit log is back.")
-            .with([], gauge(gate.spooled() as f64)),
+        Family::new(
+            "toolcrib.audit.spooled",
+            "{record}",
+            "Records that wait on the local disk until the database of the audit log is back.",
+        )
+        .with([], gauge(gate.spooled() as f64)),
     );
     families.extend(of_process(process, version));
     families

@@ -168,7 +168,13 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
     ready.resources = offered::resources(&written.resources, lookup, faults);
     let mut security = security::check(&written.security, base, ready::data_folder(&written.ready, base, lookup), faults);
     let storage = written.storage.as_ref().and_then(|written| storage::check(written, base, faults));
-    security.audit.policy.spool = storage.as_ref().and_then(|storage| storage.spool(security.audit.folder.as_deref()));
+    let folder = security.audit.folder.as_deref();
+    if let Some(spool) =
+        written.storage.as_ref().and_then(|written| written.spool_max_bytes.as_ref()).filter(|bytes| bytes.value > 0 && folder.is_none())
+    {
+        faults.add(spool.fault("records wait in \"dataFolder\": say where that is"));
+    }
+    security.audit.policy.spool = storage.as_ref().and_then(|storage| storage.spool(folder));
     let steadiness = resilience::check(&written.resilience, faults);
     let of_server = |server: &Server, faults: &mut Faults| {
         let is_trusted = server.trusted.as_ref().is_some_and(|flag| flag.value);

@@ -395,3 +395,49 @@ fn what_is_nested_without_end_is_a_fault() {
     let error = document::value_of("a: &a [1]\nb: [*a, *a]", Path::new("many.yaml")).unwrap_err();
     assert!(error.contains("aliases"), "{error}");
 }
+
+#[test]
+fn what_replicas_share_is_read() {
+    let folder = Folder::new();
+    let key = "a".repeat(64);
+    let text = format!(
+        "dataFolder: data
+storage:
+  database: postgres://toolcrib:s3cret@db.internal/books?sslmode=disable
+  key: {key}
+  replica: one
+  spoolMaxBytes: 67108864
+  shared: [valkeys://ann:s3cret@n1:6379, rediss://n2:6379]
+  onSharedLoss: degrade
+  advertise: http://10.0.0.5:3001/
+"
+    );
+    let settings = read(&folder.write("mcp-config.yaml", &text), &lookup).unwrap();
+    let storage = settings.storage.unwrap();
+    assert_eq!((&*storage.database.host, &*storage.database.database, &*storage.replica), ("db.internal", "books", "one"));
+    let spool = settings.security.audit.policy.spool.unwrap();
+    assert_eq!((spool.folder, spool.max_bytes), (folder.0.join("data"), 64 << 20));
+    let shared = storage.shared.unwrap();
+    assert_eq!(shared.at.urls, ["rediss://ann:s3cret@n1:6379", "rediss://n2:6379"]);
+    assert!(shared.at.is_cluster && shared.degrades);
+    assert_eq!(shared.advertise.as_deref(), Some("http://10.0.0.5:3001"));
+    assert_eq!(format!("{:?}", shared.at), "rediss://n1:6379, rediss://n2:6379", "passwords are shown to nobody");
+
+    let alone = format!("storage: {{ database: postgres://db.internal/books?sslmode=disable, key: {key}, shared: redis://one }}");
+    let settings = read_text("mcp-config.yaml", &alone).unwrap();
+    assert!(!settings.storage.unwrap().shared.unwrap().at.is_cluster);
+    assert_eq!(settings.security.audit.policy.spool, None, "nothing waits unless the config says so");
+
+    let text = "
+storage:
+  database: sqlite:///x
+  spoolMaxBytes: 4096
+  shared: [http://one]
+  onSharedLoss: wait
+";
+    let told = faults(text);
+    let tells = |line: usize, of: &str| told.iter().any(|fault| fault.starts_with(&format!("{line}: ")) && fault.contains(of));
+    assert!(tells(3, "postgres://") && tells(4, "expected a number from 1048576") && tells(5, "the URL of Valkey or Redis"), "{told:#?}");
+    assert!(tells(6, "refuse") && told.iter().any(|fault| fault.contains("\"key\" is needed")), "{told:#?}");
+    assert!(faults(&format!("storage: {{ database: postgres://x/y, key: {key}, shared: [] }}"))[0].contains("at least one node"));
+}

@@ -455,16 +455,16 @@ impl Inner {
         let length = response.content_length().and_then(|length| usize::try_from(length).ok());
         let Some(first) = response.chunk().await.map_err(|error| lost(&error))? else { return Ok(Bytes::new()) };
         // Most answers come in one piece, which is then passed on as it is.
-        if length == Some(first.len()) {
-            return Ok(first);
-        }
-        let mut text = BytesMut::with_capacity(length.unwrap_or(2 * first.len()));
+        let Some(second) = response.chunk().await.map_err(|error| lost(&error))? else { return Ok(first) };
+        let mut text = BytesMut::with_capacity(length.unwrap_or_default().max(2 * (first.len() + second.len())).min(limit));
         text.extend_from_slice(&first);
-        while let Some(chunk) = response.chunk().await.map_err(|error| lost(&error))? {
+        let mut next = Some(second);
+        while let Some(chunk) = next {
             if text.len() + chunk.len() > limit {
                 return Err(too_large());
             }
             text.extend_from_slice(&chunk);
+            next = response.chunk().await.map_err(|error| lost(&error))?;
         }
         Ok(text.freeze())
     }

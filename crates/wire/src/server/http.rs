@@ -32,7 +32,14 @@ use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use neighbours::{NotPassed, Relay};
-use std::{error::Error as StdError, future::Future, net::IpAddr, pin::{Pin, pin}, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    future::Future,
+    net::IpAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::Semaphore, time::Instant};
 use toolcrib_json::{Json, Members};
 

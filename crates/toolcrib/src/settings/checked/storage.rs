@@ -2,8 +2,9 @@
 
 use super::{
     super::raw::storage,
-    Faults, Spanned, one_of, within,
+    Faults, Spanned, one_of,
     ready::{beside, ca_file},
+    within,
 };
 use std::path::Path;
 use toolcrib_egress::{Url, tls};
@@ -102,9 +103,8 @@ fn shared(written: &storage::Storage, base: &Path, faults: &mut Faults) -> Optio
         alone.into_iter().flatten().for_each(|key| faults.add(key.fault("this goes with \"shared\"")));
         return None;
     }
-    let is_known = |url: &str| {
-        Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss" | "valkey" | "valkeys") && url.has_host())
-    };
+    let is_known =
+        |url: &str| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss" | "valkey" | "valkeys") && url.has_host());
     for url in written.shared.iter().filter(|url| !is_known(&url.value)) {
         faults.add(url.fault("expected the URL of Valkey or Redis, such as rediss://USER:PASSWORD@HOST:6379"));
     }
