@@ -49,8 +49,7 @@ class Client:
         number = self.number if is_request else None
         headers = self.headers(method, params.get("name"))
         try:
-            self.connection.request("POST", self.url.path, json.dumps(self.body(method, params, number)), headers)
-            reply = self.connection.getresponse()
+            reply = self.exchange(json.dumps(self.body(method, params, number)), headers)
             self.session = self.session or reply.getheader("mcp-session-id")
             text = reply.read()
         except Exception:
@@ -69,6 +68,17 @@ class Client:
             if answer.get("id") == number and "result" in answer:
                 return answer["result"]
         raise Wrong(f"{method}: {text[:200]!r}")
+
+    def exchange(self, body, headers):
+        """Servers close connections on which nothing was asked for a while: then it is asked on another."""
+        for is_last in (False, True):
+            try:
+                self.connection.request("POST", self.url.path, body, headers)
+                return self.connection.getresponse()
+            except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
+                self.connection.close()
+                if is_last:
+                    raise
 
     def open(self):
         if self.era == "legacy":

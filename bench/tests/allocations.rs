@@ -4,9 +4,9 @@
 use toolcrib_bench::{LEGACY, MODERN, MODERN_HEADERS, bare, door, result_of, send, session};
 
 /// What a call may ask for, the request and its answer included, which are made here, too.
-const BARE: u64 = 0;
-const MODERN_CALL: u64 = 0;
-const LEGACY_CALL: u64 = 0;
+const BARE: u64 = 33;
+const MODERN_CALL: u64 = 86;
+const LEGACY_CALL: u64 = 77;
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;

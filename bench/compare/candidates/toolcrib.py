@@ -18,6 +18,8 @@ def config(setting):
         "audit": {"enabled": False},
         # As many at once as the load has connections.
         "claude": {"mcp": {"maxConcurrentTools": 512}},
+        # And no bound on what the others pass on without one.
+        "limits": {"maxMessageBytes": 16 << 20, "maxOutputBytes": 16 << 20},
     }
 
 

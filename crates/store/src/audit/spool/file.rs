@@ -42,6 +42,9 @@ pub(super) struct Spool {
     /// The last row that waits, if there is one.
     last: Option<Own>,
     records: u64,
+    /// Whether something found no room: then nothing does until some of it has been moved, or what is small would be kept and what is
+    /// large not.
+    is_full: bool,
     lock: Lock,
 }
 
@@ -68,7 +71,7 @@ impl Spool {
             let last = last.map(|row| Ok::<_, Failed>(Own { number: chain, link: row.integer(0)?, hash: row.bytes(1)? }));
             Ok((records, last.transpose()?))
         })?;
-        Ok(Self { chain, database, last, records, lock })
+        Ok(Self { chain, database, last, records, is_full: false, lock })
     }
 
     pub(super) fn chain(&self) -> i64 {
@@ -91,8 +94,11 @@ impl Spool {
     pub(super) fn put(&mut self, rows: &[Row], reached: Own, max_bytes: u64) -> Result<(), StoreError> {
         let max_bytes = i64::try_from(max_bytes).unwrap_or(i64::MAX);
         let more: usize = rows.iter().map(Row::size_bytes).sum();
-        self.database.transaction(For::Writing, |it| {
-            if size_bytes(it)?.saturating_add_unsigned(more as u64) > max_bytes {
+        self.is_full &= self.records > 0;
+        let Self { database, is_full, .. } = self;
+        database.transaction(For::Writing, |it| {
+            *is_full |= size_bytes(it)?.saturating_add_unsigned(more as u64) > max_bytes;
+            if *is_full {
                 return Err(Failed::Odd("no more may wait there, as \"storage.spoolMaxBytes\" says, and the server is away".into()));
             }
             put_in(it, rows)
@@ -123,6 +129,7 @@ impl Spool {
             self.last = None;
             chains.goes_on_from(reached);
         }
+        self.is_full = false;
         // What has arrived is known by its link: what stays here for want of room does no harm.
         if let Err(error) = self.forget_up_to(reached.link) {
             tracing::warn!(%error, "records that have been moved to the audit log stay on the local disk, too");
