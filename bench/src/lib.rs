@@ -81,7 +81,6 @@ fn door_of(gate: Gate, shutdown: &watch::Receiver<bool>) -> Arc<Door> {
 ///
 /// # Panics
 /// At what is no call.
-#[must_use]
 pub fn bare(answer: &'static str) -> Router {
     #[derive(Deserialize)]
     struct Envelope<'a> {
