@@ -423,7 +423,7 @@ storage:
     assert_eq!(shared.advertise.as_deref(), Some("http://10.0.0.5:3001"));
     assert_eq!(format!("{:?}", shared.at), "rediss://n1:6379, rediss://n2:6379", "passwords are shown to nobody");
 
-    let alone = format!("storage: {{ database: postgres://db.internal/books?sslmode=disable, key: {key}, shared: redis://one }}");
+    let alone = format!("storage: {{ database: postgres://ann@db.internal/books?sslmode=disable, key: {key}, shared: redis://one }}");
     let settings = read_text("mcp-config.yaml", &alone).unwrap();
     assert!(!settings.storage.unwrap().shared.unwrap().at.is_cluster);
     assert_eq!(settings.security.audit.policy.spool, None, "nothing waits unless the config says so");
@@ -439,5 +439,5 @@ storage:
     let tells = |line: usize, of: &str| told.iter().any(|fault| fault.starts_with(&format!("{line}: ")) && fault.contains(of));
     assert!(tells(3, "postgres://") && tells(4, "expected a number from 1048576") && tells(5, "the URL of Valkey or Redis"), "{told:#?}");
     assert!(tells(6, "refuse") && told.iter().any(|fault| fault.contains("\"key\" is needed")), "{told:#?}");
-    assert!(faults(&format!("storage: {{ database: postgres://x/y, key: {key}, shared: [] }}"))[0].contains("at least one node"));
+    assert!(faults(&format!("storage: {{ database: postgres://ann@x/y, key: {key}, shared: [] }}"))[0].contains("at least one node"));
 }
