@@ -81,9 +81,10 @@ def main():
     reading.add_argument("--connections", type=lambda text: tuple(int(word) for word in words(text)), help="in place of those of each job")
     reading.add_argument("--replicas", action="store_true", help="only what replicas cost that share")
     reading.add_argument("--no-sessions", action="store_true", help="leave out what idle sessions cost")
-    reading.add_argument("--out", type=pathlib.Path, default=TARGET / "bench" / "results.json", help="where what was measured is kept")
+    reading.add_argument("--out", type=pathlib.Path, help="where what was measured is kept; by default target/bench/results.json, of replicas replicas.json")
     reading.add_argument("--report", action="store_true", help="only write the table and the plots of what was measured before")
     args = reading.parse_args()
+    args.out = args.out or TARGET / "bench" / ("replicas.json" if args.replicas else "results.json")
     if args.report:
         print(report.written(json.loads(args.out.read_text()), args.out.parent))
         return
@@ -101,6 +102,7 @@ def main():
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if args.replicas:
         results["replicas"] = replicas.measured(bench, args.seconds, args.times)
+        results["load_after"] = os.getloadavg()[0]
         args.out.write_text(json.dumps(results, indent=1))
         print(report.written(results, args.out.parent))
         return

@@ -29,7 +29,7 @@ class Bench:
         processes = []
         try:
             self._run(candidate, job, era, folder, record, processes)
-        except (Wrong, OSError, ValueError, KeyError) as error:
+        except (Wrong, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
             words = processes[-1].last_words() if processes else ""
             record["failed"] = f"{type(error).__name__}: {error}"
             record["log"] = words
@@ -65,10 +65,14 @@ class Bench:
         record["idle_mib"] = process.memory_mib()
         params = {"name": tool, "arguments": job.arguments} if job.tool else {}
         request = setting.write("request", client.as_load(job.method, params))
-        self.load(url, request, 4, WARM_UP_SECONDS)
+        warmed = self.load(url, request, 4, WARM_UP_SECONDS)
+        each = warmed["bytes"] / max(1, warmed["calls"])
         for connections in job.connections:
             cell = self._cell(url, request, connections, process, upstreams)
             check(client, job, tool)
+            # Right answers are all of one length: a refusal under load that calls itself a success is found out by that.
+            if warmed["calls"] > 100 and abs(cell.pop("bytes") / max(1, cell["calls"]) - each) > 0.02 * each:
+                raise Wrong(f"at {connections} connections answers were of another length than at 4")
             record["cells"].append(cell)
 
     def _cell(self, url, request, connections, process, upstreams):
@@ -84,14 +88,19 @@ class Bench:
         watching = threading.Thread(target=watch)
         watching.start()
         before, busy, mine = spent(), busy_seconds(), os.times()
-        told = self.load(url, request, connections, self.seconds)
-        after, busy_now, mine_now = spent(), busy_seconds(), os.times()
-        is_over.set()
-        watching.join()
+        try:
+            told = self.load(url, request, connections, self.seconds)
+            after, busy_now, mine_now = spent(), busy_seconds(), os.times()
+        finally:
+            is_over.set()
+            watching.join()
+        if not told["calls"]:
+            raise Wrong(f"not one answer at {connections} connections within {self.seconds} s")
         own, relayed = after[0] - before[0], after[1] - before[1]
         ours = own + relayed + sum(mine_now[:4]) - sum(mine[:4])
-        calls = max(1, told["calls"])
+        calls = told["calls"]
         return {
+            "bytes": told["bytes"],
             "connections": connections,
             "calls": told["calls"],
             "failed": told["failed"],

@@ -36,7 +36,7 @@ def _stat(pid):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return {"parent": int(fields[1]), "ticks": sum(int(field) for field in fields[11:15])}
+    return {"parent": int(fields[1]), "ticks": int(fields[11]) + int(fields[12])}
 
 
 def _family(root):

@@ -36,9 +36,9 @@ def program(*names):
 class Set:
     """So many replicas, and all that they need. None: one process that keeps its records in a file."""
 
-    def __init__(self, programs, replicas, limits=False):
+    def __init__(self, programs, everywhere, replicas, limits=False):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="toolcrib-bench-replicas-"))
-        self.everywhere = set(os.sched_getaffinity(0))
+        self.everywhere = everywhere
         self.parts = {}
         self.programs, self.limits = programs, limits
         config = {
@@ -134,7 +134,7 @@ def measured(bench, seconds, times):
     records = []
     for round_ in range(times):
         for label, replicas, limits, era in CASES:
-            running = Set(bench.programs, replicas, limits)
+            running = Set(bench.programs, bench.load_cpus | bench.candidate_cpus, replicas, limits)
             try:
                 records.append(one(bench, running, label, replicas, era, seconds) | {"round": round_})
             finally:

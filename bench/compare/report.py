@@ -15,7 +15,7 @@ def written(results, folder):
     lines += replicas.table(results.get("replicas", []))
     plots(results["records"], folder)
     text = "\n".join(lines)
-    (folder / "results.md").write_text(text)
+    (folder / ("replicas.md" if "replicas" in results else "results.md")).write_text(text)
     return text
 
 

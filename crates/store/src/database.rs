@@ -13,6 +13,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio_postgres::error::SqlState;
 
 /// A value of a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +62,16 @@ pub(crate) trait Sql {
     /// Asks for the first row.
     fn first(&mut self, sql: &str, values: &[Value]) -> Result<Option<Row>, Failed> {
         Ok(self.query(sql, values)?.into_iter().next())
+    }
+}
+
+/// How often something is asked that others stood in the way of.
+const MAX_TRIES: usize = 5;
+
+impl Failed {
+    /// Whether two waited for each other, and we were the one that had to give way.
+    fn is_deadlock(&self) -> bool {
+        matches!(self, Self::Server(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED))
     }
 }
 
@@ -131,12 +142,32 @@ impl Database {
         done.map_err(|error| self.failed(error))
     }
 
-    /// Asks. A connection that turns out to be lost is made anew, once.
+    /// Asks. A connection that turns out to be lost is made anew, once; and who stood in the way of retention asks again.
     pub(crate) fn read<T>(&mut self, mut work: impl FnMut(&mut dyn Sql) -> Result<T, Failed>) -> Result<T, StoreError> {
-        let asked = self.run(&mut work);
-        match self {
-            Self::Server(server) if asked.is_err() && server.is_lost() => self.run(&mut work),
-            _ => asked,
+        self.patiently(|database| match database {
+            Self::File(file) => work(&mut &file.connection),
+            Self::Server(server) => server.connected().and_then(|()| work(server)),
+        })
+    }
+
+    /// Asks for one view of everything, whatever is written meanwhile.
+    pub(crate) fn view<T>(&mut self, mut work: impl FnMut(&mut dyn Sql) -> Result<T, Failed>) -> Result<T, StoreError> {
+        self.patiently(|database| database.transacted(For::Reading, &mut work))
+    }
+
+    fn patiently<T>(&mut self, mut ask: impl FnMut(&mut Self) -> Result<T, Failed>) -> Result<T, StoreError> {
+        let mut left = MAX_TRIES;
+        loop {
+            left -= 1;
+            let error = match ask(self) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let is_first = left + 1 == MAX_TRIES;
+            let may_help = matches!(self, Self::Server(server) if is_first && server.is_lost()) || error.is_deadlock();
+            if left == 0 || !may_help {
+                return Err(self.failed(error));
+            }
         }
     }
 
@@ -155,11 +186,14 @@ impl Database {
 
     /// Does some work, all of it or nothing.
     pub(crate) fn transaction<T>(&mut self, what: For, work: impl FnOnce(&mut dyn Sql) -> Result<T, Failed>) -> Result<T, StoreError> {
-        let done = match self {
+        self.transacted(what, work).map_err(|error| self.failed(error))
+    }
+
+    fn transacted<T>(&mut self, what: For, work: impl FnOnce(&mut dyn Sql) -> Result<T, Failed>) -> Result<T, Failed> {
+        match self {
             Self::File(file) => file.transaction(what, work),
             Self::Server(server) => server.transaction(what, |server| work(server)),
-        };
-        done.map_err(|error| self.failed(error))
+        }
     }
 
     pub(crate) fn failed(&self, error: Failed) -> StoreError {

@@ -43,6 +43,8 @@ pub(super) struct Chains {
     master: Arc<Master>,
     replica: String,
     own: Option<Own>,
+    /// Whether a commit broke off, and nobody knows what became of it.
+    is_in_doubt: bool,
     /// The day on which something was kept last: what comes later is never kept on an earlier one, whatever the clock says.
     last_day: i64,
     /// Whether there is a place for that day, as far as is known.
@@ -59,7 +61,15 @@ pub(super) struct Own {
 
 impl Chains {
     pub(super) fn new(database: Database, master: &Arc<Master>, replica: &str) -> Self {
-        Self { database, master: Arc::clone(master), replica: replica.to_owned(), own: None, last_day: 0, is_prepared: false }
+        Self {
+            database,
+            master: Arc::clone(master),
+            replica: replica.to_owned(),
+            own: None,
+            is_in_doubt: false,
+            last_day: 0,
+            is_prepared: false,
+        }
     }
 
     /// Our chain, begun if it is not yet.
@@ -114,11 +124,18 @@ impl Chains {
         self.database.run(|it| it.first(query, &values![chain, link])?.map(|row| row.bytes(0)).transpose())
     }
 
-    /// Finds out how far our chain has come, where a commit broke off.
+    /// Finds out how far our chain has come, where a commit broke off. One that the server does not know any more is begun anew.
     pub(super) fn find_out(&mut self) -> Result<(), StoreError> {
-        let number = self.own()?.number;
-        self.own = Some(self.found(number)?);
+        if let Some(own) = self.own.filter(|_| self.is_in_doubt) {
+            self.own = self.known(own.number)?;
+            self.is_in_doubt = false;
+        }
         Ok(())
+    }
+
+    /// What is in doubt waits elsewhere, and will show.
+    pub(super) fn leaves_it_open(&mut self) {
+        self.is_in_doubt = false;
     }
 
     /// Begins another chain in place of ours.
@@ -175,8 +192,9 @@ impl Chains {
             if kept != values.len() as u64 {
                 return Err(Failed::Odd(format!("of {} records it took {kept}", values.len())));
             }
-            let update = "UPDATE chain SET link = $2, hash = $3 WHERE number = $1 AND link = $4";
-            match it.execute(update, &values![before.number, reached.link, reached.hash.as_slice(), before.link])? {
+            let update = "UPDATE chain SET link = $2, hash = $3 WHERE number = $1 AND link = $4 AND hash = $5";
+            let (new, old) = (reached.hash.as_slice(), before.hash.as_slice());
+            match it.execute(update, &values![before.number, reached.link, new, before.link, old])? {
                 1 => Ok(()),
                 _ => Err(Failed::Odd(format!("chain {} of the audit log is written by somebody else", before.number))),
             }
@@ -207,23 +225,19 @@ impl Ledger for Chains {
     }
 
     fn append(&mut self, rows: &mut [Row]) -> Result<(), StoreError> {
+        self.find_out()?;
         let own = self.own()?;
         let reached = self.bind(own, rows);
-        let kept = self.put(own, reached, rows).or_else(|error| {
-            // The connection may have been lost behind the commit.
-            match self.found(own.number) {
-                Ok(found) if (found.link, found.hash) == (reached.link, reached.hash) => Ok(()),
-                Ok(found) => {
-                    self.own = Some(found);
-                    Err(error)
-                }
-                Err(_) => Err(error),
-            }
-        });
-        if kept.is_ok() {
+        let Err(error) = self.put(own, reached, rows) else {
             self.own = Some(reached);
+            return Ok(());
+        };
+        // The connection may have been lost behind the commit.
+        self.is_in_doubt = true;
+        if self.find_out().is_ok() && self.own.is_some_and(|found| (found.link, found.hash) == (reached.link, reached.hash)) {
+            return Ok(());
         }
-        kept
+        Err(error)
     }
 
     fn checkpoint(&mut self) -> Result<(), StoreError> {
@@ -316,7 +330,7 @@ impl Retention {
     /// Where chains are cut when a day is taken out, if it is what was written.
     fn cuts(&mut self, day: i64) -> Result<Result<Vec<Cut>, Broken>, StoreError> {
         let master = &self.master;
-        self.database.transaction(For::Reading, |it| {
+        self.database.view(|it| {
             it.execute(UNDISTURBED, &[])?;
             // What arrived later was not kept on that day: somebody has moved it there.
             let moved = it.first("SELECT count(*) FROM audit WHERE day <= $1 AND at_ms / $2 > day + 1", &values![day, DAY_MS])?;
@@ -415,8 +429,9 @@ fn rows_of(chain: i64, origin: Hash) -> Rows {
 pub(super) fn verify(database: &mut Database, master: &Master) -> Result<Verdict, StoreError> {
     let mut verdict = Verdict::of(master);
     // One view of all of it, whatever is written meanwhile.
-    let broken = database.transaction(For::Reading, |it| {
+    let broken = database.view(|it| {
         it.execute(UNDISTURBED, &[])?;
+        verdict = Verdict::of(master);
         let mut before = ORIGIN;
         let chains = it.query("SELECT number, replica, begun_ms, origin, link, hash FROM chain ORDER BY number", &[])?;
         for (expected, row) in (1..).zip(&chains) {

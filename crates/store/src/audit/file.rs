@@ -167,7 +167,8 @@ static ROWS: LazyLock<Rows> = LazyLock::new(|| Rows {
 pub(super) fn verify(database: &mut Database, master: &Master) -> Result<Verdict, StoreError> {
     let mut verdict = Verdict::of(master);
     // One view of the file, whatever is written meanwhile.
-    let walked = database.transaction(For::Reading, |it| {
+    let walked = database.view(|it| {
+        verdict = Verdict::of(master);
         let walked = verify::walk(it, &ROWS, master, None, &mut verdict)?;
         let all = it.first("SELECT count(*) FROM audit", &[])?.ok_or(Failed::OddValue)?.integer(0)?.unsigned_abs();
         Ok(walked.err().or((all > verdict.records).then(|| Broken::Strangers(all - verdict.records))))

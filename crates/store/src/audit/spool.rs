@@ -47,8 +47,6 @@ pub(super) struct Spooled {
     own: Spool,
     /// Those of processes that are gone, the oldest last.
     left: Vec<Spool>,
-    /// Whether a commit broke off whose rows wait nowhere: until it is known what became of it, nothing is bound behind it.
-    is_in_doubt: bool,
     /// When what waits is moved on, after a failure, and how long it was waited for that.
     again: Option<(Instant, Duration)>,
     /// How many records wait in all, for whoever asks.
@@ -66,7 +64,7 @@ impl Spooled {
         }
         let own = Spool::new(&at.folder, chain)?;
         let waiting = Arc::clone(waiting);
-        let spooled = Self { chains, at: at.clone(), own, left, is_in_doubt: false, again: None, waiting };
+        let spooled = Self { chains, at: at.clone(), own, left, again: None, waiting };
         spooled.tell();
         Ok(spooled)
     }
@@ -88,10 +86,12 @@ impl Spooled {
                 Moved::Some => {}
                 Moved::All => {
                     let chain = spool.chain();
-                    tracing::info!(chain, place = self.chains.place(), "all records that waited are in the audit log");
-                    self.chains.sign_for(chain)?;
                     if let Some(left) = self.left.pop_if(|_| is_left) {
                         left.remove();
+                    }
+                    tracing::info!(chain, place = self.chains.place(), "all records that waited are in the audit log");
+                    if let Err(error) = self.chains.sign_for(chain) {
+                        tracing::warn!(%error, chain, "a checkpoint of the audit log cannot be written");
                     }
                 }
                 Moved::Strange(why) => self.set_aside(is_left, &why)?,
@@ -123,12 +123,9 @@ impl Ledger for Spooled {
     }
 
     fn append(&mut self, rows: &mut [Row]) -> Result<(), StoreError> {
-        let is_first = self.own.records() == 0;
-        if is_first {
-            if self.is_in_doubt {
-                self.chains.find_out()?;
-                self.is_in_doubt = false;
-            }
+        if self.own.records() == 0 {
+            // Of what is in doubt and waits nowhere it has to be known what became of it, before anything is bound behind it.
+            self.chains.find_out()?;
             let mut kept = self.chains.append(rows);
             if kept.is_err() && !self.chains.is_away() {
                 // It was away for no more than a moment: by now it is known how far the chain has come.
@@ -141,11 +138,16 @@ impl Ledger for Spooled {
             tracing::warn!(%error, file = %self.own.file().display(), "records wait on the local disk until the server is back");
         }
         let before = self.own.last().map_or_else(|| self.chains.own(), Ok)?;
+        if self.own.chain() != before.number {
+            // The server did not know the one that we had begun.
+            let fresh = Spool::new(&self.at.folder, before.number)?;
+            std::mem::replace(&mut self.own, fresh).remove();
+        }
         let reached = self.chains.bind(before, rows);
-        let put = self.own.put(rows, reached, self.at.max_bytes);
-        self.is_in_doubt |= put.is_err() && is_first;
+        self.own.put(rows, reached, self.at.max_bytes)?;
+        self.chains.leaves_it_open();
         self.tell();
-        put
+        Ok(())
     }
 
     fn checkpoint(&mut self) -> Result<(), StoreError> {

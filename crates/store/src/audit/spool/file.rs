@@ -95,8 +95,12 @@ impl Spool {
         let max_bytes = i64::try_from(max_bytes).unwrap_or(i64::MAX);
         let more: usize = rows.iter().map(Row::size_bytes).sum();
         self.is_full &= self.records > 0;
-        let Self { database, is_full, .. } = self;
+        let Self { database, is_full, records, .. } = self;
         database.transaction(For::Writing, |it| {
+            if *records == 0 {
+                // What has arrived and could not be taken away then.
+                it.execute("DELETE FROM audit", &[])?;
+            }
             *is_full |= size_bytes(it)?.saturating_add_unsigned(more as u64) > max_bytes;
             if *is_full {
                 return Err(Failed::Odd("no more may wait there, as \"storage.spoolMaxBytes\" says, and the server is away".into()));
@@ -113,12 +117,16 @@ impl Spool {
             return Ok(Moved::Strange("the server knows no such chain: it is another database, or an older state of it".into()));
         };
         let strange = || Ok(Moved::Strange(format!("they are not what was written behind record {} of their chain", arrived.link)));
-        if let Some((link, hash)) = self.row_before(arrived.link)?
+        let read = self.row_before(arrived.link).and_then(|before| Ok((before, self.rows_behind(arrived.link)?)));
+        let (before, rows) = match read {
+            Err(error @ (StoreError::Damaged { .. } | StoreError::OddValue { .. })) => return Ok(Moved::Strange(error.to_string())),
+            read => read?,
+        };
+        if let Some((link, hash)) = before
             && chains.hash_of(self.chain, link)?.is_some_and(|there| there != hash)
         {
             return strange();
         }
-        let rows = self.rows_behind(arrived.link)?;
         let Some(reached) = chains.following(arrived, &rows) else { return strange() };
         if !rows.is_empty() {
             chains.put_on(arrived, reached, &rows)?;
@@ -176,11 +184,19 @@ impl Spool {
 
     /// Gives the file a name under which nobody looks for what waits, and says which.
     pub(super) fn set_aside(self) -> PathBuf {
-        let (file, Self { chain, database, lock, .. }) = (self.file(), self);
-        // Whoever closes it last brings all of it into one file.
+        let (file, Self { chain, mut database, lock, .. }) = (self.file(), self);
+        // Whoever closes it last brings all of it into one file, and whoever does not may do so now.
+        if let Err(error) = database.run(|it| it.query("PRAGMA wal_checkpoint(TRUNCATE)", &[]).map(drop)) {
+            tracing::warn!(%error, "a file is set aside in two parts");
+        }
         drop(database);
         let aside = file.with_file_name(format!("aside-{chain}-{}.db", millis(SystemTime::now())));
-        if let Err(error) = fs::rename(&file, &aside).and_then(|()| fs::remove_file(&lock.path)) {
+        let rest = |of: &Path| of.with_extension("db-wal");
+        let moved = fs::rename(&file, &aside).and_then(|()| match fs::rename(rest(&file), rest(&aside)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => fs::remove_file(&lock.path),
+        });
+        if let Err(error) = moved {
             tracing::error!(%error, file = %file.display(), "a file cannot be set aside");
             return file;
         }
@@ -233,15 +249,16 @@ pub(super) fn left_behind(folder: &Path, own: i64) -> Result<Vec<Spool>, StoreEr
     }
     let mut left = Vec::new();
     for chain in chains.into_iter().rev() {
-        // What another process holds is its own.
-        let Some(lock) = Lock::take(path(folder, chain, "lock"))? else { continue };
-        match Spool::open(lock, chain) {
-            Ok(spool) if spool.records == 0 => spool.remove(),
-            Ok(spool) if chain >= own => {
+        let opened = Lock::take(path(folder, chain, "lock")).and_then(|lock| lock.map(|lock| Spool::open(lock, chain)).transpose());
+        match opened {
+            // What another process holds is its own.
+            Ok(None) => {}
+            Ok(Some(spool)) if spool.records == 0 => spool.remove(),
+            Ok(Some(spool)) if chain >= own => {
                 let (records, file) = (spool.records, spool.set_aside());
                 tracing::error!(chain, records, file = %file.display(), "records of another database waited here: they are kept, and not moved");
             }
-            Ok(spool) => left.push(spool),
+            Ok(Some(spool)) => left.push(spool),
             Err(error) => tracing::error!(%error, chain, "records that a process left behind cannot be read"),
         }
     }
