@@ -45,6 +45,8 @@ const CHECKPOINT_RECORDS: u64 = 1000;
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
 /// How often old records are looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
+/// How long after it failed, on a server where others may have stood in its way.
+const RETENTION_AGAIN: Duration = Duration::from_secs(5);
 
 /// How records are kept.
 #[derive(Debug, Clone)]
@@ -214,11 +216,15 @@ fn retain(mut retention: chains::Retention, sender: SyncSender<Message>, log: We
                 // A log that is closed by now tells of it no more; the checkpoints do.
                 let _ = sender.send(Message::Note(chain::taken_out(SystemTime::now(), records, up_to)));
             };
-            if let Err(error) = retention.look_after(SystemTime::now(), tell) {
-                tracing::warn!(%error, "old records cannot be taken out of the audit log");
-            }
+            let pause = match retention.look_after(SystemTime::now(), tell) {
+                Ok(()) => RETENTION_EVERY,
+                Err(error) => {
+                    tracing::warn!(%error, "old records cannot be taken out of the audit log now");
+                    RETENTION_AGAIN
+                }
+            };
             let looked = Instant::now();
-            while looked.elapsed() < RETENTION_EVERY && log.upgrade().is_some_and(|state| !state.is_closed.load(Ordering::Relaxed)) {
+            while looked.elapsed() < pause && log.upgrade().is_some_and(|state| !state.is_closed.load(Ordering::Relaxed)) {
                 thread::sleep(TICK);
             }
         }
