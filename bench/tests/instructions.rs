@@ -6,7 +6,8 @@
 
 use std::process::Command;
 
-/// Instructions of a call, in those of the bare handler, in hundredths.
+/// Instructions of a call, in those of the bare handler, in hundredths: the most that a build has had. Builds of the same code differ by up
+/// to a twelfth, since what is inlined where depends on how a crate is cut into units.
 const MODERN_CALL: u64 = 414;
 const LEGACY_CALL: u64 = 351;
 
@@ -35,7 +36,7 @@ fn a_call_takes_no_more_instructions_than_it_did() {
     let [bare, modern, legacy] = ["bare", "modern", "legacy"].map(of_a_call);
     let (of_modern, of_legacy) = (modern * 100 / bare, legacy * 100 / bare);
     println!("instructions: bare {bare}, modern {modern} ({of_modern} %), legacy {legacy} ({of_legacy} %)");
-    let is_as_noted = |found: u64, noted: u64| found.abs_diff(noted) * 20 <= noted;
+    let is_as_noted = |found: u64, noted: u64| found * 20 <= noted * 21;
     assert!(
         is_as_noted(of_modern, MODERN_CALL) && is_as_noted(of_legacy, LEGACY_CALL),
         "a modern call takes {of_modern} % of a bare handler's instructions ({MODERN_CALL} % are noted), one in a session {of_legacy} % ({LEGACY_CALL} %)"
