@@ -10,16 +10,8 @@ packages=
 command -v wrk >/dev/null 2>&1 || packages="$packages wrk"
 { command -v nginx || ls /usr/sbin/nginx; } >/dev/null 2>&1 || packages="$packages nginx"
 if [ -n "$packages" ]; then
-  if ! command -v apt-get >/dev/null 2>&1 || { [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; }; then
-    echo "bench: these are needed:$packages (Debian: sudo apt-get install --no-install-recommends$packages)" >&2
-    exit 1
-  fi
-  as_root=
-  [ "$(id -u)" = 0 ] || as_root=sudo
-  echo "bench: installing$packages" >&2
-  $as_root apt-get update -qq >&2
   # shellcheck disable=SC2086
-  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >&2
+  sh "$here/../tests/peers/packages.sh" bench $packages
 fi
 
 echo "bench: building releases; the first time takes minutes" >&2

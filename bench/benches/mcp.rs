@@ -14,7 +14,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::{net::TcpListener, sync::watch};
-use toolcrib_bench::{LEGACY, MODERN, MODERN_HEADERS, bare, door, guarded, result_of, send, session};
+use toolcrib_bench::{MODERN, MODERN_HEADERS, Way, Ways, bare, door, guarded, result_of, send};
 use toolcrib_contract::{BoxFuture, Json, NoRecords};
 use toolcrib_edge::http::{Bounds, serve};
 use toolcrib_gate::{Algorithm, KeySet, KeySource, Keys};
@@ -23,13 +23,11 @@ use toolcrib_store::{Policy, Store};
 fn in_process(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (_shutdown, signal) = watch::channel(false);
-    let router = runtime.block_on(async { door(signal).router() });
-    let (floor, session) = runtime.block_on(async { (bare(result_of(&router, &MODERN_HEADERS, MODERN).await), session(&router).await) });
-    let legacy_headers = [("mcp-session-id", session.as_str()), ("mcp-protocol-version", "2025-11-25")];
+    let ways = runtime.block_on(Ways::open(signal));
     let mut group = c.benchmark_group("mcp in process");
-    group.bench_function("bare axum", |b| b.to_async(&runtime).iter(|| send(&floor, &MODERN_HEADERS, MODERN)));
-    group.bench_function("toolcrib modern", |b| b.to_async(&runtime).iter(|| send(&router, &MODERN_HEADERS, MODERN)));
-    group.bench_function("toolcrib legacy", |b| b.to_async(&runtime).iter(|| send(&router, &legacy_headers, LEGACY)));
+    for (name, way) in [("bare axum", Way::Bare), ("toolcrib modern", Way::Modern), ("toolcrib legacy", Way::Legacy)] {
+        group.bench_function(name, |b| b.to_async(&runtime).iter(|| ways.call(way)));
+    }
     group.finish();
 }
 

@@ -141,3 +141,43 @@ pub async fn session(router: &Router) -> String {
     let reply = router.clone().oneshot(request).await.expect("an answer");
     reply.headers()["mcp-session-id"].to_str().expect("text").to_owned()
 }
+
+/// How a call is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// To the bare handler.
+    Bare,
+    /// To Toolcrib, by a client of 2026-07-28.
+    Modern,
+    /// To Toolcrib, in a session of 2025-11-25.
+    Legacy,
+}
+
+/// All ways of a call, side by side.
+#[derive(Debug)]
+pub struct Ways {
+    router: Router,
+    floor: Router,
+    session: String,
+}
+
+impl Ways {
+    /// Opens a door, a session, and a bare handler that answers the same.
+    pub async fn open(shutdown: watch::Receiver<bool>) -> Self {
+        let router = door(shutdown).router();
+        let (session, floor) = (session(&router).await, bare(result_of(&router, &MODERN_HEADERS, MODERN).await));
+        Self { router, floor, session }
+    }
+
+    /// Calls `echo` once.
+    pub async fn call(&self, way: Way) -> Bytes {
+        match way {
+            Way::Bare => send(&self.floor, &MODERN_HEADERS, MODERN).await,
+            Way::Modern => send(&self.router, &MODERN_HEADERS, MODERN).await,
+            Way::Legacy => {
+                let of_session = [("mcp-session-id", self.session.as_str()), ("mcp-protocol-version", "2025-11-25")];
+                send(&self.router, &of_session, LEGACY).await
+            }
+        }
+    }
+}

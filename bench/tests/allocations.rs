@@ -1,7 +1,7 @@
 //! How often a call asks for memory. That does not depend on the machine, so it may be asserted: who adds an allocation to the way of a call
 //! finds out here, and either takes it out again or says why it is worth it, by the number below.
 
-use toolcrib_bench::{LEGACY, MODERN, MODERN_HEADERS, bare, door, result_of, send, session};
+use toolcrib_bench::{Way, Ways};
 
 /// What a call may ask for, the request and its answer included, which are made here, too.
 const BARE: u64 = 33;
@@ -20,23 +20,16 @@ fn a_call_asks_for_no_more_memory_than_it_did() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (_shutdown, signal) = tokio::sync::watch::channel(false);
     runtime.block_on(async {
-        let router = door(signal).router();
-        let session = session(&router).await;
-        let of_session = [("mcp-session-id", session.as_str()), ("mcp-protocol-version", "2025-11-25")];
-        let floor = bare(result_of(&router, &MODERN_HEADERS, MODERN).await);
-        let counted = async |router, headers: &[(&str, &str)], body| {
-            send(router, headers, body).await;
+        let ways = Ways::open(signal).await;
+        let counted = async |way| {
+            ways.call(way).await;
             let before = dhat::HeapStats::get().total_blocks;
             for _ in 0..CALLS {
-                send(router, headers, body).await;
+                ways.call(way).await;
             }
             (dhat::HeapStats::get().total_blocks - before) / CALLS
         };
-        let found = (
-            counted(&floor, &MODERN_HEADERS, MODERN).await,
-            counted(&router, &MODERN_HEADERS, MODERN).await,
-            counted(&router, &of_session, LEGACY).await,
-        );
+        let found = (counted(Way::Bare).await, counted(Way::Modern).await, counted(Way::Legacy).await);
         assert_eq!(found, (BARE, MODERN_CALL, LEGACY_CALL), "allocations of a bare handler, a modern call, and one in a session");
     });
 }

@@ -26,18 +26,7 @@ if [ -z "$packages" ]; then
 fi
 
 if ! command -v apt-get >/dev/null 2>&1; then
-  echo "peers: these are needed, or what your system calls so:$packages (PostgreSQL 15, MariaDB 10.6, Valkey 7.2 or Redis 7, HAProxy 2.6, or later)" >&2
-  exit 1
-elif [ "$(id -u)" = 0 ]; then
-  as_root=
-elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-  as_root=sudo
-else
-  echo "peers: run 'sudo apt-get install --no-install-recommends$packages'" >&2
-  exit 1
+  echo "these are needed (PostgreSQL 15, MariaDB 10.6, Valkey 7.2 or Redis 7, HAProxy 2.6, or later):" >&2
 fi
-
-echo "peers: installing$packages" >&2
-$as_root apt-get update -qq >&2
 # shellcheck disable=SC2086
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >&2
+exec sh "$(dirname "$0")/packages.sh" peers $packages

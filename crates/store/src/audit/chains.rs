@@ -102,15 +102,7 @@ impl Chains {
         Ok(())
     }
 
-    /// How far a chain has come, as the server has it.
-    pub(super) fn found(&mut self, number: i64) -> Result<Own, StoreError> {
-        self.database.read(|it| {
-            let row = it.first("SELECT link, hash FROM chain WHERE number = $1", &values![number])?.ok_or(Failed::OddValue)?;
-            Ok(Own { number, link: row.integer(0)?, hash: row.bytes(1)? })
-        })
-    }
-
-    /// The same, of a chain that the server may not know.
+    /// How far a chain has come, as the server has it, if it knows it.
     pub(super) fn known(&mut self, number: i64) -> Result<Option<Own>, StoreError> {
         self.database.run(|it| {
             let row = it.first("SELECT link, hash FROM chain WHERE number = $1", &values![number])?;
@@ -213,7 +205,7 @@ impl Chains {
 
     /// Signs how far a chain has come.
     pub(super) fn sign_for(&mut self, chain: i64) -> Result<(), StoreError> {
-        let Own { number, link, hash } = self.found(chain)?;
+        let Some(Own { number, link, hash }) = self.known(chain)? else { return Ok(()) };
         let master = &self.master;
         self.database.run(|it| sign(it, master, Kind::Head, number, link, &hash))
     }

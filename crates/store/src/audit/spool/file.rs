@@ -132,6 +132,10 @@ impl Spool {
             chains.put_on(arrived, reached, &rows)?;
         }
         let is_over = self.last.is_none_or(|last| last.link <= reached.link);
+        if rows.is_empty() && !is_over {
+            // What was to come next is not there any more.
+            return strange();
+        }
         self.records = if is_over { 0 } else { self.records.saturating_sub(rows.len() as u64) };
         if is_over {
             self.last = None;
