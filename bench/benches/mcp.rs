@@ -54,7 +54,7 @@ fn guarded_in_process(c: &mut Criterion) {
     let lasting = |is_awaited| store.audit(Policy { is_awaited, ..Policy::default() }).expect("a log");
     let unrecorded = || Arc::new(NoRecords);
     let when = Some("args.text.size() < 100 && caller.subject != ''");
-    let open = door(signal.clone()).router();
+    let open = door(signal.clone());
     let cases = [
         ("HS256 and rules", guarded(unrecorded(), None, secret(), Algorithm::HS256, &signal), &hs256),
         ("HS256, rules, a condition", guarded(unrecorded(), when, secret(), Algorithm::HS256, &signal), &hs256),
@@ -65,17 +65,17 @@ fn guarded_in_process(c: &mut Criterion) {
     let mut group = c.benchmark_group("mcp guarded");
     group.bench_function("open", |b| b.to_async(&runtime).iter(|| send(&open, &MODERN_HEADERS, MODERN)));
     for (name, door, token) in &cases {
-        let (router, bearer) = (door.router(), format!("Bearer {token}"));
+        let bearer = format!("Bearer {token}");
         let headers = [MODERN_HEADERS[0], MODERN_HEADERS[1], MODERN_HEADERS[2], ("authorization", bearer.as_str())];
-        group.bench_function(*name, |b| b.to_async(&runtime).iter(|| send(&router, &headers, MODERN)));
+        group.bench_function(*name, |b| b.to_async(&runtime).iter(|| send(door, &headers, MODERN)));
     }
     // What many calls pay that share a commit.
     const TOGETHER: usize = 64;
-    let (router, bearer) = (cases[4].1.router(), format!("Bearer {hs256}"));
+    let (door, bearer) = (&cases[4].1, format!("Bearer {hs256}"));
     let headers = [MODERN_HEADERS[0], MODERN_HEADERS[1], MODERN_HEADERS[2], ("authorization", bearer.as_str())];
     group.throughput(criterion::Throughput::Elements(TOGETHER as u64));
     group.bench_function("HS256, rules, audit reply, 64 together", |b| {
-        b.to_async(&runtime).iter(|| futures_util::future::join_all((0..TOGETHER).map(|_| send(&router, &headers, MODERN))));
+        b.to_async(&runtime).iter(|| futures_util::future::join_all((0..TOGETHER).map(|_| send(door, &headers, MODERN))));
     });
     group.finish();
 }
@@ -99,7 +99,7 @@ fn over_loopback(c: &mut Criterion) {
     let (shutdown, signal) = watch::channel(false);
     let (ours, floor) = runtime.block_on(async {
         let door = door(signal.clone());
-        let answer = result_of(&door.router(), &MODERN_HEADERS, MODERN).await;
+        let answer = result_of(&door, &MODERN_HEADERS, MODERN).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let ours = listener.local_addr().expect("an address");
         tokio::spawn(serve(listener, door, Bounds::default(), signal));

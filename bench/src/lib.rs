@@ -8,7 +8,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     http::{Request, header},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::post,
 };
 use http_body_util::BodyExt;
@@ -97,12 +97,30 @@ pub fn bare(answer: &'static str) -> Router {
     Router::new().route("/mcp", post(handler))
 }
 
+/// What answers requests without a socket.
+pub trait Answers {
+    /// Answers one.
+    fn answer(&self, request: Request<Body>) -> impl Future<Output = Response> + Send;
+}
+
+impl Answers for Arc<Door> {
+    fn answer(&self, request: Request<Body>) -> impl Future<Output = Response> + Send {
+        self.respond(request)
+    }
+}
+
+impl Answers for Router {
+    async fn answer(&self, request: Request<Body>) -> Response {
+        self.clone().oneshot(request).await.expect("an answer")
+    }
+}
+
 /// What Toolcrib answers, so that the floor answers the same.
 ///
 /// # Panics
 /// If the answer is not what was asked for.
-pub async fn result_of(router: &Router, headers: &[(&str, &str)], body: &'static str) -> &'static str {
-    let text = send(router, headers, body).await;
+pub async fn result_of(door: &impl Answers, headers: &[(&str, &str)], body: &'static str) -> &'static str {
+    let text = send(door, headers, body).await;
     let answer: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
     assert!(answer["result"]["content"][0]["text"] == "0123456789abcdef", "{answer}");
     answer["result"].to_string().leak()
@@ -112,7 +130,7 @@ pub async fn result_of(router: &Router, headers: &[(&str, &str)], body: &'static
 ///
 /// # Panics
 /// If it is a refusal.
-pub async fn send(router: &Router, headers: &[(&str, &str)], body: &'static str) -> Bytes {
+pub async fn send(door: &impl Answers, headers: &[(&str, &str)], body: &'static str) -> Bytes {
     let mut request = Request::post("/mcp")
         .header("host", "localhost")
         .header("content-type", "application/json")
@@ -120,7 +138,7 @@ pub async fn send(router: &Router, headers: &[(&str, &str)], body: &'static str)
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let reply = router.clone().oneshot(request.body(Body::from(body)).expect("a request")).await.expect("an answer");
+    let reply = door.answer(request.body(Body::from(body)).expect("a request")).await;
     assert!(reply.status().is_success(), "{}", reply.status());
     reply.into_body().collect().await.expect("a body").to_bytes()
 }
@@ -132,13 +150,13 @@ pub const MODERN_HEADERS: [(&str, &str); 3] = [("mcp-protocol-version", "2026-07
 ///
 /// # Panics
 /// If none is opened.
-pub async fn session(router: &Router) -> String {
+pub async fn session(door: &impl Answers) -> String {
     let request = Request::post("/mcp")
         .header("host", "localhost")
         .header("content-type", "application/json")
         .body(Body::from(HELLO))
         .expect("a request");
-    let reply = router.clone().oneshot(request).await.expect("an answer");
+    let reply = door.answer(request).await;
     reply.headers()["mcp-session-id"].to_str().expect("text").to_owned()
 }
 
@@ -156,7 +174,7 @@ pub enum Way {
 /// All ways of a call, side by side.
 #[derive(Debug)]
 pub struct Ways {
-    router: Router,
+    door: Arc<Door>,
     floor: Router,
     session: String,
 }
@@ -164,19 +182,19 @@ pub struct Ways {
 impl Ways {
     /// Opens a door, a session, and a bare handler that answers the same.
     pub async fn open(shutdown: watch::Receiver<bool>) -> Self {
-        let router = door(shutdown).router();
-        let (session, floor) = (session(&router).await, bare(result_of(&router, &MODERN_HEADERS, MODERN).await));
-        Self { router, floor, session }
+        let door = door(shutdown);
+        let (session, floor) = (session(&door).await, bare(result_of(&door, &MODERN_HEADERS, MODERN).await));
+        Self { door, floor, session }
     }
 
     /// Calls `echo` once.
     pub async fn call(&self, way: Way) -> Bytes {
         match way {
             Way::Bare => send(&self.floor, &MODERN_HEADERS, MODERN).await,
-            Way::Modern => send(&self.router, &MODERN_HEADERS, MODERN).await,
+            Way::Modern => send(&self.door, &MODERN_HEADERS, MODERN).await,
             Way::Legacy => {
                 let of_session = [("mcp-session-id", self.session.as_str()), ("mcp-protocol-version", "2025-11-25")];
-                send(&self.router, &of_session, LEGACY).await
+                send(&self.door, &of_session, LEGACY).await
             }
         }
     }

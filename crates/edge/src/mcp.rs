@@ -193,7 +193,7 @@ impl Mcp {
         Ok(cacheable(result.with_some("instructions", self.instructions.as_ref()), Era::Modern).finish())
     }
 
-    async fn call(&self, call: Call, exchange: Exchange<WireCaller>) -> Answer {
+    async fn call(&self, call: Call, exchange: Box<Exchange<WireCaller>>) -> Answer {
         if exchange.revision.era() == Era::Modern {
             return self.round(call, exchange).await;
         }
@@ -201,7 +201,7 @@ impl Mcp {
         let back = Arc::new(Back::new(Arc::clone(&self.gate), &exchange, self.pipe.as_ref(), Answered::new()));
         let origin = self.origin_of(&exchange);
         let arrived = Arrived { caller: exchange.caller.caller, profile: self.profile.clone(), call, origin, back };
-        match self.gate.call(arrived).await {
+        match Box::pin(self.gate.call(arrived)).await {
             Ok(reply) => self.answers.reply(reply, kind, Era::Legacy),
             Err(error) => self.answers.error(&error, kind, Era::Legacy),
         }
@@ -244,7 +244,7 @@ impl Mcp {
 impl Service for Mcp {
     type Caller = WireCaller;
 
-    async fn request(&self, exchange: Exchange<WireCaller>) -> Answer {
+    async fn request(&self, exchange: Box<Exchange<WireCaller>>) -> Answer {
         let era = exchange.revision.era();
         let params = exchange.params.as_ref();
         if self.gate.authenticates()
@@ -262,14 +262,14 @@ impl Service for Mcp {
             (method::LIST_TEMPLATES, _) => self.list(lists::Kind::Templates, &exchange),
             (method::LIST_PROMPTS, _) => self.list(lists::Kind::Prompts, &exchange),
             (method::DISCOVER, Era::Modern) => self.discover(),
-            (method::LISTEN, Era::Modern) => self.listen(&exchange).await,
+            (method::LISTEN, Era::Modern) => Box::pin(self.listen(&exchange)).await,
             (method::INITIALIZE, Era::Legacy) => match &exchange.session {
                 Some(session) => self.initialize(session, &exchange),
                 None => Err(ErrorObject::method_not_found(method::INITIALIZE)),
             },
             (method::PING, Era::Legacy) => Ok(Json::empty_object()),
             (method::SET_LEVEL, Era::Legacy) => Self::set_level(&exchange),
-            (method::SUBSCRIBE, Era::Legacy) => self.subscribe(&exchange).await,
+            (method::SUBSCRIBE, Era::Legacy) => Box::pin(self.subscribe(&exchange)).await,
             (method::UNSUBSCRIBE, Era::Legacy) => Self::unsubscribe(&exchange),
             (unknown, _) => Err(ErrorObject::method_not_found(unknown)),
         }

@@ -24,7 +24,8 @@ use crate::{
 use std::sync::Arc;
 use toolcrib_contract::{BackChannel, Call, CallError, Change, Kind, Origin, Outage, PromptSpec, ResourceSpec, Spec, TemplateSpec};
 
-/// A call that its caller may make, with the entry of the catalogue that it keeps even if a reload swaps the catalogue.
+/// A call that its caller may make, with the entry of the catalogue that it keeps even if a reload swaps the catalogue. It is boxed: the
+/// steps that are left hand it on.
 #[derive(Debug)]
 pub struct Permitted {
     pub(crate) call: Call,
@@ -174,15 +175,15 @@ pub(crate) fn permit(
     access: Option<&Arc<Access>>,
     catalogue: Arc<Catalogue>,
     Arrived { caller, profile, call, origin, back }: Arrived,
-) -> Result<Permitted, CallError> {
+) -> Result<Box<Permitted>, CallError> {
     let visible = Visible { catalogue, profile, access: access.cloned(), caller, origin, is_known: true };
     let entry = visible.find(call.kind, &call.name)?;
-    Ok(Permitted { call, entry, caller: visible.caller, origin: visible.origin, back })
+    Ok(Box::new(Permitted { call, entry, caller: visible.caller, origin: visible.origin, back }))
 }
 
 /// Judges what the rules say of the arguments, now that these are what the tool will get.
 pub(crate) fn agree(access: Option<&Arc<Access>>, checked: &Checked) -> Result<(), CallError> {
-    let Permitted { call, caller, origin, .. } = &checked.permitted;
+    let Permitted { call, caller, origin, .. } = &*checked.permitted;
     agree_on(access, call, caller, origin)
 }
 

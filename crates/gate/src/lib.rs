@@ -247,8 +247,8 @@ impl Gate {
     ///
     /// # Cancellation
     /// Dropping the future abandons the call; it is recorded as such.
-    pub async fn call(&self, arrived: Arrived) -> Result<Reply, CallError> {
-        self.call_from(arrived, 0).await
+    pub fn call(&self, arrived: Arrived) -> impl Future<Output = Result<Reply, CallError>> + Send {
+        self.call_from(arrived, 0)
     }
 
     /// Does something to the server itself on behalf of a caller, if it may have the resource that stands for that: judged and recorded as a
@@ -305,7 +305,7 @@ impl Gate {
     /// The rest of the road, for what the caller may have.
     async fn go(
         &self,
-        permitted: Permitted,
+        permitted: Box<Permitted>,
         access: arc_swap::Guard<Option<Arc<Access>>>,
         further: onward::Further,
         may_fall_back: bool,

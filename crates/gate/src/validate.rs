@@ -20,7 +20,7 @@ const MAX_RECURSIVE_DEPTH: usize = 16;
 /// A call whose arguments fit. Only this can be executed.
 #[derive(Debug)]
 pub struct Checked {
-    pub(crate) permitted: Permitted,
+    pub(crate) permitted: Box<Permitted>,
 }
 
 impl Checked {
@@ -76,8 +76,8 @@ impl Arguments {
     }
 }
 
-pub(crate) fn check(mut permitted: Permitted, max_argument_bytes: usize) -> Result<Checked, CallError> {
-    let Permitted { call, entry, .. } = &mut permitted;
+pub(crate) fn check(mut permitted: Box<Permitted>, max_argument_bytes: usize) -> Result<Checked, CallError> {
+    let Permitted { call, entry, .. } = &mut *permitted;
     if let Some(fitted) = fitted(entry, &call.arguments, max_argument_bytes)? {
         replace(call, fitted);
     }

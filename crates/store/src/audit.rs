@@ -1,8 +1,8 @@
 //! The audit log: one row for each call, each bound to the one before by its hash: in one chain where it is a file ([`file`]), in one for
 //! each replica on a server ([`chains`]).
 //!
-//! One thread writes. What waits when it comes round is committed together, so that calls share the cost of the disk; an
-//! answer leaves once its row is committed. While nothing can be written nothing is let pass, and once it can be again, a
+//! One thread writes. What waits when it comes round is committed together, so that calls share the cost of the disk; where records come
+//! fast it waits a moment for more ([`Company`]). An answer leaves once its row is committed. While nothing can be written nothing is let pass, and once it can be again, a
 //! row tells how many were lost.
 
 mod chain;
@@ -38,6 +38,13 @@ const MAX_WAITING: usize = 16 * 1024;
 const MAX_WAITING_BYTES: usize = 64 << 20;
 /// The most records of one commit.
 const MAX_BATCH: usize = 1024;
+/// The longest that a commit waits for more records while somebody waits for it, and how long until it looks whether they have come.
+const MAX_PAUSE: Duration = Duration::from_millis(1);
+const NAP: Duration = Duration::from_micros(50);
+/// How long it waits where nobody does.
+const PAUSE_UNAWAITED: Duration = Duration::from_millis(5);
+/// One in so many commits waits for more records than are likely to come.
+const ASKED_FOR_MORE_EVERY: u32 = 32;
 /// How long the thread waits for records before it looks after the rest.
 const TICK: Duration = Duration::from_millis(500);
 /// A checkpoint is signed after so many records, or after so long with new ones.
@@ -269,30 +276,87 @@ struct Writer {
     since_checkpoint: u64,
     checkpointed: Instant,
     pruned: Option<Instant>,
+    company: Company,
+}
+
+/// What a commit takes, as it comes in.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Waiting>,
+    is_closing: bool,
+}
+
+impl Batch {
+    fn add(&mut self, message: Message) {
+        match message {
+            Message::Record(waiting) => self.records.push(waiting),
+            Message::Note(row) => self.records.push(Waiting { row, bytes: 0, reply: None }),
+            Message::Close => self.is_closing = true,
+        }
+    }
+
+    /// Takes what is there.
+    fn fill(&mut self, receiver: &Receiver<Message>) {
+        let room = MAX_BATCH.saturating_sub(self.records.len());
+        receiver.try_iter().take(room).for_each(|message| self.add(message));
+    }
+}
+
+/// How many records a commit waits for. It costs many times what a record adds to it: where the disk is quick, each record would have one
+/// of its own, and wake the thread for it.
+#[derive(Default)]
+struct Company {
+    /// How many came together the last time.
+    came: usize,
+    commits: u32,
+}
+
+impl Company {
+    /// How many are likely to come in time, where so many are there already. Whoever calls alone waits for nobody.
+    fn expected(&mut self, there: usize) -> usize {
+        self.commits = self.commits.wrapping_add(1);
+        let likely = self.came.max(there);
+        // Now and then for more, to find out whether more would come.
+        if likely > 1 && self.commits.is_multiple_of(ASKED_FOR_MORE_EVERY) { likely + likely.div_ceil(2) } else { likely }
+    }
 }
 
 impl Writer {
     fn new(ledger: Box<dyn Ledger>, policy: Policy, state: Arc<State>) -> Self {
-        Self { ledger, policy, state, since_checkpoint: 0, checkpointed: Instant::now(), pruned: None }
+        Self { ledger, policy, state, since_checkpoint: 0, checkpointed: Instant::now(), pruned: None, company: Company::default() }
+    }
+
+    /// What is to be committed next, as far as it comes in time.
+    fn gather(&mut self, receiver: &Receiver<Message>) -> Batch {
+        let mut batch = Batch::default();
+        match receiver.recv_timeout(TICK) {
+            Ok(first) => {
+                batch.add(first);
+                batch.fill(receiver);
+            }
+            Err(RecvTimeoutError::Timeout) => return batch,
+            Err(RecvTimeoutError::Disconnected) => batch.is_closing = true,
+        }
+        if batch.is_closing {
+            return batch;
+        }
+        if self.policy.is_awaited {
+            let (expected, began) = (self.company.expected(batch.records.len()), Instant::now());
+            while batch.records.len() < expected && !batch.is_closing && began.elapsed() < MAX_PAUSE {
+                thread::sleep(NAP);
+                batch.fill(receiver);
+            }
+            self.company.came = batch.records.len();
+        } else {
+            thread::sleep(PAUSE_UNAWAITED);
+            batch.fill(receiver);
+        }
+        batch
     }
 
     fn run(mut self, receiver: &Receiver<Message>) {
         loop {
-            let mut batch: Vec<Waiting> = Vec::new();
-            let mut is_closing = false;
-            match receiver.recv_timeout(TICK) {
-                Ok(first) => {
-                    for message in std::iter::once(first).chain(receiver.try_iter().take(MAX_BATCH - 1)) {
-                        match message {
-                            Message::Record(waiting) => batch.push(waiting),
-                            Message::Note(row) => batch.push(Waiting { row, bytes: 0, reply: None }),
-                            Message::Close => is_closing = true,
-                        }
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => is_closing = true,
-            }
+            let Batch { records: batch, is_closing } = self.gather(receiver);
             if self.state.broken.load().is_some() || self.state.lost.load(Ordering::Relaxed) > 0 {
                 self.tell_of_lost();
             }
@@ -409,6 +473,43 @@ mod tests {
     use crate::database::file::NAME;
 
     const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn who_calls_alone_waits_for_nobody_and_company_is_waited_for_once_it_has_come() {
+        let mut company = Company::default();
+        assert!((0..100).all(|_| company.expected(1) == 1), "nobody has ever come");
+
+        // Twelve came while the last commit was made, and are expected again; one in so many commits hopes for more.
+        company.came = 12;
+        let expected: Vec<usize> = (0..ASKED_FOR_MORE_EVERY).map(|_| company.expected(3)).collect();
+        assert_eq!(expected.iter().filter(|expected| **expected == 18).count(), 1, "{expected:?}");
+        assert!(expected.iter().all(|expected| [12, 18].contains(expected)), "{expected:?}");
+        assert!(company.expected(20) >= 20, "who is there is waited for no more");
+
+        company.came = 1;
+        assert_eq!(company.expected(1), 1, "they have left");
+    }
+
+    #[test]
+    fn records_that_come_together_are_committed_together_and_all_are_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let master = Arc::new(Master::of(folder.path()).unwrap());
+        let ledger = Box::new(file::OneChain { database: Database::open(&folder.path().join(NAME)).unwrap(), master });
+        let mut writer = Writer::new(ledger, Policy::default(), Arc::default());
+        let (sender, receiver) = sync_channel(MAX_WAITING);
+        let note = || chain::note(SystemTime::now(), "tool", "of a test", &serde_json::json!({}));
+        (0..MAX_BATCH + 7).for_each(|_| sender.send(Message::Note(note())).unwrap());
+        let sizes = [writer.gather(&receiver), writer.gather(&receiver)].map(|batch| batch.records.len());
+        assert_eq!(sizes, [MAX_BATCH, 7], "no commit is without bounds, and none waits for those who are not there");
+
+        sender.send(Message::Close).unwrap();
+        let (reply, mut kept) = oneshot::channel();
+        sender.send(Message::Record(Waiting { row: note(), bytes: 0, reply: Some(reply) })).unwrap();
+        let last = writer.gather(&receiver);
+        assert!(last.is_closing && last.records.len() == 1, "what comes with the end is written");
+        writer.keep(last.records);
+        assert_eq!(kept.try_recv(), Ok(Ok(())));
+    }
 
     #[test]
     fn retention_by_age_takes_out_what_is_old_once_and_nothing_for_an_age_beyond_time() {

@@ -32,7 +32,7 @@ pub trait Caller: Clone + Send + Sync + 'static {
     }
 }
 
-/// One request as the service sees it: what is asked, by whom, in which revision, and the way back.
+/// One request as the service sees it: what is asked, by whom, in which revision, and the way back. Boxed, since it is handed on often.
 #[derive(Debug)]
 pub struct Exchange<C> {
     /// The id the client gave.
@@ -62,7 +62,7 @@ pub trait Service: Send + Sync + 'static {
     ///
     /// # Cancellation
     /// The future is dropped when the client cancels or leaves.
-    fn request(&self, exchange: Exchange<Self::Caller>) -> impl Future<Output = Result<Json, ErrorObject>> + Send;
+    fn request(&self, exchange: Box<Exchange<Self::Caller>>) -> impl Future<Output = Result<Json, ErrorObject>> + Send;
 
     /// Hears a notification of a legacy client, other than cancellation, which the wire itself sees to.
     fn notification(&self, notification: Notification, session: &Arc<Session>);

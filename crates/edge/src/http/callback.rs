@@ -2,7 +2,7 @@
 
 use super::{
     Endpoint, Peer, crowded,
-    listener::{Bounds, Routes, serve_routes},
+    listener::{Bounds, Respondent, Respondents, serve_any},
 };
 use axum::{
     Router,
@@ -49,9 +49,9 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(callback: Arc<dyn Callbac
 /// As [`serve`](super::serve).
 pub async fn serve_callback(listener: TcpListener, callback: Arc<dyn Callback>, shutdown: watch::Receiver<bool>) -> io::Result<()> {
     let router = routes(Arc::clone(&callback), None).route(SHORT_PATH, get(come_back).with_state(Taker { callback, endpoint: None }));
-    serve_routes(
+    serve_any(
         listener,
-        Routes { all: router, crowded: crowded(Router::new()) },
+        Respondents { all: Respondent::Routes(router), crowded: crowded(Router::new()) },
         Bounds { max_connections: 32, ..Bounds::default() },
         shutdown,
     )

@@ -26,7 +26,7 @@ impl Guard {
     }
 
     /// Takes what another process says of a request that it passes on. Nobody else may say such things.
-    fn take_word(&self, request: &mut Request) -> Result<(), (StatusCode, &'static str)> {
+    fn take_word<B>(&self, request: &mut http::Request<B>) -> Result<(), (StatusCode, &'static str)> {
         let Some(shown) = request.headers_mut().remove(PASSED_ON) else { return Ok(()) };
         let vouched = self.neighbours.as_ref().and_then(|neighbours| neighbours.vouched(&shown));
         let (address, passed_on) =
@@ -49,6 +49,12 @@ impl Guard {
             .allow_headers(tower_http::cors::AllowHeaders::mirror_request())
             .expose_headers(exposed.map(HeaderName::from_static))
             .max_age(Duration::from_secs(600))
+    }
+
+    /// Lets a request in that is addressed to us, and comes from where it may.
+    pub(super) fn let_in<B>(&self, request: &mut http::Request<B>) -> Result<(), Response> {
+        let judged = self.judge(request.headers(), request.uri()).and_then(|()| self.take_word(request));
+        judged.map_err(|(status, message)| refuse(status, message))
     }
 
     fn judge(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), (StatusCode, &'static str)> {
@@ -83,9 +89,9 @@ impl Guard {
 }
 
 pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
-    match guard.judge(request.headers(), request.uri()).and_then(|()| guard.take_word(&mut request)) {
+    match guard.let_in(&mut request) {
         Ok(()) => next.run(request).await,
-        Err((status, message)) => refuse(status, message),
+        Err(refusal) => refusal,
     }
 }
 

@@ -6,14 +6,16 @@
 
 use super::{Door, Peer};
 use crate::raised;
-use axum::Router;
-use http::Request;
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     sync::{
@@ -59,8 +61,8 @@ impl Default for Bounds {
 /// # Errors
 /// None but what the listener fails with for good; a connection that fails concerns only its client.
 pub async fn serve(listener: TcpListener, door: Arc<Door>, bounds: Bounds, shutdown: watch::Receiver<bool>) -> io::Result<()> {
-    let routes = Routes { all: door.router(), crowded: door.crowded_router() };
-    serve_routes(listener, routes, bounds, shutdown).await
+    let crowded = door.crowded_router();
+    serve_any(listener, Respondents { all: Respondent::Door(door), crowded }, bounds, shutdown).await
 }
 
 /// What a connection holds for as long as it lasts.
@@ -71,17 +73,33 @@ enum Held {
     Spare(OwnedSemaphorePermit),
 }
 
-/// What is answered.
-pub(super) struct Routes {
-    pub(super) all: Router,
+/// Who answers a request.
+#[derive(Clone)]
+pub(super) enum Respondent {
+    Door(Arc<Door>),
+    Routes(Router),
+}
+
+impl Respondent {
+    async fn respond(&self, request: Request<Incoming>) -> Response {
+        match self {
+            Self::Door(door) => door.respond(request).await,
+            Self::Routes(router) => router.clone().oneshot(request).await.into_response(),
+        }
+    }
+}
+
+/// Who answers whom.
+pub(super) struct Respondents {
+    pub(super) all: Respondent,
     /// What is answered where there are too many connections.
     pub(super) crowded: Router,
 }
 
 /// The same, for any routes.
-pub(super) async fn serve_routes(
+pub(super) async fn serve_any(
     listener: TcpListener,
-    routes: Routes,
+    Respondents { all, crowded }: Respondents,
     bounds: Bounds,
     mut shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -113,11 +131,11 @@ pub(super) async fn serve_routes(
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "cannot set TCP_NODELAY");
                     }
-                    let (http, router, permit) = match held {
-                        Held::Place(place) => (&http, &routes.all, place),
-                        Held::Spare(spare) => (&brief, &routes.crowded, spare),
+                    let (http, respondent, permit) = match held {
+                        Held::Place(place) => (&http, all.clone(), place),
+                        Held::Spare(spare) => (&brief, Respondent::Routes(crowded.clone()), spare),
                     };
-                    connections.spawn(connection(http.clone(), TokioIo::new(stream), peer, router.clone(), stopped.clone(), (permit, Open::one_more(&bounds.open))));
+                    connections.spawn(connection(http.clone(), TokioIo::new(stream), peer, respondent, stopped.clone(), (permit, Open::one_more(&bounds.open))));
                 }
                 // Out of file descriptors, or a client gone before it was accepted: others may still come.
                 Err(error) => {
@@ -158,16 +176,17 @@ async fn connection(
     http: http1::Builder,
     stream: TokioIo<tokio::net::TcpStream>,
     peer: SocketAddr,
-    router: Router,
+    respondent: Respondent,
     mut shutdown: watch::Receiver<bool>,
     _held: (OwnedSemaphorePermit, Open),
 ) {
     let peer = Peer(peer.ip().to_canonical());
-    let service = router.map_request(move |mut request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        request
+        // Boxed, since hyper moves what it is given several times.
+        Box::pin(respondent.respond(request).map(Ok::<_, Infallible>))
     });
-    let connection = http.serve_connection(stream, TowerToHyperService::new(service));
+    let connection = http.serve_connection(stream, service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

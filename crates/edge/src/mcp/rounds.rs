@@ -53,7 +53,7 @@ struct Brought {
 
 impl Mcp {
     /// Answers one round of a modern call.
-    pub(super) async fn round(&self, mut call: Call, exchange: Exchange<WireCaller>) -> Answer {
+    pub(super) async fn round(&self, mut call: Call, exchange: Box<Exchange<WireCaller>>) -> Answer {
         let owner = StateOwner::of(exchange.caller.caller.id().principal(), &call);
         let Brought { round, responses } = self.brought(call.params.as_ref(), &owner)?;
         let mut answered = Answered::new();

@@ -158,13 +158,13 @@ pub(super) fn taken_out(now: SystemTime, records: u64, up_to: i64) -> Row {
 
 /// The hash of a row's columns, bound to the row before.
 pub(super) fn hash(before: &Hash, columns: &[Value], key: &hmac::Key) -> Hash {
-    let mut context = hmac::Context::with_key(key);
-    context.update(b"toolcrib audit 1");
-    context.update(before);
+    let mut hashed = Vec::with_capacity(1024);
+    hashed.extend_from_slice(b"toolcrib audit 1");
+    hashed.extend_from_slice(before);
     let mut add = |kind: u8, bytes: &[u8]| {
-        context.update(&[kind]);
-        context.update(&(bytes.len() as u64).to_be_bytes());
-        context.update(bytes);
+        hashed.push(kind);
+        hashed.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        hashed.extend_from_slice(bytes);
     };
     for column in columns {
         match column {
@@ -175,7 +175,7 @@ pub(super) fn hash(before: &Hash, columns: &[Value], key: &hmac::Key) -> Hash {
             Value::Real(number) => add(4, &number.to_be_bytes()),
         }
     }
-    context.sign().as_ref().try_into().expect("SHA-256 gives 32 bytes")
+    hmac::sign(key, &hashed).as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }
 
 /// What a checkpoint says.

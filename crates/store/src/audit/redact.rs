@@ -32,6 +32,8 @@ const MAX_TEXT_BYTES: usize = 1024;
 const MAX_ITEMS: usize = 32;
 /// The shortest word that can be a secret by its look alone.
 const MIN_RANDOM_CHARS: usize = 24;
+/// The shortest number of a card, and shorter than what begins as the secrets of well-known services do.
+const MIN_CARD_DIGITS: usize = 13;
 
 /// Parts of the names of keys whose values are secret, without separators.
 const SECRET_PARTS: [&str; 17] = [
@@ -183,7 +185,16 @@ fn member(key: &str, value: &Value) -> (String, Value) {
 
 /// A name without its case and separators.
 fn plain(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    letters(name).collect()
+}
+
+fn letters(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase)
+}
+
+/// Whether a name is one of these, but for its case and separators.
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|one| one.len() <= name.len() && letters(name).eq(one.chars()))
 }
 
 fn is_secret_name(plain: &str) -> bool {
@@ -210,6 +221,11 @@ fn text_without_secrets(text: &str) -> String {
     // A run is judged once, where it begins.
     let mut judged_until = rest.len();
     while let Some(first) = rest.chars().next() {
+        if !is_of_run(first) && first != ':' {
+            kept.push(first);
+            rest = &rest[first.len_utf8()..];
+            continue;
+        }
         if rest.len() <= judged_until && is_of_run(first) {
             let run = &rest[..rest.find(|c: char| !is_of_run(c)).unwrap_or(rest.len())];
             judged_until = rest.len() - run.len();
@@ -276,16 +292,18 @@ fn password_of_url(rest: &str) -> Option<(usize, usize)> {
 
 /// The number of a card in groups: `4111 1111 1111 1111`.
 fn spaced_card(rest: &str) -> Option<usize> {
+    if !rest.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
     let length = rest.bytes().take(24).take_while(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | b'-')).count();
     let group = rest[..length].trim_end_matches([' ', '-']);
     let digits: String = group.chars().filter(char::is_ascii_digit).collect();
-    (group.starts_with(|c: char| c.is_ascii_digit()) && group.len() > digits.len() && is_card(&digits)).then_some(group.len())
+    (group.len() > digits.len() && is_card(&digits)).then_some(group.len())
 }
 
 /// The value that follows its name: how far away it begins, and how long it is.
 fn named_value(word: &str, after: &str) -> Option<(usize, usize)> {
     const BETWEEN: [char; 16] = [' ', '\t', '\n', '\r', '"', '\'', '`', '\\', '=', ':', '>', '|', '(', ')', ']', ','];
-    let plain = plain(word);
     let mut begin = after.len() - after.trim_start_matches(BETWEEN).len();
     let gap = &after[..begin];
     if gap.is_empty() {
@@ -294,7 +312,7 @@ fn named_value(word: &str, after: &str) -> Option<(usize, usize)> {
     let is_spaced = gap.chars().all(|c| matches!(c, ' ' | '\t' | '"' | '\''));
     let named = if matches!(word, "-u" | "--user") {
         is_spaced && after[begin..].split(char::is_whitespace).next()?.contains(':')
-    } else if (word.starts_with("-u") && gap == ":") || (SCHEMES.contains(&plain.as_str()) && gap.trim_matches(' ').is_empty()) {
+    } else if (word.starts_with("-u") && gap == ":") || (gap.trim_matches(' ').is_empty() && is_one_of(word, &SCHEMES)) {
         true
     } else if gap.contains(['=', ':', '>', '(']) || (is_spaced && gap.contains(['"', '\''])) || word.starts_with('-') {
         names_a_secret(word)
@@ -304,13 +322,13 @@ fn named_value(word: &str, after: &str) -> Option<(usize, usize)> {
             .into_iter()
             .find(|verb| value.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb)))?;
         begin += verb.len() + (value[verb.len()..].len() - value[verb.len()..].trim_start_matches(BETWEEN).len());
-        names_a_secret(word) || plain == "identified"
+        names_a_secret(word) || is_one_of(word, &["identified"])
     };
     if !named {
         return None;
     }
     let quote = after[..begin].chars().last().filter(|c| matches!(c, '"' | '\'' | '`'));
-    let length = length_of_value(&after[begin..], quote, SECRET_HEADERS.contains(&plain.as_str()));
+    let length = length_of_value(&after[begin..], quote, is_one_of(word, &SECRET_HEADERS));
     (length > 0).then_some((begin, length))
 }
 
@@ -330,7 +348,7 @@ fn length_of_value(value: &str, quote: Option<char>, is_header: bool) -> usize {
     }
     let ends = |c: char| c.is_whitespace() || matches!(c, '&' | '<' | '"' | '\'' | ')');
     let word = value.find(ends).unwrap_or(value.len());
-    let after_scheme = value[word..].strip_prefix(' ').filter(|_| SCHEMES.contains(&plain(&value[..word]).as_str()));
+    let after_scheme = value[word..].strip_prefix(' ').filter(|_| is_one_of(&value[..word], &SCHEMES));
     after_scheme.map_or(word, |token| word + 1 + token.find(ends).unwrap_or(token.len()))
 }
 
@@ -350,11 +368,15 @@ pub fn looks_secret(word: &str) -> bool {
     let begins_so = |beginning: &str| {
         word.len() >= beginning.len() + 12 && word.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning))
     };
-    SECRET_BEGINNINGS.iter().any(|beginning| begins_so(beginning)) || is_card(word) || is_random(word)
+    // Most words are too short to be one.
+    word.len() >= MIN_CARD_DIGITS && (SECRET_BEGINNINGS.iter().any(|beginning| begins_so(beginning)) || is_card(word) || is_random(word))
 }
 
 /// Whether a word looks as if made by chance: long, of letters and digits, with few separators. Ids (UUIDs) are no secrets.
 fn is_random(word: &str) -> bool {
+    if word.len() < MIN_RANDOM_CHARS {
+        return false;
+    }
     let has = |of: fn(&char) -> bool| word.chars().any(|c| of(&c));
     let longest = word.split(['-', '_', '+', '/', '=', '.', '~']).map(str::len).max().unwrap_or_default();
     let is_mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
@@ -366,8 +388,7 @@ fn is_random(word: &str) -> bool {
         _ => MIN_RANDOM_CHARS - 4,
     };
     let is_ascii = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=' | '.' | '~'));
-    word.len() >= MIN_RANDOM_CHARS
-        && is_ascii
+    is_ascii
         && has(char::is_ascii_digit)
         && has(char::is_ascii_alphabetic)
         && longest >= enough
@@ -380,7 +401,7 @@ fn is_uuid(word: &str) -> bool {
 
 /// Whether a word is the number of a card, by its length and check digit (ISO/IEC 7812-1, annex B).
 fn is_card(word: &str) -> bool {
-    if !(13..=19).contains(&word.len()) || !word.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !(MIN_CARD_DIGITS..=19).contains(&word.len()) || !word.bytes().all(|byte| byte.is_ascii_digit()) {
         return false;
     }
     let digits = word.bytes().rev().map(|byte| u32::from(byte - b'0')).enumerate();

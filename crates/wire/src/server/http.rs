@@ -51,7 +51,7 @@ const RETRY: Duration = Duration::from_millis(200);
 /// What changes that another process has to know to go on with a session.
 const CHANGES_SESSION: [&str; 4] = [method::INITIALIZE, method::SET_LEVEL, method::SUBSCRIBE, method::UNSUBSCRIBE];
 /// A request that its era has nothing against, and where messages about it go.
-type Checked<C> = (Exchange<C>, Arc<Outbox>);
+type Checked<C> = (Box<Exchange<C>>, Arc<Outbox>);
 type BoxedAnswer = Pin<Box<dyn Future<Output = Option<Json>> + Send>>;
 
 /// Serves MCP over HTTP. One per door; share it behind an `Arc`.
@@ -341,7 +341,8 @@ impl<S: Service> HttpServer<S> {
         };
         let asks = session.as_ref().filter(|_| takes_stream).map(|session| Arc::clone(&session.asks));
         let channel = Channel::outbox(Arc::clone(&outbox), asks);
-        Ok((Exchange { id: request.id, method: request.method, params, meta, revision, session, channel, caller }, outbox))
+        let exchange = Exchange { id: request.id, method: request.method, params, meta, revision, session, channel, caller };
+        Ok((Box::new(exchange), outbox))
     }
 
     fn open_session(&self, params: Option<&Members>, caller: &S::Caller) -> Result<Arc<Session>, (StatusCode, ErrorObject)> {
@@ -378,7 +379,7 @@ impl<S: Service> HttpServer<S> {
     /// Lets the service answer, and makes its answer one JSON-RPC response.
     fn start(
         &self,
-        exchange: Exchange<S::Caller>,
+        exchange: Box<Exchange<S::Caller>>,
         outbox: Arc<Outbox>,
         permit: tokio::sync::OwnedSemaphorePermit,
     ) -> Result<Running, Refusal> {
@@ -439,7 +440,7 @@ impl<S: Service> HttpServer<S> {
                         Exchange { id: request.id, method, params, meta, revision, session: Some(Arc::clone(session)), channel, caller };
                     let service = Arc::clone(&self.service);
                     answers.push(Box::pin(async move {
-                        let request = pin!(service.request(exchange));
+                        let request = pin!(service.request(Box::new(exchange)));
                         let outcome = answered_or_cancelled(request, in_flight.as_ref()).await?;
                         Some(Response { id: Some(id), outcome }.to_json())
                     }));
@@ -601,7 +602,8 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Refuses a client that cannot take JSON. One that cannot take a stream is served; it just hears nothing in mid-call.
 fn check_accept(headers: &HeaderMap) -> Result<bool, Refusal> {
-    if !headers.contains_key(header::ACCEPT) {
+    // What clients send almost always needs no closer look.
+    if headers.get(header::ACCEPT).is_none_or(|value| value == "application/json, text/event-stream") {
         return Ok(true);
     }
     if !accepts(headers, "application/json") {

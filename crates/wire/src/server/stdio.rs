@@ -201,7 +201,7 @@ impl<S: Service> Door<S> {
         Ok(())
     }
 
-    fn exchange(&mut self, request: Request) -> Result<Exchange<S::Caller>, ErrorObject> {
+    fn exchange(&mut self, request: Request) -> Result<Box<Exchange<S::Caller>>, ErrorObject> {
         let (params, meta) = read_params(&request)?;
         let (revision, session) = if request.method.as_ref() == method::INITIALIZE && !meta.is_modern() {
             self.limits.admit(Era::Legacy)?;
@@ -222,7 +222,8 @@ impl<S: Service> Door<S> {
             (session.revision(), Some(session))
         };
         let channel = Channel::pipe(self.pipe.clone(), session.as_ref().map(|session| Arc::clone(&session.asks)));
-        Ok(Exchange { id: request.id, method: request.method, params, meta, revision, session, channel, caller: self.caller.clone() })
+        let caller = self.caller.clone();
+        Ok(Box::new(Exchange { id: request.id, method: request.method, params, meta, revision, session, channel, caller }))
     }
 
     /// Answers a batch with one array, in a task of its own.
