@@ -31,7 +31,6 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet};
-use tower::ServiceExt;
 use toolcrib_contract::{Callback, Home, Json, Origin, Trace};
 use toolcrib_gate::{Caller, Credential, Gate, Names, Unauthenticated};
 use toolcrib_wire::{
@@ -41,6 +40,7 @@ use toolcrib_wire::{
         http::{HttpServer, MissingScope, Neighbours},
     },
 };
+use tower::ServiceExt;
 
 /// How often sessions that nobody uses any more are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -199,7 +199,7 @@ impl Door {
         };
         match self.guard.let_in(&mut request) {
             Ok(()) => answer(&self.endpoints, endpoint, request).await,
-            Err(refusal) => refusal,
+            Err(refused) => refused.into_response(),
         }
     }
 

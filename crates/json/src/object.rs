@@ -4,7 +4,7 @@ use crate::{
     Json, JsonError,
     scan::{end_of_string, end_of_value, past_blanks},
 };
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memchr;
 use std::{collections::HashSet, ops::Range};
 
@@ -235,6 +235,13 @@ impl ObjectWriter {
     pub fn finish(mut self) -> Json {
         self.0.put_u8(b'}');
         Json::trusted(self.0.freeze())
+    }
+
+    /// Closes the object with one more member, whose value stays where it is: gives the text before it, the value, and the text after it.
+    #[must_use]
+    pub fn finish_around(mut self, key: &str, value: &Json) -> [Bytes; 3] {
+        self.put_key(key);
+        [self.0.freeze(), value.clone().into_bytes(), Bytes::from_static(b"}")]
     }
 
     fn put(&mut self, key: &str, value: &[u8]) {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
-use toolcrib_json::{DEFAULT_MAX_DEPTH, Json, JsonError, check_depth};
+use toolcrib_json::{DEFAULT_MAX_DEPTH, Json, JsonError, ObjectWriter, check_depth};
 
 /// The most messages that one batch may hold.
 pub const MAX_BATCH: usize = 64;
@@ -170,11 +170,52 @@ impl Response {
     /// The response as one line of JSON text. The result is copied once, nothing is parsed.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let head = start().with_some("id", self.id.as_ref().map(Id::to_json).as_ref());
         match &self.outcome {
-            Ok(result) => head.with("result", result).finish(),
-            Err(error) => head.with("error", &error.to_json()).finish(),
+            Ok(result) => self.head().reserve(result.size_bytes() + 16).with("result", result).finish(),
+            Err(error) => self.head().with("error", &error.to_json()).finish(),
         }
+    }
+
+    /// The same text in pieces, in which a large result stays where it is.
+    pub(crate) fn to_pieces(&self) -> Pieces {
+        match &self.outcome {
+            Ok(result) if result.size_bytes() >= WORTH_A_PIECE => Pieces(self.head().finish_around("result", result)),
+            _ => self.to_json().into(),
+        }
+    }
+
+    fn head(&self) -> ObjectWriter {
+        start().with_some("id", self.id.as_ref().map(Id::to_json).as_ref())
+    }
+}
+
+/// From which size on a result is written from where it is: to copy less than that costs less than another piece.
+const WORTH_A_PIECE: usize = 8 * 1024;
+
+/// A text that is written in pieces, one after another.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pieces(pub(crate) [Bytes; 3]);
+
+impl Pieces {
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    /// Takes out what is to be written next.
+    pub(crate) fn take_next(&mut self) -> Option<Bytes> {
+        self.0.iter_mut().find(|piece| !piece.is_empty()).map(std::mem::take)
+    }
+}
+
+impl From<Bytes> for Pieces {
+    fn from(text: Bytes) -> Self {
+        Self([text, Bytes::new(), Bytes::new()])
+    }
+}
+
+impl From<Json> for Pieces {
+    fn from(text: Json) -> Self {
+        text.into_bytes().into()
     }
 }
 
@@ -286,7 +327,7 @@ impl From<i64> for Id {
     }
 }
 
-fn start() -> toolcrib_json::ObjectWriter {
+fn start() -> ObjectWriter {
     Json::object().with_str("jsonrpc", "2.0")
 }
 
@@ -454,6 +495,19 @@ mod tests {
             let Ok(Message::Request(read)) = Message::parse(&request.to_json().into_bytes()) else { panic!() };
             prop_assert_eq!(read.id, id);
             prop_assert_eq!(&*read.method, method);
+        }
+
+        #[test]
+        fn in_pieces_or_whole_it_is_the_same_text(id in ".*", size in prop_oneof![0..64usize, WORTH_A_PIECE - 8..WORTH_A_PIECE + 8, Just(1 << 20)]) {
+            let response = Response { id: Some(Id::String(id.into())), outcome: Ok(Json::string(&"x".repeat(size))) };
+            let mut pieces = response.to_pieces();
+            let (size_bytes, mut read) = (pieces.size_bytes(), Vec::new());
+            while let Some(piece) = pieces.take_next() {
+                read.extend_from_slice(&piece);
+            }
+            let whole = response.to_json();
+            prop_assert_eq!(&read[..], whole.as_bytes());
+            prop_assert_eq!((size_bytes, pieces.size_bytes()), (read.len(), 0));
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{Hosts, Peer, refuse};
 use axum::{
     extract::{Request, State},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use std::{sync::Arc, time::Duration};
@@ -13,6 +13,16 @@ use toolcrib_wire::server::http::{Neighbours, PASSED_ON};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Why a request is not let in, as it is told.
+pub(super) struct NotLetIn((StatusCode, &'static str));
+
+impl IntoResponse for NotLetIn {
+    fn into_response(self) -> Response {
+        let Self((status, message)) = self;
+        refuse(status, message)
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -52,9 +62,9 @@ impl Guard {
     }
 
     /// Lets a request in that is addressed to us, and comes from where it may.
-    pub(super) fn let_in<B>(&self, request: &mut http::Request<B>) -> Result<(), Response> {
+    pub(super) fn let_in<B>(&self, request: &mut http::Request<B>) -> Result<(), NotLetIn> {
         let judged = self.judge(request.headers(), request.uri()).and_then(|()| self.take_word(request));
-        judged.map_err(|(status, message)| refuse(status, message))
+        judged.map_err(NotLetIn)
     }
 
     fn judge(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), (StatusCode, &'static str)> {
@@ -91,7 +101,7 @@ impl Guard {
 pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     match guard.let_in(&mut request) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal,
+        Err(refused) => refused.into_response(),
     }
 }
 

@@ -388,11 +388,7 @@ fn is_random(word: &str) -> bool {
         _ => MIN_RANDOM_CHARS - 4,
     };
     let is_ascii = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=' | '.' | '~'));
-    is_ascii
-        && has(char::is_ascii_digit)
-        && has(char::is_ascii_alphabetic)
-        && longest >= enough
-        && !is_uuid(word)
+    is_ascii && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic) && longest >= enough && !is_uuid(word)
 }
 
 fn is_uuid(word: &str) -> bool {

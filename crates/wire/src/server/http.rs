@@ -22,11 +22,11 @@ use super::{
 };
 use crate::{
     Era, Revision, headers,
-    message::{ErrorObject, Fault, Id, Incoming, Message, Request, Response, code},
+    message::{ErrorObject, Fault, Id, Incoming, Message, Pieces, Request, Response, code},
     meta::{self, Meta},
     method,
 };
-use body::{Held, Running};
+use body::{Answer, Held, Running};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
@@ -52,7 +52,8 @@ const RETRY: Duration = Duration::from_millis(200);
 const CHANGES_SESSION: [&str; 4] = [method::INITIALIZE, method::SET_LEVEL, method::SUBSCRIBE, method::UNSUBSCRIBE];
 /// A request that its era has nothing against, and where messages about it go.
 type Checked<C> = (Box<Exchange<C>>, Arc<Outbox>);
-type BoxedAnswer = Pin<Box<dyn Future<Output = Option<Json>> + Send>>;
+/// What gives an answer, unless the request is cancelled first.
+type Boxed<T> = Pin<Box<dyn Future<Output = Option<T>> + Send>>;
 
 /// Serves MCP over HTTP. One per door; share it behind an `Arc`.
 #[derive(Debug)]
@@ -393,7 +394,7 @@ impl<S: Service> HttpServer<S> {
         let reported = Arc::clone(&status);
         let kept = self.relay.clone().zip(session.clone()).filter(|_| CHANGES_SESSION.contains(&&*exchange.method));
         let endpoint = Arc::clone(&self.endpoint);
-        let answer: BoxedAnswer = Box::pin(async move {
+        let answer: Boxed<Answer> = Box::pin(async move {
             let _permit = permit;
             let request = pin!(service.request(exchange));
             let outcome = answered_or_cancelled(request, in_flight.as_ref()).await?;
@@ -404,7 +405,7 @@ impl<S: Service> HttpServer<S> {
             if let Err(error) = &outcome {
                 reported.report(error, era);
             }
-            Some(Response { id: Some(id), outcome }.to_json())
+            Some(Answer::One(Response { id: Some(id), outcome }))
         });
         Ok(Running::new(answer, outbox, session, opened, status))
     }
@@ -419,7 +420,7 @@ impl<S: Service> HttpServer<S> {
         permit: tokio::sync::OwnedSemaphorePermit,
     ) -> Result<Option<Running>, Refusal> {
         let outbox = Outbox::new(takes_stream);
-        let mut answers: Vec<BoxedAnswer> = Vec::with_capacity(items.len());
+        let mut answers: Vec<Boxed<Json>> = Vec::with_capacity(items.len());
         let mut changes = false;
         for item in items {
             match item {
@@ -454,13 +455,13 @@ impl<S: Service> HttpServer<S> {
         }
         let (service, endpoint, kept) = (Arc::clone(&self.service), Arc::clone(&self.endpoint), self.relay.clone().filter(|_| changes));
         let of = Arc::clone(session);
-        let answer: BoxedAnswer = Box::pin(async move {
+        let answer: Boxed<Answer> = Box::pin(async move {
             let _permit = permit;
             let answers = Json::array(join_all(answers).await.into_iter().flatten());
             if let Some(relay) = kept {
                 relay.neighbours().keep(of.id(), of.state(&endpoint, service.remember(&of))).await;
             }
-            Some(answers)
+            Some(Answer::Batch(answers))
         });
         Ok(Some(Running::new(answer, outbox, Some(Arc::clone(session)), None, Arc::default())))
     }
@@ -632,8 +633,8 @@ fn streaming(body: Body, session: Option<&Arc<Session>>) -> Reply {
     reply
 }
 
-fn plain(status: StatusCode, text: Json, opened: Option<&Arc<Session>>) -> Reply {
-    let mut reply = http::Response::new(Body::full(text.into_bytes()));
+fn plain(status: StatusCode, text: Pieces, opened: Option<&Arc<Session>>) -> Reply {
+    let mut reply = http::Response::new(Body::whole(text));
     *reply.status_mut() = status;
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     name_session(reply.headers_mut(), opened);
@@ -686,7 +687,7 @@ impl Refusal {
     }
 
     fn into_reply(self) -> Reply {
-        let mut reply = plain(self.status, Response { id: self.id, outcome: Err(self.error) }.to_json(), None);
+        let mut reply = plain(self.status, Response { id: self.id, outcome: Err(self.error) }.to_pieces(), None);
         match self.status {
             StatusCode::METHOD_NOT_ALLOWED => {
                 reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));

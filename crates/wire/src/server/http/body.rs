@@ -1,8 +1,9 @@
 //! Answers on their way out: whole, or as a stream.
 
-use super::{BoxedAnswer, BrokenOff, MissingScope, Reply, modern_status, plain, streaming};
+use super::{Boxed, BrokenOff, MissingScope, Reply, modern_status, plain, streaming};
 use crate::{
     Era, ErrorObject, Revision,
+    message::{Pieces, Response},
     server::{
         channel::Outbox,
         session::{Busy, Session},
@@ -52,9 +53,31 @@ impl Status {
     }
 }
 
+/// What a request is answered with.
+pub(super) enum Answer {
+    One(Response),
+    Batch(Json),
+}
+
+impl Answer {
+    fn to_json(&self) -> Json {
+        match self {
+            Self::One(response) => response.to_json(),
+            Self::Batch(responses) => responses.clone(),
+        }
+    }
+
+    fn to_pieces(&self) -> Pieces {
+        match self {
+            Self::One(response) => response.to_pieces(),
+            Self::Batch(responses) => responses.clone().into(),
+        }
+    }
+}
+
 /// A request that is being answered.
 pub(super) struct Running {
-    answer: BoxedAnswer,
+    answer: Boxed<Answer>,
     outbox: Arc<Outbox>,
     session: Option<Arc<Session>>,
     opened: Option<Arc<Session>>,
@@ -66,12 +89,12 @@ enum Next {
     /// A message in mid-call.
     Message(Json),
     /// The answer, and with it the end; `None` if the request was cancelled.
-    Answer(Option<Json>),
+    Answer(Option<Answer>),
 }
 
 impl Running {
     pub(super) fn new(
-        answer: BoxedAnswer,
+        answer: Boxed<Answer>,
         outbox: Arc<Outbox>,
         session: Option<Arc<Session>>,
         opened: Option<Arc<Session>>,
@@ -83,8 +106,8 @@ impl Running {
     /// Waits until it is clear whether the answer is plain or a stream, and gives it that form.
     pub(super) async fn reply(mut self, keep_alive: Duration) -> Reply {
         match poll_fn(|cx| self.poll_next(cx)).await {
-            Next::Answer(Some(text)) => {
-                let mut reply = plain(StatusCode::OK, text, self.opened.as_ref());
+            Next::Answer(Some(answer)) => {
+                let mut reply = plain(StatusCode::OK, answer.to_pieces(), self.opened.as_ref());
                 self.status.apply(&mut reply);
                 reply
             }
@@ -136,7 +159,7 @@ impl Running {
         loop {
             match poll_fn(|cx| self.poll_next(cx)).await {
                 Next::Message(message) => stream.push(message),
-                Next::Answer(answer) => return answer.into_iter().for_each(|answer| stream.push(answer)),
+                Next::Answer(answer) => return answer.into_iter().for_each(|answer| stream.push(answer.to_json())),
             }
         }
     }
@@ -160,7 +183,7 @@ impl Drop for Running {
 pub struct Body(Kind);
 
 enum Kind {
-    Whole(Option<Bytes>),
+    Whole(Pieces),
     Stream {
         stream: Arc<EventStream>,
         cursor: Cursor,
@@ -191,11 +214,11 @@ impl Drop for AbortOnDrop {
 
 impl Body {
     pub(super) fn empty() -> Self {
-        Self(Kind::Whole(None))
+        Self::whole(Pieces::default())
     }
 
-    pub(super) fn full(bytes: Bytes) -> Self {
-        Self(Kind::Whole(Some(bytes)))
+    pub(super) fn whole(text: Pieces) -> Self {
+        Self(Kind::Whole(text))
     }
 
     pub(super) fn stream(stream: Arc<EventStream>, cursor: Cursor, held: Held, first: Option<Bytes>, keep_alive: Duration) -> Self {
@@ -208,7 +231,7 @@ impl Body {
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         match &mut self.0 {
-            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Kind::Whole(text) => Poll::Ready(text.take_next().map(Ok)),
             Kind::Passing(stream) => stream.as_mut().poll_next(cx),
             Kind::Stream { stream, cursor, first, keep_alive, .. } => {
                 if let Some(bytes) = first.take() {
@@ -238,12 +261,12 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Kind::Whole(None))
+        matches!(&self.0, Kind::Whole(text) if text.size_bytes() == 0)
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
         match &self.0 {
-            Kind::Whole(bytes) => http_body::SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Whole(text) => http_body::SizeHint::with_exact(text.size_bytes() as u64),
             _ => http_body::SizeHint::default(),
         }
     }

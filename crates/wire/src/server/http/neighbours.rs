@@ -181,7 +181,7 @@ impl Relay {
         } else {
             // Of an answer that breaks off nothing is passed on.
             let whole = std::pin::pin!(answer.bytes());
-            Body::full(self.while_there(base, whole).await.ok_or_else(gone)?.map_err(|error| NotPassed::Lost(told(&error)))?)
+            Body::whole(self.while_there(base, whole).await.ok_or_else(gone)?.map_err(|error| NotPassed::Lost(told(&error)))?.into())
         };
         let mut reply = http::Response::new(body);
         (*reply.status_mut(), *reply.headers_mut()) = (status, headers);
