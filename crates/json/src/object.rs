@@ -2,7 +2,7 @@
 
 use crate::{
     Json, JsonError,
-    scan::{end_of_string, end_of_value, past_blanks},
+    scan::{checked_end, checked_key, end_of_string, end_of_value, past_blanks},
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memchr;
@@ -43,6 +43,48 @@ impl Key {
 }
 
 impl Members {
+    /// Checks a text that has just come and takes its members, in one pass, if it is an object nested no deeper than
+    /// [`DEFAULT_MAX_DEPTH`](crate::DEFAULT_MAX_DEPTH) that names no member twice. Of `None` nothing else may be concluded than that this is to be
+    /// asked of [`Json::parse`], which says what is wrong.
+    ///
+    /// ```
+    /// use toolcrib_json::Members;
+    ///
+    /// let members = Members::parse(&r#"{"id": 7, "result": {"b": 1.0}}"#.into()).expect("an object");
+    /// assert_eq!(members.get("result").expect("a result").as_str(), r#"{"b": 1.0}"#);
+    /// assert!(Members::parse(&r#"{"id": 7,}"#.into()).is_none());
+    /// ```
+    #[must_use]
+    pub fn parse(text: &Bytes) -> Option<Self> {
+        std::str::from_utf8(text).ok()?;
+        let text = text.slice(past_blanks(text, 0)..);
+        if *text.first()? != b'{' {
+            return None;
+        }
+        let mut members = Vec::with_capacity(8);
+        let (mut at, mut is_open) = (past_blanks(&text, 1), true);
+        while is_open && !(members.is_empty() && *text.get(at)? == b'}') {
+            let value = checked_key(&text, at)?;
+            let end = checked_end(&text, value, 1)?;
+            members.push(Member { key: Key::read(&text, at..end_of_string(&text, at)).ok()?, value: value..end });
+            at = past_blanks(&text, end);
+            is_open = match *text.get(at)? {
+                b',' => true,
+                b'}' => false,
+                _ => return None,
+            };
+            if is_open {
+                at = past_blanks(&text, at + 1);
+            }
+        }
+        if past_blanks(&text, at + 1) < text.len() {
+            return None;
+        }
+        let members = Self { text: Json::trusted(text.slice(..=at)), members };
+        members.refuse_duplicates().ok()?;
+        Some(members)
+    }
+
     pub(crate) fn of(text: &Json) -> Result<Self, JsonError> {
         if !text.is_object() {
             return Err(JsonError::NotAnObject(text.kind()));
@@ -77,6 +119,12 @@ impl Members {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Json> {
         self.find(key).map(|member| self.text.slice(member.value.clone()))
+    }
+
+    /// The text of the value of a member.
+    #[must_use]
+    pub fn raw(&self, key: &str) -> Option<&[u8]> {
+        self.find(key).map(|member| self.value(member))
     }
 
     /// The value of a member, if it is a string.

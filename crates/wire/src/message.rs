@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
-use toolcrib_json::{DEFAULT_MAX_DEPTH, Json, JsonError, ObjectWriter, check_depth};
+use toolcrib_json::{DEFAULT_MAX_DEPTH, Json, JsonError, Members, ObjectWriter, check_depth};
 
 /// The most messages that one batch may hold.
 pub const MAX_BATCH: usize = 64;
@@ -121,6 +121,9 @@ impl Incoming {
     /// # Errors
     /// A [`Fault`] with -32700 for text that is not JSON and -32600 for JSON that is not a message.
     pub fn parse(text: &Bytes) -> Result<Self, Fault> {
+        if let Some(message) = Message::at_once(text) {
+            return Ok(Self::One(message));
+        }
         check_depth(text, DEFAULT_MAX_DEPTH).map_err(|error| Fault::invalid_request(None, error.to_string()))?;
         if text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
             return Message::parse(text).map(Self::One);
@@ -140,7 +143,31 @@ impl Message {
     /// # Errors
     /// As [`Incoming::parse`].
     pub fn parse(text: &Bytes) -> Result<Self, Fault> {
-        Self::read(text, text)
+        Self::at_once(text).map_or_else(|| Self::read(text, text), Ok)
+    }
+
+    /// A message as most are, read in one pass. Of the others [`Message::read`] finds out what they are, or what is wrong with them.
+    fn at_once(text: &Bytes) -> Option<Self> {
+        let members = Members::parse(text)?;
+        if members.raw("jsonrpc") != Some(br#""2.0""#) || members.has("error") {
+            return None;
+        }
+        let id = match members.raw("id") {
+            Some(id) => Some(Id::read(id)?),
+            None => None,
+        };
+        let (method, params, result) = (members.raw("method"), members.get("params"), members.get("result"));
+        match (method, id, result) {
+            (Some(method), id, None) if params.as_ref().is_none_or(Json::is_object) => {
+                let method = serde_json::from_slice(method).ok()?;
+                Some(match id {
+                    Some(id) => Self::Request(Request { id, method, params }),
+                    None => Self::Notification(Notification { method, params }),
+                })
+            }
+            (None, Some(id), Some(result)) if params.is_none() => Some(Self::Response(Response { id: Some(id), outcome: Ok(result) })),
+            _ => None,
+        }
     }
 
     fn read(buffer: &Bytes, text: &[u8]) -> Result<Self, Fault> {
@@ -495,6 +522,24 @@ mod tests {
             let Ok(Message::Request(read)) = Message::parse(&request.to_json().into_bytes()) else { panic!() };
             prop_assert_eq!(read.id, id);
             prop_assert_eq!(&*read.method, method);
+        }
+
+        #[test]
+        fn read_at_once_or_step_by_step_it_is_the_same_message(
+            id in prop_oneof![Just(""), Just(r#""id":7,"#), Just(r#""id":"7\u0041","#), Just(r#""id":null,"#), Just(r#""id":1.5,"#), Just(r#""id":1,"id":2,"#)],
+            version in prop_oneof![4 => Just("2.0"), 1 => Just("1.0"), 1 => Just(r"2\u002e0")],
+            members in prop::sample::subsequence(
+                vec![r#","method":"a\nb""#, r#","params":{"a":[1]}"#, r#","params":[1]"#, r#","result":{"a":{}}"#, r#","result":null"#, r#","error":null"#,
+                     r#","error":{"code":1,"message":"no"}"#, r#","other":1"#, r#","other":2"#, ","], 0..5),
+            blanks in "[ \n]{0,2}",
+        ) {
+            let text = Bytes::from(format!("{blanks}{{{id}{blanks}\"jsonrpc\":\"{version}\"{}}}{blanks}", members.concat()));
+            let shown = |message: &Message| format!("{message:?} {}", message.to_json());
+            if let Some(at_once) = Message::at_once(&text) {
+                let step_by_step = Message::read(&text, &text);
+                prop_assert!(step_by_step.is_ok(), "{text:?}");
+                prop_assert_eq!(shown(&at_once), shown(&step_by_step.unwrap()));
+            }
         }
 
         #[test]
