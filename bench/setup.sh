@@ -18,6 +18,20 @@ echo "bench: building releases; the first time takes minutes" >&2
 cargo build --release --manifest-path "$here/../Cargo.toml" -p toolcrib --bin toolcrib --example echo
 CARGO_TARGET_DIR="$target/bench" cargo build --release --manifest-path "$here/fixtures/Cargo.toml"
 
+# The peers that the tests do without.
+stamp=$(cat "$here"/fixtures/node/* | cksum)
+if [ "$(cat "$target/bench/node/installed" 2>/dev/null)" != "$stamp" ]; then
+  rm -rf "$target/bench/node"
+  mkdir -p "$target/bench/node"
+  cp "$here"/fixtures/node/* "$target/bench/node/"
+  (cd "$target/bench/node" && npm install --no-audit --no-fund --loglevel=error >&2)
+  echo "$stamp" > "$target/bench/node/installed"
+fi
+if [ ! -x "$target/bench/mcp-proxy/bin/mcp-proxy" ]; then
+  python3 -m venv "$target/bench/mcp-proxy"
+  "$target/bench/mcp-proxy/bin/pip" install --quiet --disable-pip-version-check mcp-proxy==0.13.0
+fi
+
 if [ ! -x "$target/bench/python/bin/python" ]; then
   python3 -m venv "$target/bench/python"
   "$target/bench/python/bin/pip" install --quiet --disable-pip-version-check matplotlib==3.11.2 || {

@@ -33,6 +33,8 @@ def programs():
         "sdk": TARGET / "bench" / "release" / "sdk",
         "python": PEERS / "python-2" / "bin" / "python",
         "node": shutil.which("node"),
+        "node-peers": TARGET / "bench" / "node",
+        "mcp-proxy": TARGET / "bench" / "mcp-proxy" / "bin" / "mcp-proxy",
         "nginx": shutil.which("nginx") or "/usr/sbin/nginx",
         "wrk": shutil.which("wrk"),
         "agentgateway": shutil.which("agentgateway") or os.environ.get("AGENTGATEWAY"),
@@ -48,7 +50,7 @@ def known_candidates(only, found):
         if needed and needed not in found and (not only or module.NAME in only):
             print(f"bench: {module.LABEL} is not measured: {needed} is not here", file=sys.stderr)
     chosen = [module for module in modules if (not only or module.NAME in only) and getattr(module, "PROGRAM", "sdk") in found]
-    order = ["direct", "bare", "nginx", "sdk-rust", "toolcrib", "toolcrib-guarded"]
+    order = ["direct", "bare", "nginx", "sdk-rust", "toolcrib", "toolcrib-tokens", "toolcrib-guarded"]
     return sorted(chosen, key=lambda module: (order.index(module.NAME) if module.NAME in order else len(order), module.NAME))
 
 

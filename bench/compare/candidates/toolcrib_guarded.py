@@ -25,10 +25,14 @@ def token():
     return (text + b"." + encoded(hmac.new(SECRET, text, hashlib.sha256).digest())).decode()
 
 
-def launch(setting):
+def guarded(setting, audit):
     written = toolcrib.config(setting) | {
-        "audit": {"durability": "reply"},
+        "audit": audit,
         "auth": {"jwt": {"issuer": "bench", "audience": "toolcrib", "algorithms": ["HS256"], "secret": SECRET.decode()}},
         "access": {"rules": [{"roles": ["admin"], "allow": ["*"]}, {"roles": ["user"], "allow": ["*echo", "up*"]}]},
     }
     return {"command": toolcrib.command(setting, written), "headers": {"Authorization": f"Bearer {token()}"}}
+
+
+def launch(setting):
+    return guarded(setting, {"durability": "reply"})

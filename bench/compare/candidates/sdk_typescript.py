@@ -1,0 +1,10 @@
+"""A server on the official TypeScript SDK."""
+
+NAME, LABEL = "sdk-typescript", "@modelcontextprotocol/server 2.4 (official TypeScript SDK)"
+JOBS = {"tool": ("modern", "legacy")}
+GROWTH = ()
+PROGRAM = "node-peers"
+
+
+def launch(setting):
+    return {"command": [setting.programs["node"], setting.programs["node-peers"] + "/server.mjs", str(setting.port)], "env": {"NODE_ENV": "production"}}
