@@ -208,15 +208,17 @@ mod tests {
             Just("null".to_owned()),
             Just(r"\u12".to_owned())
         ];
-        (any_json(), any::<bool>(), prop::collection::vec((any::<prop::sample::Index>(), sign), 0..3)).prop_map(|(value, is_pretty, changes)| {
-            let mut text: Vec<char> = if is_pretty { format!("{value:#}") } else { value.to_string() }.chars().collect();
-            for (place, sign) in changes {
-                let place = place.index(text.len());
-                text.splice(place..=place, sign.chars());
-                text.extend(text.is_empty().then_some(' '));
-            }
-            text.into_iter().collect()
-        })
+        (any_json(), any::<bool>(), prop::collection::vec((any::<prop::sample::Index>(), sign), 0..3)).prop_map(
+            |(value, is_pretty, changes)| {
+                let mut text: Vec<char> = if is_pretty { format!("{value:#}") } else { value.to_string() }.chars().collect();
+                for (place, sign) in changes {
+                    let place = place.index(text.len());
+                    text.splice(place..=place, sign.chars());
+                    text.extend(text.is_empty().then_some(' '));
+                }
+                text.into_iter().collect()
+            },
+        )
     }
 
     fn serde_takes(text: &str) -> bool {
@@ -239,10 +241,59 @@ mod tests {
     #[test]
     fn the_corners_of_the_grammar_are_those_of_serde_json() {
         let texts = [
-            "", " ", "-", "-0", "00", "01", "-01", "1.", ".1", "1.e1", "1e", "1e+", "1E-07", "+1", "1 1", "1,", "tru", "truee", "nul", "NaN", "[", "]", "[,]",
-            "[1,]", "[1 2]", "[]]", "{", "{}", "{ }", "{,}", r#"{"a"}"#, r#"{"a":}"#, r#"{"a":1,}"#, r#"{"a" : 1 , "b":[ ] }"#, "{1:2}", r#"[{"a":[{}]}]"#, "[}",
-            r#"{"a":1]"#, r#"""#, r#""a"#, r#""\""#, r#""\x""#, r#""\u12g4""#, r#""\ud800""#, r#""\u00""#, "\"\u{1f}\"", "\"\u{7f}\"", "\"\t\"", "\u{a0}1", "\u{feff}1",
-            "[1]x", "\u{c}1", "\u{b}1",
+            "",
+            " ",
+            "-",
+            "-0",
+            "00",
+            "01",
+            "-01",
+            "1.",
+            ".1",
+            "1.e1",
+            "1e",
+            "1e+",
+            "1E-07",
+            "+1",
+            "1 1",
+            "1,",
+            "tru",
+            "truee",
+            "nul",
+            "NaN",
+            "[",
+            "]",
+            "[,]",
+            "[1,]",
+            "[1 2]",
+            "[]]",
+            "{",
+            "{}",
+            "{ }",
+            "{,}",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            r#"{"a" : 1 , "b":[ ] }"#,
+            "{1:2}",
+            r#"[{"a":[{}]}]"#,
+            "[}",
+            r#"{"a":1]"#,
+            r#"""#,
+            r#""a"#,
+            r#""\""#,
+            r#""\x""#,
+            r#""\u12g4""#,
+            r#""\ud800""#,
+            r#""\u00""#,
+            "\"\u{1f}\"",
+            "\"\u{7f}\"",
+            "\"\t\"",
+            "\u{a0}1",
+            "\u{feff}1",
+            "[1]x",
+            "\u{c}1",
+            "\u{b}1",
         ];
         for text in texts {
             assert_eq!(is_taken(text), serde_takes(text), "{text:?}");

@@ -47,6 +47,16 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// The same server, from which messages of up to so many bytes are accepted.
+    #[must_use]
+    pub fn accepting(mut self, max_message_bytes: usize) -> Self {
+        self.max_message_bytes = max_message_bytes;
+        if let Transport::Remote(endpoint, _) = &mut self.transport {
+            endpoint.max_message_bytes = max_message_bytes;
+        }
+        self
+    }
+
     /// Whether another says the same: a server that is defined as before need not be touched.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {

@@ -234,6 +234,17 @@ fn servers_may_stand_in_a_file_of_their_own() {
 }
 
 #[test]
+fn a_server_may_send_what_may_be_passed_on() {
+    let accepted = |limits: &str| {
+        let text = format!("{limits}mcpServers: [{{ name: far, url: \"https://far.example/mcp\" }}, {{ name: near, command: near }}]");
+        let Settings { servers, .. } = read_text("a.yaml", &text).unwrap();
+        servers.iter().map(|server| server.max_message_bytes).collect::<Vec<_>>()
+    };
+    assert_eq!(accepted("limits: { maxOutputBytes: 2000 }\n"), [8 << 20, 8 << 20], "it wraps what it says as it likes");
+    assert!(accepted("limits: { maxOutputBytes: 33554432 }\n").iter().all(|bytes| *bytes > 32 << 20));
+}
+
+#[test]
 fn limits_are_settings() {
     let text = "limits: { maxMessageBytes: 65536, maxArgumentBytes: 1000, maxOutputBytes: 2000, maxRequestsInFlight: 7, maxQueuedCalls: 0, maxSessions: 3, sessionIdle: 60 }";
     let Settings { gate, doors, .. } = read_text("a.yaml", text).unwrap();
