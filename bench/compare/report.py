@@ -95,7 +95,8 @@ def growth(records):
         if not found:
             continue
         sizes = sorted({size for points in found.values() for size, _ in points})
-        lines += [f"### CPU ms/call as {name} grow" + ("s" if name == "payload" else ""), "", "| | " + " | ".join(f"{size:,}" for size in sizes) + " |", "|---|" + "---:|" * len(sizes)]
+        title = {"list": "of a list as tools grow", "payload": "as payloads grow"}.get(name, f"as {name} grow")
+        lines += [f"### CPU ms/call {title}", "", "| | " + " | ".join(f"{size:,}" for size in sizes) + " |", "|---|" + "---:|" * len(sizes)]
         for (_, label), points in found.items():
             values = dict(points)
             lines.append(f"| {label} | " + " | ".join(shown(values.get(size), 4) for size in sizes) + " |")

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use toolcrib_json::{Json, Members};
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Some(members) = Members::parse(&bytes.to_vec().into()) {
+    if let Some(members) = Members::parse(&bytes.to_vec().into(), 64) {
         let parsed = Json::parse(bytes.to_vec()).expect("an object is JSON");
         let same = parsed.members().expect("an object that names no member twice");
         assert!(members.iter().map(|(key, value)| (key.to_owned(), value)).eq(same.iter().map(|(key, value)| (key.to_owned(), value))));

@@ -44,18 +44,18 @@ impl Key {
 
 impl Members {
     /// Checks a text that has just come and takes its members, in one pass, if it is an object nested no deeper than
-    /// [`DEFAULT_MAX_DEPTH`](crate::DEFAULT_MAX_DEPTH) that names no member twice. Of `None` nothing else may be concluded than that this is to be
-    /// asked of [`Json::parse`], which says what is wrong.
+    /// [`DEFAULT_MAX_DEPTH`](crate::DEFAULT_MAX_DEPTH) with `at_most` so many members, none of them named twice. Of `None` nothing else may be
+    /// concluded than that this is to be asked of [`Json::parse`], which says what is wrong.
     ///
     /// ```
     /// use toolcrib_json::Members;
     ///
-    /// let members = Members::parse(&r#"{"id": 7, "result": {"b": 1.0}}"#.into()).expect("an object");
+    /// let members = Members::parse(&r#"{"id": 7, "result": {"b": 1.0}}"#.into(), 8).expect("an object");
     /// assert_eq!(members.get("result").expect("a result").as_str(), r#"{"b": 1.0}"#);
-    /// assert!(Members::parse(&r#"{"id": 7,}"#.into()).is_none());
+    /// assert!(Members::parse(&r#"{"id": 7,}"#.into(), 8).is_none());
     /// ```
     #[must_use]
-    pub fn parse(text: &Bytes) -> Option<Self> {
+    pub fn parse(text: &Bytes, at_most: usize) -> Option<Self> {
         std::str::from_utf8(text).ok()?;
         let text = text.slice(past_blanks(text, 0)..);
         if *text.first()? != b'{' {
@@ -64,6 +64,9 @@ impl Members {
         let mut members = Vec::with_capacity(8);
         let (mut at, mut is_open) = (past_blanks(&text, 1), true);
         while is_open && !(members.is_empty() && *text.get(at)? == b'}') {
+            if members.len() == at_most {
+                return None;
+            }
             let value = checked_key(&text, at)?;
             let end = checked_end(&text, value, 1)?;
             members.push(Member { key: Key::read(&text, at..end_of_string(&text, at)).ok()?, value: value..end });

@@ -317,7 +317,8 @@ impl Company {
         self.commits = self.commits.wrapping_add(1);
         let likely = self.came.max(there);
         // Now and then for more, to find out whether more would come.
-        if likely > 1 && self.commits.is_multiple_of(ASKED_FOR_MORE_EVERY) { likely + likely.div_ceil(2) } else { likely }
+        let hoped = if likely > 1 && self.commits.is_multiple_of(ASKED_FOR_MORE_EVERY) { likely.div_ceil(2) } else { 0 };
+        (likely + hoped).min(MAX_BATCH)
     }
 }
 

@@ -9,6 +9,8 @@ use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
 use toolcrib_json::{DEFAULT_MAX_DEPTH, Json, JsonError, Members, ObjectWriter, check_depth};
 
+/// The most members of a message that is read in one pass: it knows five.
+const MAX_ENVELOPE: usize = 8;
 /// The most messages that one batch may hold.
 pub const MAX_BATCH: usize = 64;
 
@@ -148,7 +150,7 @@ impl Message {
 
     /// A message as most are, read in one pass. Of the others [`Message::read`] finds out what they are, or what is wrong with them.
     fn at_once(text: &Bytes) -> Option<Self> {
-        let members = Members::parse(text)?;
+        let members = Members::parse(text, MAX_ENVELOPE)?;
         if members.raw("jsonrpc") != Some(br#""2.0""#) || members.has("error") {
             return None;
         }
