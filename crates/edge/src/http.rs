@@ -198,7 +198,14 @@ impl Door {
             return self.router.clone().oneshot(request.map(Body::new)).await.into_response();
         };
         match self.guard.let_in(&mut request) {
-            Ok(()) => answer(&self.endpoints, endpoint, request).await,
+            Ok(()) => {
+                let mut response = answer(&self.endpoints, endpoint, request).await;
+                // Nobody on the way may keep a refusal for browsers, who are told more.
+                if !response.status().is_success() {
+                    response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
+                }
+                response
+            }
             Err(refused) => refused.into_response(),
         }
     }

@@ -43,8 +43,11 @@ const MAX_PAUSE: Duration = Duration::from_millis(1);
 const NAP: Duration = Duration::from_micros(50);
 /// How long it waits where nobody does.
 const PAUSE_UNAWAITED: Duration = Duration::from_millis(5);
-/// One in so many commits waits for more records than are likely to come.
+/// A commit waits no longer for others than so many commits take.
+const PAUSE_IN_COMMITS: u32 = 4;
+/// One in so many commits waits for more records than are likely to come; after each that has waited in vain one in twice as many.
 const ASKED_FOR_MORE_EVERY: u32 = 32;
+const ASKED_AT_LEAST_EVERY: u32 = 32 * 1024;
 /// How long the thread waits for records before it looks after the rest.
 const TICK: Duration = Duration::from_millis(500);
 /// A checkpoint is signed after so many records, or after so long with new ones.
@@ -304,21 +307,48 @@ impl Batch {
 
 /// How many records a commit waits for. It costs many times what a record adds to it: where the disk is quick, each record would have one
 /// of its own, and wake the thread for it.
-#[derive(Default)]
 struct Company {
     /// How many came together the last time.
     came: usize,
-    commits: u32,
+    /// How long their commit took.
+    took: Duration,
+    /// How many commits there are from one that hopes for more to the next, and how many there were since.
+    hopes_every: u32,
+    since_hope: u32,
+}
+
+impl Default for Company {
+    fn default() -> Self {
+        Self { came: 0, took: Duration::ZERO, hopes_every: ASKED_FOR_MORE_EVERY, since_hope: 0 }
+    }
 }
 
 impl Company {
     /// How many are likely to come in time, where so many are there already. Whoever calls alone waits for nobody.
     fn expected(&mut self, there: usize) -> usize {
-        self.commits = self.commits.wrapping_add(1);
         let likely = self.came.max(there);
+        self.since_hope = self.since_hope.saturating_add(1);
+        if likely < 2 || self.since_hope < self.hopes_every {
+            return likely;
+        }
         // Now and then for more, to find out whether more would come.
-        let hoped = if likely > 1 && self.commits.is_multiple_of(ASKED_FOR_MORE_EVERY) { likely.div_ceil(2) } else { 0 };
-        (likely + hoped).min(MAX_BATCH)
+        self.since_hope = 0;
+        (likely + likely.div_ceil(2)).min(MAX_BATCH)
+    }
+
+    /// The longest that it is worth while to wait.
+    fn patience(&self) -> Duration {
+        MAX_PAUSE.min(self.took * PAUSE_IN_COMMITS)
+    }
+
+    /// Takes note of how many have come where so many were expected.
+    fn note(&mut self, expected: usize, came: usize) {
+        let has_hoped = self.since_hope == 0;
+        if has_hoped {
+            let is_in_vain = came < expected;
+            self.hopes_every = if is_in_vain { (self.hopes_every * 2).min(ASKED_AT_LEAST_EVERY) } else { ASKED_FOR_MORE_EVERY };
+        }
+        self.came = came;
     }
 }
 
@@ -343,12 +373,12 @@ impl Writer {
         }
         if self.policy.is_awaited {
             let (expected, began) = (self.company.expected(batch.records.len()), Instant::now());
-            while batch.records.len() < expected && !batch.is_closing && began.elapsed() < MAX_PAUSE {
+            while batch.records.len() < expected && !batch.is_closing && began.elapsed() < self.company.patience() {
                 thread::sleep(NAP);
                 batch.fill(receiver);
             }
-            self.company.came = batch.records.len();
-        } else {
+            self.company.note(expected, batch.records.len());
+        } else if batch.records.len() < MAX_BATCH && self.state.waiting_bytes.load(Ordering::Relaxed) < MAX_WAITING_BYTES / 4 {
             thread::sleep(PAUSE_UNAWAITED);
             batch.fill(receiver);
         }
@@ -377,7 +407,9 @@ impl Writer {
         let count = batch.len() as u64;
         self.state.waiting_bytes.fetch_sub(batch.iter().map(|waiting| waiting.bytes).sum(), Ordering::Relaxed);
         let (mut rows, replies): (Vec<Row>, Vec<_>) = batch.into_iter().map(|Waiting { row, reply, .. }| (row, reply)).unzip();
+        let began = Instant::now();
         let written = self.ledger.append(&mut rows).map_err(|error| Unrecorded(error.to_string().into()));
+        self.company.took = began.elapsed();
         match &written {
             Ok(()) => self.since_checkpoint += count,
             Err(reason) => {
@@ -480,14 +512,27 @@ mod tests {
         let mut company = Company::default();
         assert!((0..100).all(|_| company.expected(1) == 1), "nobody has ever come");
 
-        // Twelve came while the last commit was made, and are expected again; one in so many commits hopes for more.
-        company.came = 12;
-        let expected: Vec<usize> = (0..ASKED_FOR_MORE_EVERY).map(|_| company.expected(3)).collect();
-        assert_eq!(expected.iter().filter(|expected| **expected == 18).count(), 1, "{expected:?}");
-        assert!(expected.iter().all(|expected| [12, 18].contains(expected)), "{expected:?}");
+        // Twelve came while the last commit was made, and are expected again; now and then one hopes for more, and less often the more often
+        // that was in vain.
+        let mut company = Company { came: 12, took: Duration::from_micros(100), ..Company::default() };
+        let mut hopes = Vec::new();
+        for commit in 1..=1000 {
+            let expected = company.expected(3);
+            assert!([12, 18].contains(&expected), "{expected}");
+            hopes.extend((expected == 18).then_some(commit));
+            company.note(expected, 12);
+        }
+        assert_eq!(hopes, [32, 96, 224, 480, 992]);
         assert!(company.expected(20) >= 20, "who is there is waited for no more");
+        assert_eq!(company.patience(), Duration::from_micros(400), "no longer than is worth while");
 
-        company.came = 1;
+        // Hope that was not in vain is had again soon.
+        company.since_hope = company.hopes_every;
+        let expected = company.expected(12);
+        company.note(expected, 18);
+        assert_eq!((expected, company.hopes_every, company.came), (18, ASKED_FOR_MORE_EVERY, 18));
+
+        company.note(18, 1);
         assert_eq!(company.expected(1), 1, "they have left");
     }
 

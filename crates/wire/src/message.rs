@@ -128,7 +128,7 @@ impl Incoming {
         }
         check_depth(text, DEFAULT_MAX_DEPTH).map_err(|error| Fault::invalid_request(None, error.to_string()))?;
         if text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
-            return Message::parse(text).map(Self::One);
+            return Message::read(text, text).map(Self::One);
         }
         let items: Vec<&RawValue> = serde_json::from_slice(text).map_err(|error| Fault::parse_error(&error))?;
         match items.len() {

@@ -41,6 +41,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_TIMEOUT_SECS: f64 = 86_400.0;
 /// The largest message accepted from another server, unless larger outputs are passed on.
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
+/// What may stand in a message around an output: one that may be passed on arrives, and one that may not is told of as too large.
+const AROUND_OUTPUT_BYTES: usize = 64 << 10;
 /// The largest limit of bytes that makes sense: a gibibyte.
 const MAX_BYTES: usize = 1 << 30;
 /// The words for who shares a server.
@@ -146,7 +148,7 @@ pub(super) fn check(written: Written, base: &Path, lookup: Lookup<'_>, faults: &
     let mut servers = Vec::new();
     for server in &written.servers {
         let definition = define(server, &prefix, is_only_one, lookup, faults);
-        let definition = definition.map(|it| it.accepting(MAX_MESSAGE_BYTES.max(gate.max_output_bytes)));
+        let definition = definition.map(|it| it.accepting(MAX_MESSAGE_BYTES.max(gate.max_output_bytes + AROUND_OUTPUT_BYTES)));
         if let Some(name) = &server.name {
             if names.contains(&name.value) {
                 faults.add(name.fault(format!("another server is named {:?} already", name.value)));
