@@ -24,12 +24,21 @@ if [ "$(cat "$target/bench/node/installed" 2>/dev/null)" != "$stamp" ]; then
   rm -rf "$target/bench/node"
   mkdir -p "$target/bench/node"
   cp "$here"/fixtures/node/* "$target/bench/node/"
-  (cd "$target/bench/node" && npm install --no-audit --no-fund --loglevel=error >&2)
-  echo "$stamp" > "$target/bench/node/installed"
+  if (cd "$target/bench/node" && npm install --no-audit --no-fund --loglevel=error >&2); then
+    echo "$stamp" > "$target/bench/node/installed"
+  else
+    echo "bench: peers on Node cannot be installed: they will not be measured" >&2
+  fi
 fi
-if [ ! -x "$target/bench/mcp-proxy/bin/mcp-proxy" ]; then
+mcp_proxy=mcp-proxy==0.13.0
+if [ "$(cat "$target/bench/mcp-proxy/installed" 2>/dev/null)" != "$mcp_proxy" ]; then
+  rm -rf "$target/bench/mcp-proxy"
   python3 -m venv "$target/bench/mcp-proxy"
-  "$target/bench/mcp-proxy/bin/pip" install --quiet --disable-pip-version-check mcp-proxy==0.13.0
+  if "$target/bench/mcp-proxy/bin/pip" install --quiet --disable-pip-version-check "$mcp_proxy"; then
+    echo "$mcp_proxy" > "$target/bench/mcp-proxy/installed"
+  else
+    echo "bench: $mcp_proxy cannot be installed: it will not be measured" >&2
+  fi
 fi
 
 if [ ! -x "$target/bench/python/bin/python" ]; then

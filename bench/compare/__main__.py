@@ -33,12 +33,13 @@ def programs():
         "sdk": TARGET / "bench" / "release" / "sdk",
         "python": PEERS / "python-2" / "bin" / "python",
         "node": shutil.which("node"),
-        "node-peers": TARGET / "bench" / "node",
         "mcp-proxy": TARGET / "bench" / "mcp-proxy" / "bin" / "mcp-proxy",
         "nginx": shutil.which("nginx") or "/usr/sbin/nginx",
         "wrk": shutil.which("wrk"),
         "agentgateway": shutil.which("agentgateway") or os.environ.get("AGENTGATEWAY"),
     }
+    if known["node"] and (TARGET / "bench" / "node" / "installed").exists():
+        known["node-peers"] = TARGET / "bench" / "node"
     return {name: str(path) for name, path in known.items() if path and pathlib.Path(path).exists()}
 
 

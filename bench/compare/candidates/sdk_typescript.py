@@ -1,7 +1,7 @@
-"""A server on the official TypeScript SDK."""
+"""A server on the official TypeScript SDK. The handler that serves both eras answers the old one without sessions, which is another job."""
 
 NAME, LABEL = "sdk-typescript", "@modelcontextprotocol/server 2.4 (official TypeScript SDK)"
-JOBS = {"tool": ("modern", "legacy")}
+JOBS = {"tool": ("modern",)}
 GROWTH = ()
 PROGRAM = "node-peers"
 

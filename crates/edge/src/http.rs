@@ -1,4 +1,5 @@
-//! The HTTP door: accept loop, guards and routes, in the order in which a request meets them.
+//! The HTTP door: accept loop, guards and routes, in the order in which a request meets them. MCP that no browser sends is guarded alike and
+//! goes past the routes ([`Door::respond`]).
 
 mod bearer;
 mod callback;
@@ -187,9 +188,10 @@ impl Door {
         tending.join_all().await;
     }
 
-    /// Answers one request, for whoever serves the door otherwise than by [`serve`].
+    /// Answers one request.
     ///
     /// MCP of programs goes straight to its endpoint, past the routes and what only browsers need: that saves a sixth of what a call costs.
+    /// What is laid around the routes for other reasons has to be done here, too.
     pub async fn respond<B>(&self, mut request: http::Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -200,7 +202,7 @@ impl Door {
         match self.guard.let_in(&mut request) {
             Ok(()) => {
                 let mut response = answer(&self.endpoints, endpoint, request).await;
-                // Nobody on the way may keep a refusal for browsers, who are told more.
+                // A cache must not give this refusal to a browser: its own would have headers of CORS.
                 if !response.status().is_success() {
                     response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
                 }
@@ -329,3 +331,6 @@ fn refuse(status: StatusCode, message: &str) -> Response {
 pub fn url(address: SocketAddr) -> String {
     format!("http://{address}/mcp")
 }
+
+#[cfg(test)]
+mod tests;

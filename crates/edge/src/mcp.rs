@@ -201,6 +201,7 @@ impl Mcp {
         let back = Arc::new(Back::new(Arc::clone(&self.gate), &exchange, self.pipe.as_ref(), Answered::new()));
         let origin = self.origin_of(&exchange);
         let arrived = Arrived { caller: exchange.caller.caller, profile: self.profile.clone(), call, origin, back };
+        // Boxed, as whatever is large and not on every way: the future of a request has room for all of them.
         match Box::pin(self.gate.call(arrived)).await {
             Ok(reply) => self.answers.reply(reply, kind, Era::Legacy),
             Err(error) => self.answers.error(&error, kind, Era::Legacy),

@@ -247,6 +247,7 @@ impl Gate {
     ///
     /// # Cancellation
     /// Dropping the future abandons the call; it is recorded as such.
+    // No `async fn`, which would hold the future of another once more.
     pub fn call(&self, arrived: Arrived) -> impl Future<Output = Result<Reply, CallError>> + Send {
         self.call_from(arrived, 0)
     }

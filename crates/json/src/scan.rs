@@ -5,7 +5,8 @@ use crate::DEFAULT_MAX_DEPTH;
 use memchr::memchr2;
 
 /// Where the value ends that begins here, if it is JSON (RFC 8259) nested no deeper than [`DEFAULT_MAX_DEPTH`], the levels that it stands
-/// `within` included. Of `None` nothing else may be concluded than that this is to be asked of serde_json, which can say what is wrong. That the text is UTF-8 is for the caller to know.
+/// `within` included. Of `None` nothing else may be concluded than that this is to be asked of serde_json, which can say what is wrong. That
+/// the text is UTF-8 is for the caller to know.
 ///
 /// serde_json looks at eight bytes at a time; this looks at as many as the processor can, which for a large string is four times as fast.
 pub(crate) fn checked_end(text: &[u8], at: usize, within: usize) -> Option<usize> {

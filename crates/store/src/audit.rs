@@ -1,8 +1,8 @@
 //! The audit log: one row for each call, each bound to the one before by its hash: in one chain where it is a file ([`file`]), in one for
 //! each replica on a server ([`chains`]).
 //!
-//! One thread writes. What waits when it comes round is committed together, so that calls share the cost of the disk; where records come
-//! fast it waits a moment for more ([`Company`]). An answer leaves once its row is committed. While nothing can be written nothing is let pass, and once it can be again, a
+//! One thread writes. What waits when it comes round is committed together, so that calls share the cost of the disk; where records
+//! come fast it waits a moment for more ([`Company`]). An answer leaves once its row is committed. While nothing can be written nothing is let pass, and once it can be again, a
 //! row tells how many were lost.
 
 mod chain;
@@ -315,24 +315,26 @@ struct Company {
     /// How many commits there are from one that hopes for more to the next, and how many there were since.
     hopes_every: u32,
     since_hope: u32,
+    /// How many were likely to come, of those that hope for more.
+    likely: Option<usize>,
 }
 
 impl Default for Company {
     fn default() -> Self {
-        Self { came: 0, took: Duration::ZERO, hopes_every: ASKED_FOR_MORE_EVERY, since_hope: 0 }
+        Self { came: 0, took: Duration::ZERO, hopes_every: ASKED_FOR_MORE_EVERY, since_hope: 0, likely: None }
     }
 }
 
 impl Company {
-    /// How many are likely to come in time, where so many are there already. Whoever calls alone waits for nobody.
+    /// How many are expected, where so many are there already. Whoever calls alone waits for nobody.
     fn expected(&mut self, there: usize) -> usize {
         let likely = self.came.max(there);
         self.since_hope = self.since_hope.saturating_add(1);
         if likely < 2 || self.since_hope < self.hopes_every {
             return likely;
         }
-        // Now and then for more, to find out whether more would come.
-        self.since_hope = 0;
+        // Now and then more than are likely, to find out whether more would come.
+        (self.since_hope, self.likely) = (0, Some(likely));
         (likely + likely.div_ceil(2)).min(MAX_BATCH)
     }
 
@@ -341,11 +343,10 @@ impl Company {
         MAX_PAUSE.min(self.took * PAUSE_IN_COMMITS)
     }
 
-    /// Takes note of how many have come where so many were expected.
-    fn note(&mut self, expected: usize, came: usize) {
-        let has_hoped = self.since_hope == 0;
-        if has_hoped {
-            let is_in_vain = came < expected;
+    /// Takes note of how many have come.
+    fn note(&mut self, came: usize) {
+        if let Some(likely) = self.likely.take() {
+            let is_in_vain = came <= likely;
             self.hopes_every = if is_in_vain { (self.hopes_every * 2).min(ASKED_AT_LEAST_EVERY) } else { ASKED_FOR_MORE_EVERY };
         }
         self.came = came;
@@ -377,7 +378,7 @@ impl Writer {
                 thread::sleep(NAP);
                 batch.fill(receiver);
             }
-            self.company.note(expected, batch.records.len());
+            self.company.note(batch.records.len());
         } else if batch.records.len() < MAX_BATCH && self.state.waiting_bytes.load(Ordering::Relaxed) < MAX_WAITING_BYTES / 4 {
             thread::sleep(PAUSE_UNAWAITED);
             batch.fill(receiver);
@@ -520,7 +521,7 @@ mod tests {
             let expected = company.expected(3);
             assert!([12, 18].contains(&expected), "{expected}");
             hopes.extend((expected == 18).then_some(commit));
-            company.note(expected, 12);
+            company.note(12);
         }
         assert_eq!(hopes, [32, 96, 224, 480, 992]);
         assert!(company.expected(20) >= 20, "who is there is waited for no more");
@@ -529,10 +530,10 @@ mod tests {
         // Hope that was not in vain is had again soon.
         company.since_hope = company.hopes_every;
         let expected = company.expected(12);
-        company.note(expected, 18);
-        assert_eq!((expected, company.hopes_every, company.came), (18, ASKED_FOR_MORE_EVERY, 18));
+        company.note(16);
+        assert_eq!((expected, company.hopes_every, company.came), (18, ASKED_FOR_MORE_EVERY, 16), "some of it was not in vain");
 
-        company.note(18, 1);
+        company.note(1);
         assert_eq!(company.expected(1), 1, "they have left");
     }
 
@@ -546,7 +547,12 @@ mod tests {
         let note = || chain::note(SystemTime::now(), "tool", "of a test", &serde_json::json!({}));
         (0..MAX_BATCH + 7).for_each(|_| sender.send(Message::Note(note())).unwrap());
         let sizes = [writer.gather(&receiver), writer.gather(&receiver)].map(|batch| batch.records.len());
-        assert_eq!(sizes, [MAX_BATCH, 7], "no commit is without bounds, and none waits for those who are not there");
+        assert_eq!(sizes, [MAX_BATCH, 7], "no commit is without bounds");
+
+        // Others are expected and do not come: the wait ends. The end of the log ends it, too.
+        (writer.company.came, writer.company.took) = (MAX_BATCH, Duration::from_secs(3600));
+        sender.send(Message::Note(note())).unwrap();
+        assert_eq!((writer.gather(&receiver).records.len(), writer.company.came), (1, 1));
 
         sender.send(Message::Close).unwrap();
         let (reply, mut kept) = oneshot::channel();

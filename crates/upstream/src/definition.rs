@@ -42,7 +42,7 @@ pub struct Definition {
     pub start_timeout: Duration,
     /// How long a call may take, where that differs from the general deadline.
     pub call_timeout: Option<Duration>,
-    /// The largest message accepted from it, in bytes. Default 8 MiB.
+    /// The largest message accepted from it, in bytes. By the config what may be passed on and 64 KiB around it, at least 8 MiB.
     pub max_message_bytes: usize,
 }
 

@@ -123,13 +123,10 @@ impl Incoming {
     /// # Errors
     /// A [`Fault`] with -32700 for text that is not JSON and -32600 for JSON that is not a message.
     pub fn parse(text: &Bytes) -> Result<Self, Fault> {
-        if let Some(message) = Message::at_once(text) {
-            return Ok(Self::One(message));
+        if text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
+            return Message::parse(text).map(Self::One);
         }
         check_depth(text, DEFAULT_MAX_DEPTH).map_err(|error| Fault::invalid_request(None, error.to_string()))?;
-        if text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
-            return Message::read(text, text).map(Self::One);
-        }
         let items: Vec<&RawValue> = serde_json::from_slice(text).map_err(|error| Fault::parse_error(&error))?;
         match items.len() {
             0 => Err(Fault::invalid_request(None, "a batch needs at least one message")),
@@ -145,7 +142,11 @@ impl Message {
     /// # Errors
     /// As [`Incoming::parse`].
     pub fn parse(text: &Bytes) -> Result<Self, Fault> {
-        Self::at_once(text).map_or_else(|| Self::read(text, text), Ok)
+        if let Some(message) = Self::at_once(text) {
+            return Ok(message);
+        }
+        check_depth(text, DEFAULT_MAX_DEPTH).map_err(|error| Fault::invalid_request(None, error.to_string()))?;
+        Self::read(text, text)
     }
 
     /// A message as most are, read in one pass. Of the others [`Message::read`] finds out what they are, or what is wrong with them.
@@ -223,7 +224,7 @@ const WORTH_A_PIECE: usize = 8 * 1024;
 
 /// A text that is written in pieces, one after another.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pieces(pub(crate) [Bytes; 3]);
+pub(crate) struct Pieces([Bytes; 3]);
 
 impl Pieces {
     pub(crate) fn size_bytes(&self) -> usize {
@@ -442,6 +443,19 @@ mod tests {
     fn check_fault(text: &str, code: i64, id: Option<Id>) {
         let fault = parse(text).expect_err(text);
         assert_eq!((fault.error.code, fault.id), (code, id), "{text}: {}", fault.error.message);
+    }
+
+    #[test]
+    fn no_message_nests_deeper_than_json_may() {
+        let answer = |depth: usize| {
+            let nested = "[".repeat(depth) + &"]".repeat(depth);
+            Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"result":{nested}}}"#))
+        };
+        for text in [answer(DEFAULT_MAX_DEPTH), answer(10 * DEFAULT_MAX_DEPTH)] {
+            assert!(Message::parse(&text).is_err() && Incoming::parse(&text).is_err());
+        }
+        let deepest = answer(DEFAULT_MAX_DEPTH - 1);
+        assert!(Message::parse(&deepest).is_ok() && Incoming::parse(&deepest).is_ok());
     }
 
     #[test]

@@ -15,12 +15,11 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Why a request is not let in, as it is told.
-pub(super) struct NotLetIn((StatusCode, &'static str));
+pub(super) struct NotLetIn(StatusCode, &'static str);
 
 impl IntoResponse for NotLetIn {
     fn into_response(self) -> Response {
-        let Self((status, message)) = self;
-        refuse(status, message)
+        refuse(self.0, self.1)
     }
 }
 
@@ -36,11 +35,11 @@ impl Guard {
     }
 
     /// Takes what another process says of a request that it passes on. Nobody else may say such things.
-    fn take_word<B>(&self, request: &mut http::Request<B>) -> Result<(), (StatusCode, &'static str)> {
+    fn take_word<B>(&self, request: &mut http::Request<B>) -> Result<(), NotLetIn> {
         let Some(shown) = request.headers_mut().remove(PASSED_ON) else { return Ok(()) };
         let vouched = self.neighbours.as_ref().and_then(|neighbours| neighbours.vouched(&shown));
         let (address, passed_on) =
-            vouched.ok_or((StatusCode::FORBIDDEN, "this request says that a replica passes it on, and none of ours does"))?;
+            vouched.ok_or(NotLetIn(StatusCode::FORBIDDEN, "this request says that a replica passes it on, and none of ours does"))?;
         let extensions = request.extensions_mut();
         match address {
             Some(address) => extensions.insert(Peer(address)),
@@ -63,21 +62,24 @@ impl Guard {
 
     /// Lets a request in that is addressed to us, and comes from where it may.
     pub(super) fn let_in<B>(&self, request: &mut http::Request<B>) -> Result<(), NotLetIn> {
-        let judged = self.judge(request.headers(), request.uri()).and_then(|()| self.take_word(request));
-        judged.map_err(NotLetIn)
+        self.judge(request.headers(), request.uri()).and_then(|()| self.take_word(request))
     }
 
-    fn judge(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), (StatusCode, &'static str)> {
+    fn judge(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), NotLetIn> {
         let host = only_one(headers, &header::HOST)?;
         // A request line with an authority of its own outranks the header (RFC 9112, section 3.2.2).
         let host = uri.authority().map(http::uri::Authority::as_str).or_else(|| host.and_then(|host| host.to_str().ok()));
         if !host.is_some_and(|host| self.is_allowed_host(host)) {
-            return Err((StatusCode::FORBIDDEN, "this Host is not allowed here: http.allowedHosts in the config names those that are"));
+            return Err(NotLetIn(
+                StatusCode::FORBIDDEN,
+                "this Host is not allowed here: http.allowedHosts in the config names those that are",
+            ));
         }
         match only_one(headers, &header::ORIGIN)? {
-            Some(origin) if !self.is_allowed_origin(origin) => {
-                Err((StatusCode::FORBIDDEN, "this Origin is not allowed here: http.allowedOrigins in the config names those that are"))
-            }
+            Some(origin) if !self.is_allowed_origin(origin) => Err(NotLetIn(
+                StatusCode::FORBIDDEN,
+                "this Origin is not allowed here: http.allowedOrigins in the config names those that are",
+            )),
             _ => Ok(()),
         }
     }
@@ -105,10 +107,10 @@ pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request,
     }
 }
 
-fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, (StatusCode, &'static str)> {
+fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, NotLetIn> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
-    if values.next().is_some() { Err((StatusCode::BAD_REQUEST, "Host and Origin may appear only once")) } else { Ok(first) }
+    if values.next().is_some() { Err(NotLetIn(StatusCode::BAD_REQUEST, "Host and Origin may appear only once")) } else { Ok(first) }
 }
 
 fn without_port(host: &str) -> &str {
@@ -131,7 +133,7 @@ mod tests {
             for (name, value) in pairs {
                 headers.append(name, HeaderValue::from_str(value).unwrap());
             }
-            let status = guard.judge(&headers, &Uri::from_static("/mcp")).err().map(|(status, _)| status.as_u16());
+            let status = guard.judge(&headers, &Uri::from_static("/mcp")).err().map(|NotLetIn(status, _)| status.as_u16());
             assert_eq!(status, expected, "{pairs:?}");
         };
         let host = |value| (header::HOST, value);

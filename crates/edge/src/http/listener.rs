@@ -96,7 +96,7 @@ pub(super) struct Respondents {
     pub(super) crowded: Router,
 }
 
-/// The same, for any routes.
+/// The same, for whoever answers.
 pub(super) async fn serve_any(
     listener: TcpListener,
     Respondents { all, crowded }: Respondents,
