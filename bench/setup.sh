@@ -30,16 +30,21 @@ if [ "$(cat "$target/bench/node/installed" 2>/dev/null)" != "$stamp" ]; then
     echo "bench: peers on Node cannot be installed: they will not be measured" >&2
   fi
 fi
-mcp_proxy=mcp-proxy==0.13.0
-if [ "$(cat "$target/bench/mcp-proxy/installed" 2>/dev/null)" != "$mcp_proxy" ]; then
-  rm -rf "$target/bench/mcp-proxy"
-  python3 -m venv "$target/bench/mcp-proxy"
-  if "$target/bench/mcp-proxy/bin/pip" install --quiet --disable-pip-version-check "$mcp_proxy"; then
-    echo "$mcp_proxy" > "$target/bench/mcp-proxy/installed"
+
+# What a Python package brings, in an environment of its own: peers want different versions of the same things.
+python_peer() {
+  place="$target/bench/$1" wanted=$2
+  [ "$(cat "$place/installed" 2>/dev/null)" = "$wanted" ] && return
+  rm -rf "$place"
+  python3 -m venv "$place"
+  if "$place/bin/pip" install --quiet --disable-pip-version-check "$wanted"; then
+    echo "$wanted" > "$place/installed"
   else
-    echo "bench: $mcp_proxy cannot be installed: it will not be measured" >&2
+    echo "bench: $wanted cannot be installed: it will not be measured" >&2
   fi
-fi
+}
+python_peer mcp-proxy mcp-proxy==0.13.0
+python_peer contextforge mcp-contextforge-gateway==1.0.7
 
 if [ ! -x "$target/bench/python/bin/python" ]; then
   python3 -m venv "$target/bench/python"

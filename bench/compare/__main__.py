@@ -34,6 +34,7 @@ def programs():
         "python": PEERS / "python-2" / "bin" / "python",
         "node": shutil.which("node"),
         "mcp-proxy": TARGET / "bench" / "mcp-proxy" / "bin" / "mcp-proxy",
+        "contextforge": TARGET / "bench" / "contextforge" / "bin" / "mcpgateway",
         "nginx": shutil.which("nginx") or "/usr/sbin/nginx",
         "wrk": shutil.which("wrk"),
         "agentgateway": shutil.which("agentgateway") or os.environ.get("AGENTGATEWAY"),

@@ -52,6 +52,9 @@ class Bench:
         if "command" in launch:
             process = Process(launch["command"], folder, self.candidate_cpus, launch.get("env"), apart=self.programs["sdk"])
             processes.append(process)
+            if hasattr(candidate, "settle"):
+                wait_for_port(setting.port)
+                candidate.settle(setting)
         else:
             # Without a gateway the upstream is what is measured.
             process, upstreams = upstreams[0], []
