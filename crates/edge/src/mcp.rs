@@ -319,7 +319,7 @@ const RESULTS: &str = "toolcrib://results/";
 fn client_name(info: Option<&Json>) -> Option<Arc<str>> {
     const MAX_BYTES: usize = 128;
     let members = info?.members().ok()?;
-    let name = [members.string("name")?, members.string("version").unwrap_or_default()].join(" ");
+    let name = [members.str("name")?, members.str("version").unwrap_or_default()].join(" ");
     Some(name.trim()[..name.trim().floor_char_boundary(MAX_BYTES)].into())
 }
 

@@ -6,7 +6,7 @@ use crate::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memchr;
-use std::{collections::HashSet, ops::Range};
+use std::{borrow::Cow, collections::HashSet, ops::Range};
 
 /// The members of one object in their order, each value still as text.
 ///
@@ -130,10 +130,21 @@ impl Members {
         self.find(key).map(|member| self.value(member))
     }
 
-    /// The value of a member, if it is a string.
+    /// The value of a member, if it is a string: where it stands, unless it was written with escapes.
+    #[must_use]
+    pub fn str(&self, key: &str) -> Option<Cow<'_, str>> {
+        let text = self.value(self.find(key)?);
+        let within = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        match memchr(b'\\', within) {
+            None => Some(Cow::Borrowed(std::str::from_utf8(within).expect("JSON text is UTF-8, as checked on the way in"))),
+            Some(_) => serde_json::from_slice(text).ok().map(Cow::Owned),
+        }
+    }
+
+    /// The value of a member, if it is a string, to keep.
     #[must_use]
     pub fn string(&self, key: &str) -> Option<String> {
-        serde_json::from_slice(self.value(self.find(key)?)).ok()
+        self.str(key).map(Cow::into_owned)
     }
 
     /// Whether there is such a member.
@@ -309,6 +320,16 @@ impl ObjectWriter {
     }
 }
 
-fn write_string(buffer: &mut BytesMut, text: &str) {
-    serde_json::to_writer(buffer.writer(), text).expect("a string written to memory cannot fail");
+/// Writes a string as serde_json does.
+pub(crate) fn write_string(buffer: &mut BytesMut, text: &str) {
+    // Looks at every byte, which is many at a time: names and words of the protocol need no escapes.
+    let is_plain = text.bytes().fold(true, |is_plain, byte| is_plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\'));
+    if is_plain {
+        buffer.reserve(text.len() + 2);
+        buffer.put_u8(b'"');
+        buffer.put_slice(text.as_bytes());
+        buffer.put_u8(b'"');
+    } else {
+        serde_json::to_writer(buffer.writer(), text).expect("a string written to memory cannot fail");
+    }
 }

@@ -82,6 +82,16 @@ proptest! {
     }
 
     #[test]
+    fn strings_are_written_as_serde_json_writes_them(text in prop_oneof![".*", "[ -~\u{7f}-\u{ff}]*", r#"[a\\"\t\x00-\x20]*"#]) {
+        let written = serde_json::to_string(&text).unwrap();
+        let object = Json::object().with_str(&text, &text).finish();
+        prop_assert_eq!(object.as_str(), format!("{{{written}:{written}}}"));
+        let (alone, members) = (Json::string(&text), object.members().unwrap());
+        prop_assert_eq!(alone.as_str(), &written);
+        prop_assert_eq!(members.string(&text), Some(text));
+    }
+
+    #[test]
     fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(json) = Json::parse(bytes) {
             let _ = json.members();

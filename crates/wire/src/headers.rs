@@ -93,7 +93,7 @@ pub fn check_standard(headers: &HeaderMap, request: &Request, params: Option<&Me
     check_one(headers, &PROTOCOL_VERSION, version)?;
     check_one(headers, &METHOD, &request.method)?;
     if let Some(member) = named_by(&request.method)
-        && let Some(name) = params.and_then(|params| params.string(member))
+        && let Some(name) = params.and_then(|params| params.str(member))
     {
         check_one(headers, &NAME, &name)?;
     }

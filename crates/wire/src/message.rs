@@ -159,16 +159,16 @@ impl Message {
             Some(id) => Some(Id::read(id)?),
             None => None,
         };
-        let (method, params, result) = (members.raw("method"), members.get("params"), members.get("result"));
-        match (method, id, result) {
-            (Some(method), id, None) if params.as_ref().is_none_or(Json::is_object) => {
-                let method = serde_json::from_slice(method).ok()?;
+        let (params, result) = (members.get("params"), members.get("result"));
+        match (members.has("method"), id, result) {
+            (true, id, None) if params.as_ref().is_none_or(Json::is_object) => {
+                let method = members.str("method")?.into();
                 Some(match id {
                     Some(id) => Self::Request(Request { id, method, params }),
                     None => Self::Notification(Notification { method, params }),
                 })
             }
-            (None, Some(id), Some(result)) if params.is_none() => Some(Self::Response(Response { id: Some(id), outcome: Ok(result) })),
+            (false, Some(id), Some(result)) if params.is_none() => Some(Self::Response(Response { id: Some(id), outcome: Ok(result) })),
             _ => None,
         }
     }

@@ -370,7 +370,7 @@ impl<S: Service> HttpServer<S> {
         let revision = meta.modern_revision()?;
         if request.method.as_ref() == method::CALL_TOOL
             && let Some(params) = params
-            && let Some(expected) = params.string("name").and_then(|tool| self.service.header_params(&tool, caller))
+            && let Some(expected) = params.str("name").and_then(|tool| self.service.header_params(&tool, caller))
         {
             headers::check_params(headers, &expected, params.get("arguments").as_ref())?;
         }
