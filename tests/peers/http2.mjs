@@ -1,17 +1,22 @@
 // A server behind TLS for tests, of the legacy era, that speaks HTTP/2 and, to whoever cannot, HTTP/1.1. Certificate and key are files.
-// It says on standard error where it listens. Its tools: version, which HTTP was spoken; slow, which of its connections that came by, after half a second.
+// It says on standard error where it listens. Its tools: version, which HTTP was spoken; slow, which of its connections that came by, after half a second;
+// busy, whose first request is refused before it is looked at (REFUSED_STREAM), how often it was asked.
 // /moved redirects to /mcp as the same request, /see as another; /away redirects to another origin.
-import { createSecureServer } from "node:http2";
+import { constants, createSecureServer } from "node:http2";
 import { readFileSync } from "node:fs";
 
 const [certificate, key] = process.argv.slice(2).map((file) => readFileSync(file));
 const inputSchema = { type: "object" };
+let asked = 0;
+const says = {
+  version: (request) => request.httpVersion,
+  slow: (request) => `${request.socket.remotePort}`,
+  busy: () => `${asked}`,
+};
 const answers = {
   initialize: () => ({ protocolVersion: "2025-06-18", capabilities: { tools: {} }, serverInfo: { name: "http2", version: "1" } }),
-  "tools/list": () => ({ tools: [{ name: "version", inputSchema }, { name: "slow", inputSchema }] }),
-  "tools/call": (request, { name }) => ({
-    content: [{ type: "text", text: name === "slow" ? `${request.socket.remotePort}` : request.httpVersion }],
-  }),
+  "tools/list": () => ({ tools: Object.keys(says).map((name) => ({ name, inputSchema })) }),
+  "tools/call": (request, { name }) => ({ content: [{ type: "text", text: says[name](request) }] }),
 };
 const redirects = { "/moved": [307, "/mcp"], "/see": [303, "/mcp"], "/away": [307, "https://example.invalid/mcp"] };
 
@@ -23,6 +28,7 @@ const server = createSecureServer({ cert: certificate, key, allowHTTP1: true }, 
   for await (const chunk of request) body += chunk;
   const { id, method, params } = JSON.parse(body);
   if (id === undefined) return response.writeHead(202).end();
+  if (params?.name === "busy" && asked++ === 0) return response.stream.close(constants.NGHTTP2_REFUSED_STREAM);
   if (params?.name === "slow") await new Promise((done) => setTimeout(done, 500));
   const result = answers[method]?.(request, params);
   const answer = result ? { result } : { error: { code: -32601, message: `unknown method ${method}` } };

@@ -15,6 +15,7 @@
 
 pub mod client;
 pub mod headers;
+mod http_client;
 pub mod lines;
 pub mod message;
 pub mod meta;

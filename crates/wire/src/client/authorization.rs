@@ -1,8 +1,7 @@
 //! What proves to a server behind HTTP who we are, where that changes as we go.
 
-use super::http::describe;
+use crate::http_client::{HttpClient, Request, Response, SendError};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use reqwest::{RequestBuilder, Response};
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -40,7 +39,7 @@ pub(super) enum Unsent {
     /// Nobody lets us in.
     Unauthorized(String),
     /// The request, or its answer, did not get through.
-    Failed(reqwest::Error),
+    Failed(SendError),
 }
 
 impl Unsent {
@@ -48,20 +47,26 @@ impl Unsent {
     pub(super) fn reason(self) -> String {
         match self {
             Self::Unauthorized(reason) => reason,
-            Self::Failed(error) => describe(&error),
+            Self::Failed(error) => error.to_string(),
         }
     }
 }
 
 /// Sends a request with what proves who we are; once more where that was refused and there is something better.
-pub(super) async fn send(authorization: Option<&Arc<dyn Authorization>>, request: RequestBuilder) -> Result<Response, Unsent> {
-    let Some(authorization) = authorization else { return request.send().await.map_err(Unsent::Failed) };
+pub(super) async fn send(
+    http: &HttpClient,
+    authorization: Option<&Arc<dyn Authorization>>,
+    request: Request,
+) -> Result<Response, Unsent> {
+    let Some(authorization) = authorization else { return http.send(&request).await.map_err(Unsent::Failed) };
     let mut again = false;
     loop {
         let used = authorization.header().await.map_err(Unsent::Unauthorized)?;
-        let attempt = request.try_clone().expect("a body in one piece can be sent again");
-        let attempt = if let Some(header) = &used { attempt.header(header::AUTHORIZATION, header) } else { attempt };
-        let response = attempt.send().await.map_err(Unsent::Failed)?;
+        let mut attempt = request.clone();
+        if let Some(header) = &used {
+            attempt.headers.insert(header::AUTHORIZATION, header.clone());
+        }
+        let response = http.send(&attempt).await.map_err(Unsent::Failed)?;
         if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Ok(response);
         }

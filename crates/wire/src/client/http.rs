@@ -7,17 +7,16 @@ use super::{
 };
 use crate::{
     Era, ErrorObject, Notification, Revision, headers,
+    http_client::{self, HttpClient, SendError, Settings, place_of},
     message::{Id, Message, Request, Response},
     meta::{TRACEPARENT, TRACESTATE},
     method, sse,
 };
 use arc_swap::ArcSwapOption;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use reqwest::{Client, Url, redirect::Policy};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use std::{
     collections::HashMap,
-    error::Error as _,
     fmt,
     future::Future,
     sync::{
@@ -37,10 +36,13 @@ const RESUME_AFTER: Duration = Duration::from_secs(1);
 const MAX_ASIDE: usize = 64;
 /// The longest that a server can ask us to wait: a day.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
-/// The most redirects of one request.
-const MAX_REDIRECTS: usize = 3;
-/// How often a connection of HTTP/2 is asked whether it is there while something goes through it, and how long it may take to answer.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a connection is kept for the next request.
+const IDLE: Duration = Duration::from_secs(90);
+/// How long a server may take to hear that we leave, and to take what has no answer.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+const TAKE_WITHIN: Duration = Duration::from_secs(10);
+/// As many headers as we put beside those that the config names.
+const OWN_HEADERS: usize = 8;
 /// How long to wait before listening again.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -81,9 +83,9 @@ pub struct Connection {
 struct Inner {
     /// Ourselves, for answers that are sent later.
     this: Weak<Inner>,
-    http: Client,
-    /// Where the endpoint is: read once.
-    url: Url,
+    http: HttpClient,
+    /// Where the endpoint is.
+    place: Uri,
     endpoint: Endpoint,
     client: ClientInfo,
     audience: Arc<dyn Audience>,
@@ -103,7 +105,7 @@ enum Answered {
     /// One message.
     Whole(Bytes),
     /// A stream of them.
-    Stream(reqwest::Response),
+    Stream(http_client::Response),
     /// Nothing, as for a notification.
     Nothing,
 }
@@ -114,17 +116,16 @@ impl Connection {
     /// # Errors
     /// [`ConnectError`].
     pub async fn open(
-        endpoint: Endpoint,
+        mut endpoint: Endpoint,
         client: ClientInfo,
         audience: Arc<dyn Audience>,
         known: Option<Era>,
     ) -> Result<Self, ConnectError> {
-        let http = http_client(&endpoint).map_err(|error| ConnectError::Unreachable(describe(&error)))?;
-        let url = Url::parse(&endpoint.url).map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+        let (http, place) = reach(&mut endpoint)?;
         let inner = Arc::new_cyclic(|this| Inner {
             this: Weak::clone(this),
             http,
-            url,
+            place,
             endpoint,
             client,
             audience,
@@ -256,10 +257,10 @@ impl Failure {
 }
 
 impl Failure {
-    fn of(unsent: Unsent, explain: fn(&reqwest::Error) -> RequestError) -> Self {
+    fn of(unsent: Unsent, explain: fn(SendError) -> RequestError) -> Self {
         match unsent {
             Unsent::Unauthorized(reason) => Self::Unauthorized(reason),
-            Unsent::Failed(error) => Self::Error(explain(&error)),
+            Unsent::Failed(error) => Self::Error(explain(error)),
         }
     }
 }
@@ -336,11 +337,11 @@ impl Inner {
     /// Tells a legacy server that our session is over, without waiting.
     fn leave(&self, revision: Revision) {
         if self.session.load().is_some() && tokio::runtime::Handle::try_current().is_ok() {
-            let request = self.http.delete(self.url.clone()).headers(self.headers(Some(revision))).timeout(Duration::from_secs(5));
-            let authorization = self.endpoint.authorization.clone();
+            let request = http_client::Request::new(Method::DELETE, self.place.clone(), self.headers(Some(revision)));
+            let (http, authorization) = (self.http.clone(), self.endpoint.authorization.clone());
             tokio::spawn(async move {
                 // A server that does not end sessions, or is gone, is left all the same.
-                let _ = send(authorization.as_ref(), request).await;
+                let _ = tokio::time::timeout(LEAVE_WITHIN, send(&http, authorization.as_ref(), request)).await;
             });
         }
     }
@@ -359,7 +360,7 @@ impl Inner {
 
     async fn exchange(&self, id: i64, method: &str, outgoing: &Outgoing, revision: Option<Revision>) -> Result<Json, Failure> {
         let request = prepare(id, method, outgoing, revision, &self.client);
-        let name = headers::named_by(method).and_then(|member| outgoing.params.as_ref()?.string(member));
+        let name = headers::named_by(method).and_then(|member| outgoing.params.as_ref()?.str(member));
         let text = Message::Request(request).to_json();
         let traced = outgoing.trace.iter().flat_map(|(parent, state)| trace_headers(parent, state.as_deref()));
         let headers: Vec<_> = outgoing.headers.iter().cloned().chain(traced).collect();
@@ -387,16 +388,13 @@ impl Inner {
         extra: &[(HeaderName, HeaderValue)],
         revision: Option<Revision>,
     ) -> Result<Answered, Failure> {
-        let mut request = self.http.post(self.url.clone()).headers(self.headers(revision)).body(text.clone().into_bytes());
-        request = request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json, text/event-stream");
+        let mut request = self.message(text, revision);
         if revision.is_some_and(|revision| revision.era() == Era::Modern) {
-            request = request.header(headers::METHOD, headers::encode(method));
+            request.headers.insert(headers::METHOD, headers::encode(method));
             if let Some(name) = name {
-                request = request.header(headers::NAME, headers::encode(name));
+                request.headers.insert(headers::NAME, headers::encode(name));
             }
-            for (header, value) in extra {
-                request = request.header(header, value);
-            }
+            request.headers.extend(extra.iter().cloned());
         }
         let response = self.send(request).await.map_err(|unsent| Failure::of(unsent, broken))?;
         let status = response.status();
@@ -428,12 +426,22 @@ impl Inner {
         if text.trim_ascii().is_empty() { Ok(Answered::Nothing) } else { Ok(Answered::Whole(text)) }
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Unsent> {
-        send(self.endpoint.authorization.as_ref(), request).await
+    async fn send(&self, request: http_client::Request) -> Result<http_client::Response, Unsent> {
+        send(&self.http, self.endpoint.authorization.as_ref(), request).await
+    }
+
+    /// What tells the server this.
+    fn message(&self, text: &Json, revision: Option<Revision>) -> http_client::Request {
+        let mut request = http_client::Request::new(Method::POST, self.place.clone(), self.headers(revision));
+        request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        request.body = text.clone().into_bytes();
+        request
     }
 
     fn headers(&self, revision: Option<Revision>) -> HeaderMap {
-        let mut headers = self.endpoint.headers.clone();
+        let mut headers = HeaderMap::with_capacity(self.endpoint.headers.len() + OWN_HEADERS);
+        headers.extend(self.endpoint.headers.clone());
         if let Some(revision) = revision {
             headers.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(revision.date()));
         }
@@ -446,16 +454,16 @@ impl Inner {
         headers
     }
 
-    async fn read_whole(&self, mut response: reqwest::Response) -> Result<Bytes, RequestError> {
+    async fn read_whole(&self, mut response: http_client::Response) -> Result<Bytes, RequestError> {
         let limit = self.endpoint.max_message_bytes;
         let too_large = || RequestError::Protocol(format!("an answer of more than {limit} bytes"));
-        if response.content_length().is_some_and(|length| length > limit as u64) {
+        if response.length().is_some_and(|length| length > limit as u64) {
             return Err(too_large());
         }
-        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
-        let Some(first) = response.chunk().await.map_err(|error| lost(&error))? else { return Ok(Bytes::new()) };
+        let length = response.length().and_then(|length| usize::try_from(length).ok());
+        let Some(first) = response.chunk().await.map_err(lost)? else { return Ok(Bytes::new()) };
         // Most answers come in one piece, which is then passed on as it is.
-        let Some(second) = response.chunk().await.map_err(|error| lost(&error))? else { return Ok(first) };
+        let Some(second) = response.chunk().await.map_err(lost)? else { return Ok(first) };
         let mut text = BytesMut::with_capacity(length.unwrap_or_default().max(2 * (first.len() + second.len())).min(limit));
         text.extend_from_slice(&first);
         let mut next = Some(second);
@@ -464,7 +472,7 @@ impl Inner {
                 return Err(too_large());
             }
             text.extend_from_slice(&chunk);
-            next = response.chunk().await.map_err(|error| lost(&error))?;
+            next = response.chunk().await.map_err(lost)?;
         }
         Ok(text.freeze())
     }
@@ -472,7 +480,7 @@ impl Inner {
     /// Reads a stream up to the answer. One that breaks off is resumed where the server gave us a place to resume from.
     async fn read_answer(
         &self,
-        mut stream: reqwest::Response,
+        mut stream: http_client::Response,
         id: i64,
         outgoing: &Outgoing,
         revision: Option<Revision>,
@@ -497,7 +505,7 @@ impl Inner {
     }
 
     /// Opens a stream again, even if that takes some attempts.
-    async fn resume_patiently(&self, last: &str, revision: Option<Revision>) -> Result<reqwest::Response, RequestError> {
+    async fn resume_patiently(&self, last: &str, revision: Option<Revision>) -> Result<http_client::Response, RequestError> {
         let mut attempts = 1;
         loop {
             match self.resume(Some(last), revision).await {
@@ -512,14 +520,14 @@ impl Inner {
 
     async fn read_until_answer(
         &self,
-        stream: &mut reqwest::Response,
+        stream: &mut http_client::Response,
         place: &mut Place,
         id: i64,
         outgoing: &Outgoing,
         revision: Option<Revision>,
     ) -> Result<Option<Response>, RequestError> {
         let mut decoder = sse::Decoder::new(self.endpoint.max_message_bytes);
-        while let Some(chunk) = stream.chunk().await.map_err(|error| lost(&error))? {
+        while let Some(chunk) = stream.chunk().await.map_err(lost)? {
             for event in decoder.push(&chunk).map_err(|error| RequestError::Protocol(error.to_string()))? {
                 place.note(&event);
                 if !event.data.is_empty()
@@ -532,10 +540,12 @@ impl Inner {
         Ok(None)
     }
 
-    async fn resume(&self, last_event: Option<&str>, revision: Option<Revision>) -> Result<reqwest::Response, Failure> {
-        let mut request = self.http.get(self.url.clone()).headers(self.headers(revision)).header(header::ACCEPT, "text/event-stream");
+    async fn resume(&self, last_event: Option<&str>, revision: Option<Revision>) -> Result<http_client::Response, Failure> {
+        let mut request = http_client::Request::new(Method::GET, self.place.clone(), self.headers(revision));
+        request.headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
         if let Some(last_event) = last_event {
-            request = request.header(headers::LAST_EVENT_ID, last_event);
+            let no_value = |_| RequestError::Lost("the place where the stream broke off cannot stand in a header".into());
+            request.headers.insert(headers::LAST_EVENT_ID, HeaderValue::from_str(last_event).map_err(no_value)?);
         }
         let response = self.send(request).await.map_err(|unsent| Failure::of(unsent, lost))?;
         if response.status().is_success() { Ok(response) } else { Err(Failure::Status(response.status(), None)) }
@@ -615,17 +625,16 @@ impl Inner {
         revision: Option<Revision>,
         place: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + 'static,
     ) {
-        let request = self.http.post(self.url.clone()).headers(self.headers(revision)).body(text.clone().into_bytes());
-        let request =
-            request.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json, text/event-stream");
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let authorization = self.endpoint.authorization.clone();
+        let request = self.message(text, revision);
+        let (http, authorization) = (self.http.clone(), self.endpoint.authorization.clone());
         runtime.spawn(async move {
             let _place = place.await;
-            match send(authorization.as_ref(), request.timeout(Duration::from_secs(10))).await {
-                Ok(response) if response.status().is_success() => {}
-                Ok(response) => tracing::debug!(status = %response.status(), "a server did not take a message"),
-                Err(unsent) => tracing::debug!(reason = unsent.reason(), "a message to a server was lost"),
+            match tokio::time::timeout(TAKE_WITHIN, send(&http, authorization.as_ref(), request)).await {
+                Ok(Ok(response)) if response.status().is_success() => {}
+                Ok(Ok(response)) => tracing::debug!(status = %response.status(), "a server did not take a message"),
+                Ok(Err(unsent)) => tracing::debug!(reason = unsent.reason(), "a message to a server was lost"),
+                Err(_) => tracing::debug!("a server did not take a message in time"),
             }
         });
     }
@@ -717,42 +726,28 @@ impl Drop for CancelOnDrop<'_> {
     }
 }
 
-/// Chooses who encrypts, where that is not chosen yet.
-pub(crate) fn install_tls() {
-    // Whoever came first has chosen; any provider will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-pub(super) fn http_client(endpoint: &Endpoint) -> reqwest::Result<Client> {
-    install_tls();
-    let roots = reqwest::Certificate::from_pem_bundle(&endpoint.extra_roots)?;
-    Client::builder()
-        .tls_certs_merge(roots)
-        .no_proxy()
-        .redirect(within_the_origin())
-        .tcp_nodelay(true)
-        // One connection carries everything where HTTP/2 is spoken: that it is gone must not be found out by waiting.
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .http2_keep_alive_timeout(KEEP_ALIVE)
-        .connect_timeout(endpoint.connect_timeout)
-        .user_agent(concat!("toolcrib/", env!("CARGO_PKG_VERSION")))
-        .build()
+/// A client for an endpoint, and where that is. From now on its headers hold all that goes with every request.
+pub(super) fn reach(endpoint: &mut Endpoint) -> Result<(HttpClient, Uri), ConnectError> {
+    let (place, credentials) = place_of(&endpoint.url).map_err(ConnectError::Unreachable)?;
+    let settings = Settings {
+        connect_timeout: endpoint.connect_timeout,
+        idle_timeout: IDLE,
+        encrypts: place.scheme_str() == Some("https"),
+        extra_roots: &endpoint.extra_roots,
+    };
+    let http = HttpClient::new(&settings).map_err(ConnectError::Unreachable)?;
+    let agent = HeaderValue::from_static(concat!("toolcrib/", env!("CARGO_PKG_VERSION")));
+    endpoint.headers.entry(header::USER_AGENT).or_insert(agent);
+    if let Some(credentials) = credentials {
+        endpoint.headers.entry(header::AUTHORIZATION).or_insert(credentials);
+    }
+    Ok((http, place))
 }
 
 /// Where a redirect leads, as it may be told: what is asked for there may be a secret, and is not.
 fn without_query(location: &str) -> String {
     const MAX_CHARS: usize = 200;
     location.split(['?', '#']).next().unwrap_or_default().chars().take(MAX_CHARS).collect()
-}
-
-/// Follows what says where to send the same request within the same origin. Headers may be secrets and are for nobody else, and what was
-/// posted is not to be asked for.
-fn within_the_origin() -> Policy {
-    Policy::custom(|attempt| {
-        let is_same_request = matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-        let is_same_origin = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
-        if is_same_request && is_same_origin && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
-    })
 }
 
 /// Whether progress is that of this request: we give its id as the token.
@@ -792,23 +787,15 @@ fn wait_of(retry_after: &str) -> Option<Duration> {
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-fn broken(error: &reqwest::Error) -> RequestError {
-    if error.is_connect() || error.is_builder() { RequestError::NotSent(describe(error)) } else { lost(error) }
-}
-
-fn lost(error: &reqwest::Error) -> RequestError {
-    RequestError::Lost(describe(error))
-}
-
-/// The innermost reason, without the URL, which may hold a secret.
-pub(super) fn describe(error: &reqwest::Error) -> String {
-    let mut cause = error.source();
-    let mut text = None;
-    while let Some(error) = cause {
-        text = Some(error.to_string());
-        cause = error.source();
+fn broken(error: SendError) -> RequestError {
+    match error {
+        SendError::Unreachable(reason) => RequestError::NotSent(reason),
+        SendError::Lost(reason) => RequestError::Lost(reason),
     }
-    text.unwrap_or_else(|| "the connection failed".to_owned())
+}
+
+fn lost(error: SendError) -> RequestError {
+    RequestError::Lost(error.to_string())
 }
 
 impl fmt::Debug for Inner {

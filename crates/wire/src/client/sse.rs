@@ -4,29 +4,30 @@
 use super::{
     ConnectError,
     authorization::{Unsent, send},
-    http::{Endpoint, describe, http_client},
+    http::{Endpoint, reach},
     pipe::Shared,
 };
 use crate::{
+    http_client::{HttpClient, Request, Response, place_of},
     message::{Fault, Message},
     sse,
 };
 use bytes::Bytes;
-use http::{StatusCode, header};
-use reqwest::{Client, Url};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use toolcrib_json::Json;
+use url::Url;
 
 /// How long the server may take to accept what it is told. Its answer comes on the stream.
 const ACCEPT_WITHIN: Duration = Duration::from_secs(30);
 
 /// The stream of a server, and where it takes messages.
 pub(super) struct Stream {
-    http: Client,
+    http: HttpClient,
     endpoint: Endpoint,
-    messages: Url,
-    response: reqwest::Response,
+    messages: Uri,
+    response: Response,
     decoder: sse::Decoder,
     /// Events that arrived together with the first.
     arrived: VecDeque<Vec<u8>>,
@@ -34,26 +35,27 @@ pub(super) struct Stream {
 
 /// Tells a server things.
 pub(super) struct Poster {
-    http: Client,
+    http: HttpClient,
     endpoint: Endpoint,
-    messages: Url,
+    messages: Uri,
 }
 
 impl Stream {
     /// Opens the stream and waits for its first event.
-    pub(super) async fn open(endpoint: Endpoint) -> Result<Self, ConnectError> {
-        let http = http_client(&endpoint).map_err(|error| ConnectError::Unreachable(describe(&error)))?;
-        let request = http.get(&endpoint.url).headers(endpoint.headers.clone()).header(header::ACCEPT, "text/event-stream");
-        let response = send(endpoint.authorization.as_ref(), request).await.map_err(|unsent| match unsent {
+    pub(super) async fn open(mut endpoint: Endpoint) -> Result<Self, ConnectError> {
+        let (http, place) = reach(&mut endpoint)?;
+        let mut request = Request::new(Method::GET, place, endpoint.headers.clone());
+        request.headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let response = send(&http, endpoint.authorization.as_ref(), request).await.map_err(|unsent| match unsent {
             Unsent::Unauthorized(reason) => ConnectError::NotLetIn(reason),
-            Unsent::Failed(error) => ConnectError::Unreachable(describe(&error)),
+            Unsent::Failed(error) => ConnectError::Unreachable(error.to_string()),
         })?;
         match response.status().as_u16() {
             200 => {}
             status @ (401 | 403) => return Err(ConnectError::Unauthorized(status)),
             status => return Err(ConnectError::Protocol(format!("GET was answered with {status}: is this an SSE endpoint?"))),
         }
-        let base = response.url().clone();
+        let base = response.uri().clone();
         let decoder = sse::Decoder::new(endpoint.max_message_bytes);
         let mut stream = Self { http, endpoint, messages: base.clone(), response, decoder, arrived: VecDeque::new() };
         let first = stream.next().await.map_err(ConnectError::Unreachable)?;
@@ -89,7 +91,7 @@ impl Stream {
             if let Some(data) = self.arrived.pop_front() {
                 return Ok(data);
             }
-            let chunk = self.response.chunk().await.map_err(|error| describe(&error))?;
+            let chunk = self.response.chunk().await.map_err(|error| error.to_string())?;
             let chunk = chunk.ok_or_else(|| "the server closed its stream".to_owned())?;
             let events = self.decoder.push(&chunk).map_err(|error| error.to_string())?;
             self.arrived.extend(events.into_iter().map(|event| event.data).filter(|data| !data.is_empty()));
@@ -113,9 +115,12 @@ impl Poster {
     }
 
     async fn post(&self, message: Json) -> Result<StatusCode, String> {
-        let request = self.http.post(self.messages.clone()).headers(self.endpoint.headers.clone()).timeout(ACCEPT_WITHIN);
-        let request = request.header(header::CONTENT_TYPE, "application/json").body(message.into_bytes());
-        Ok(send(self.endpoint.authorization.as_ref(), request).await.map_err(Unsent::reason)?.status())
+        let mut request = Request::new(Method::POST, self.messages.clone(), self.endpoint.headers.clone());
+        request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.body = message.into_bytes();
+        let sending = tokio::time::timeout(ACCEPT_WITHIN, send(&self.http, self.endpoint.authorization.as_ref(), request));
+        let sent = sending.await.map_err(|_| format!("it took longer than {ACCEPT_WITHIN:?} to accept one"))?;
+        Ok(sent.map_err(Unsent::reason)?.status())
     }
 }
 
@@ -129,11 +134,15 @@ fn not_taken(message: Json, status: StatusCode) -> Fault {
 }
 
 /// Where messages go. Our headers, which may hold secrets, go to the server's own origin only.
-fn endpoint_of(base: &Url, event: &[u8]) -> Result<Url, ConnectError> {
+fn endpoint_of(base: &Uri, event: &[u8]) -> Result<Uri, ConnectError> {
     let broken = |how: &str| ConnectError::Protocol(format!("its first event {how}"));
     let text = std::str::from_utf8(event).map_err(|_| broken("is no text"))?;
-    let url = base.join(text.trim()).map_err(|_| broken("names no URL for messages"))?;
-    if url.origin() == base.origin() { Ok(url) } else { Err(broken("sends messages to another origin")) }
+    let joined = Url::parse(&base.to_string()).and_then(|base| Ok((base.join(text.trim())?, base)));
+    let (url, base) = joined.map_err(|_| broken("names no URL for messages"))?;
+    if url.origin() != base.origin() {
+        return Err(broken("sends messages to another origin"));
+    }
+    place_of(url.as_str()).map(|(place, _)| place).map_err(|_| broken("names no URL for messages"))
 }
 
 #[cfg(test)]
@@ -143,8 +152,8 @@ mod tests {
     #[test]
     fn messages_go_to_the_origin_of_the_stream_only() {
         let check = |event: &str, expected: Option<&str>| {
-            let found = endpoint_of(&Url::parse("http://tools.example:8000/a/sse").unwrap(), event.as_bytes()).ok();
-            assert_eq!(found.as_ref().map(Url::as_str), expected, "{event}");
+            let found = endpoint_of(&Uri::from_static("http://tools.example:8000/a/sse"), event.as_bytes()).ok();
+            assert_eq!(found.map(|found| found.to_string()).as_deref(), expected, "{event}");
         };
         check("/messages/?session_id=1", Some("http://tools.example:8000/messages/?session_id=1"));
         check("messages", Some("http://tools.example:8000/a/messages"));

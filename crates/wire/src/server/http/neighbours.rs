@@ -2,12 +2,13 @@
 
 use super::{Body, Refusal, Reply};
 use crate::{
+    http_client::{HttpClient, Request, Response, SendError, Settings},
     message::{ErrorObject, code},
     server::SessionState,
 };
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts, uri::InvalidUri};
 use std::{fmt, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -136,24 +137,16 @@ pub(super) enum NotPassed {
 #[derive(Debug)]
 pub(super) struct Relay {
     neighbours: Arc<dyn Neighbours>,
-    client: reqwest::Client,
+    client: HttpClient,
     /// Turns true when streams must end.
     closing: watch::Sender<bool>,
 }
 
 impl Relay {
     pub(super) fn new(neighbours: Arc<dyn Neighbours>) -> Self {
-        crate::client::http::install_tls();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(IDLE)
-            .redirect(reqwest::redirect::Policy::none());
-        Self {
-            neighbours,
-            client: client.build().expect("a client without certificates of its own can be built"),
-            closing: watch::Sender::new(false),
-        }
+        let settings = Settings { connect_timeout: CONNECT, idle_timeout: IDLE, encrypts: true, extra_roots: &[] };
+        let client = HttpClient::new(&settings).expect("a client without certificates of its own can be built");
+        Self { neighbours, client, closing: watch::Sender::new(false) }
     }
 
     /// Ends the streams that are passed on.
@@ -168,20 +161,20 @@ impl Relay {
     /// Passes a request on to the process at this URL, and gives the answer as it came.
     pub(super) async fn pass(&self, base: &str, parts: &Parts, body: Bytes, address: Option<IpAddr>) -> Result<Reply, NotPassed> {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let to = format!("{base}{path}").parse().map_err(|error: InvalidUri| NotPassed::Lost(error.to_string()))?;
         let mut headers = end_to_end(&parts.headers);
         headers.insert(PASSED_ON, self.neighbours.vouch_for(address, PassedOn(PassedOn::of(parts).0 + 1)));
-        let request = self.client.request(parts.method.clone(), format!("{base}{path}")).headers(headers).body(body);
-        let sending = std::pin::pin!(request.send());
-        let answer = self.while_there(base, sending).await.ok_or_else(gone)?;
-        let answer = answer.map_err(|error| if error.is_connect() { NotPassed::Unreachable } else { NotPassed::Lost(told(&error)) })?;
+        let request = Request { method: parts.method.clone(), to, headers, body };
+        let sending = std::pin::pin!(self.client.send_once(&request));
+        let answer = self.while_there(base, sending).await.ok_or_else(gone)??;
         let (status, headers) = (answer.status(), end_to_end(answer.headers()));
         let is_stream = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let body = if is_stream {
             Body::passing(self.events(base, answer, parts.method == Method::GET))
         } else {
             // Of an answer that breaks off nothing is passed on.
-            let whole = std::pin::pin!(answer.bytes());
-            Body::whole(self.while_there(base, whole).await.ok_or_else(gone)?.map_err(|error| NotPassed::Lost(told(&error)))?.into())
+            let whole = std::pin::pin!(answer.whole());
+            Body::whole(self.while_there(base, whole).await.ok_or_else(gone)??.into())
         };
         let mut reply = http::Response::new(body);
         (*reply.status_mut(), *reply.headers_mut()) = (status, headers);
@@ -204,7 +197,7 @@ impl Relay {
     fn events(
         &self,
         base: &str,
-        answer: reqwest::Response,
+        answer: Response,
         ends_with_door: bool,
     ) -> impl Stream<Item = Result<Bytes, BrokenOff>> + Send + use<> {
         let closing = ends_with_door.then(|| self.closing.subscribe());
@@ -227,7 +220,7 @@ pub struct BrokenOff;
 
 /// A stream that is passed on.
 struct Passing {
-    answer: reqwest::Response,
+    answer: Response,
     neighbours: Arc<dyn Neighbours>,
     base: Box<str>,
     closing: Option<watch::Receiver<bool>>,
@@ -261,9 +254,13 @@ fn gone() -> NotPassed {
     NotPassed::Lost("it is there no more".into())
 }
 
-fn told(error: &reqwest::Error) -> String {
-    // The URL is an address of the inside.
-    error.to_string().split(" for url").next().unwrap_or_default().to_owned()
+impl From<SendError> for NotPassed {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Unreachable(_) => Self::Unreachable,
+            SendError::Lost(reason) => Self::Lost(reason),
+        }
+    }
 }
 
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {
