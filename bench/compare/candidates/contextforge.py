@@ -1,6 +1,7 @@
-"""ContextForge, as its package comes: SQLite, one worker, sessions that are kept. It learns of servers by REST, and knows no clients of 2026-07-28.
+"""ContextForge with one worker and SQLite, as its package starts. It learns of servers by REST once it runs, and knows no clients of 2026-07-28.
 
-Whatever it guards itself with is switched off, as it is for the others: tokens, limits of rate, plugins, the admin pages.
+What differs from its defaults: sessions are kept (USE_STATEFUL_SESSIONS), as the other candidates keep theirs; its cache is in memory; servers on
+loopback are permitted; and whatever it guards itself with is switched off, as it is for the others: tokens, limits of rate, plugins, the admin pages.
 """
 
 import json
@@ -10,6 +11,7 @@ NAME, LABEL = "contextforge", "ContextForge 1.0.7"
 JOBS = {name: ("legacy",) for name in ("http", "list", "big")}
 GROWTH = ()
 PROGRAM = "contextforge"
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def launch(setting):
@@ -35,5 +37,5 @@ def settle(setting):
     for upstream in setting.upstreams:
         body = json.dumps({"name": upstream["name"], "url": upstream["url"], "transport": "STREAMABLEHTTP"}).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{setting.port}/gateways", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with DIRECTLY.open(request, timeout=60) as answer:
             answer.read()

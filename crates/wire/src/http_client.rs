@@ -1,7 +1,7 @@
 //! HTTP as it goes out: to servers that the config names, and to the other processes of ours. What callers name is egress's business.
 //!
-//! This is the client of hyper-util with what both need around it: TLS that trusts what the system trusts, a bound on connecting, and
-//! redirects that stay where they are. Nothing between reads a URL or copies headers once more: a relay asks as often as it is asked.
+//! This is the client of hyper-util with what both need around it: TLS that trusts what the system trusts, bounds on time, and redirects
+//! that stay where they are. A URL is read once, not for each request: a relay asks as often as it is asked.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{Client, Error as PoolError, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use rustls::{
@@ -20,6 +20,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 use std::{
     error::Error,
+    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -34,12 +35,15 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The most redirects of one request.
 const MAX_REDIRECTS: usize = 3;
+/// How often a request is sent again that the server did not look at.
+const MAX_TURNED_AWAY: usize = 2;
 /// How often a connection of HTTP/2 is asked whether it is there while something goes through it, and how long it may take to answer:
 /// one connection carries everything there, and that it is gone must not be found out by waiting.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often the system asks whether the other side of a quiet connection is still there, and how often in vain before it gives it up.
 const TCP_KEEP_ALIVE: (Duration, u32) = (Duration::from_secs(15), 3);
 /// How long what was sent may wait to be acknowledged by the other side's system.
+#[cfg(target_os = "linux")]
 const TCP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How connections are made and kept.
@@ -62,16 +66,17 @@ pub(crate) struct HttpClient {
 }
 
 /// What is asked. It can be sent again.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) to: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// How long it may take until the head of the answer is there, if that is bounded here.
+    pub(crate) within: Option<Duration>,
 }
 
 /// An answer, of which the body is still to come.
-#[derive(Debug)]
 pub(crate) struct Response {
     answer: http::Response<Incoming>,
     uri: Uri,
@@ -80,9 +85,9 @@ pub(crate) struct Response {
 /// Why there is no answer, or no end of it: the innermost reason, without the URL, which may hold a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
-    /// There was no connection: nothing was sent.
+    /// There was no connection, or the server says that it did not look at the request.
     #[error("{0}")]
-    Unreachable(String),
+    Unsent(String),
     /// It may have arrived.
     #[error("{0}")]
     Lost(String),
@@ -94,6 +99,8 @@ impl HttpClient {
     pub(crate) fn new(settings: &Settings<'_>) -> Result<Self, String> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
+        // Of this each address of a name gets its share.
+        http.set_connect_timeout(Some(settings.connect_timeout));
         http.set_nodelay(true);
         http.set_keepalive(Some(TCP_KEEP_ALIVE.0));
         http.set_keepalive_interval(Some(TCP_KEEP_ALIVE.0));
@@ -131,24 +138,37 @@ impl HttpClient {
     /// # Errors
     /// [`SendError`].
     pub(crate) async fn send_once(&self, request: &Request) -> Result<Response, SendError> {
-        let mut answer = self.pool.request(request.to_http()).await;
-        if answer.as_ref().is_err_and(|error| was_turned_away(error)) {
-            answer = self.pool.request(request.to_http()).await;
+        let mut turned_away = 0;
+        loop {
+            match self.attempt(request).await? {
+                Ok(answer) => return Ok(Response { answer, uri: request.to.clone() }),
+                Err(error) if was_turned_away(&error) && turned_away < MAX_TURNED_AWAY => turned_away += 1,
+                Err(error) if was_turned_away(&error) || error.is_connect() => return Err(SendError::Unsent(innermost(&error))),
+                Err(error) => return Err(SendError::Lost(innermost(&error))),
+            }
         }
-        answer.map(|answer| Response { answer, uri: request.to.clone() }).map_err(|error| {
-            let reason = innermost(&error);
-            if error.is_connect() { SendError::Unreachable(reason) } else { SendError::Lost(reason) }
-        })
+    }
+
+    /// One attempt: what became of it, unless it took too long.
+    async fn attempt(&self, request: &Request) -> Result<Result<http::Response<Incoming>, PoolError>, SendError> {
+        let sending = self.pool.request(request.to_http());
+        match request.within {
+            None => Ok(sending.await),
+            Some(within) => {
+                let too_late = |_| SendError::Lost(format!("no answer within {within:?}"));
+                tokio::time::timeout(within, sending).await.map_err(too_late)
+            }
+        }
     }
 }
 
 impl Request {
     pub(crate) fn new(method: Method, to: Uri, headers: HeaderMap) -> Self {
-        Self { method, to, headers, body: Bytes::new() }
+        Self { method, to, headers, body: Bytes::new(), within: None }
     }
 
     fn to_http(&self) -> http::Request<Full<Bytes>> {
-        let Self { method, to, headers, body } = self.clone();
+        let Self { method, to, headers, body, within: _ } = self.clone();
         let mut request = http::Request::new(Full::new(body));
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, to, headers);
         request
@@ -202,8 +222,21 @@ impl Response {
             return None;
         }
         let base = Url::parse(&self.uri.to_string()).ok()?;
-        let to = base.join(self.headers().get(header::LOCATION)?.to_str().ok()?).ok()?;
-        (to.origin() == base.origin()).then(|| to.as_str().parse().ok())?
+        let to = base.join(std::str::from_utf8(self.headers().get(header::LOCATION)?.as_bytes()).ok()?).ok()?;
+        (to.origin() == base.origin()).then(|| place_of(to.as_str()).ok())?.map(|(to, _)| to)
+    }
+}
+
+// URLs, headers and bodies may hold secrets.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("method", &self.method).field("headers", &self.headers.keys()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response").field("status", &self.status()).finish_non_exhaustive()
     }
 }
 
@@ -213,8 +246,11 @@ impl Response {
 /// It is no URL of a server, in one sentence.
 pub(crate) fn place_of(url: &str) -> Result<(Uri, Option<HeaderValue>), String> {
     let mut url = Url::parse(url).map_err(|error| error.to_string())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("expected a URL that begins with http:// or https://".to_owned());
+    }
     let credentials = basic(&url);
-    // Where there is a host, there may be a name before it.
+    // These URLs have a host, and so may have a name before it.
     let _ = (url.set_username(""), url.set_password(None));
     let place = url.as_str().parse::<Uri>().map_err(|error| error.to_string())?;
     Ok((place, credentials))
@@ -239,10 +275,10 @@ fn tls(settings: &Settings<'_>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?;
+    let roots = CertificateDer::pem_slice_iter(settings.extra_roots).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
     if !settings.encrypts {
         return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
     }
-    let roots = CertificateDer::pem_slice_iter(settings.extra_roots).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
     let verifier = Verifier::new_with_extra_roots(roots, provider).map_err(|error| error.to_string())?;
     // It is the system's verifier that is "custom" to rustls: nothing goes unchecked.
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
@@ -307,6 +343,8 @@ mod tests {
         check("https://tools.example:8443/mcp?a=b#c", "https://tools.example:8443/mcp?a=b", None);
         check("https://ann:s%3Acret@tools.example/", "https://tools.example/", Some("Basic YW5uOnM6Y3JldA=="));
         check("https://token@tools.example", "https://tools.example/", Some("Basic dG9rZW46"));
-        assert!(place_of("tools.example").is_err());
+        for no_server in ["tools.example", "localhost:3000/mcp", "mailto:ann@tools.example", "ftp://tools.example/", "http://"] {
+            assert!(place_of(no_server).is_err(), "{no_server}");
+        }
     }
 }

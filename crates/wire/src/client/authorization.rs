@@ -53,11 +53,7 @@ impl Unsent {
 }
 
 /// Sends a request with what proves who we are; once more where that was refused and there is something better.
-pub(super) async fn send(
-    http: &HttpClient,
-    authorization: Option<&Arc<dyn Authorization>>,
-    request: Request,
-) -> Result<Response, Unsent> {
+pub(super) async fn send(http: &HttpClient, authorization: Option<&Arc<dyn Authorization>>, request: Request) -> Result<Response, Unsent> {
     let Some(authorization) = authorization else { return http.send(&request).await.map_err(Unsent::Failed) };
     let mut again = false;
     loop {

@@ -105,7 +105,7 @@ enum Answered {
     /// One message.
     Whole(Bytes),
     /// A stream of them.
-    Stream(http_client::Response),
+    Stream(Box<http_client::Response>),
     /// Nothing, as for a notification.
     Nothing,
 }
@@ -337,11 +337,12 @@ impl Inner {
     /// Tells a legacy server that our session is over, without waiting.
     fn leave(&self, revision: Revision) {
         if self.session.load().is_some() && tokio::runtime::Handle::try_current().is_ok() {
-            let request = http_client::Request::new(Method::DELETE, self.place.clone(), self.headers(Some(revision)));
+            let mut request = http_client::Request::new(Method::DELETE, self.place.clone(), self.headers(Some(revision)));
+            request.within = Some(LEAVE_WITHIN);
             let (http, authorization) = (self.http.clone(), self.endpoint.authorization.clone());
             tokio::spawn(async move {
                 // A server that does not end sessions, or is gone, is left all the same.
-                let _ = tokio::time::timeout(LEAVE_WITHIN, send(&http, authorization.as_ref(), request)).await;
+                let _ = send(&http, authorization.as_ref(), request).await;
             });
         }
     }
@@ -370,7 +371,7 @@ impl Inner {
                 let elsewhere = self.expect_elsewhere(id);
                 tokio::select! {
                     biased;
-                    response = self.read_answer(stream, id, outgoing, revision) => Some(response?),
+                    response = self.read_answer(*stream, id, outgoing, revision) => Some(response?),
                     Some(response) = elsewhere.answer() => Some(response),
                 }
             }
@@ -417,7 +418,7 @@ impl Inner {
             return Err(Failure::Status(status, error));
         }
         if kind.starts_with("text/event-stream") {
-            return Ok(Answered::Stream(response));
+            return Ok(Answered::Stream(Box::new(response)));
         }
         if status == StatusCode::ACCEPTED || status == StatusCode::NO_CONTENT {
             return Ok(Answered::Nothing);
@@ -441,7 +442,7 @@ impl Inner {
 
     fn headers(&self, revision: Option<Revision>) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(self.endpoint.headers.len() + OWN_HEADERS);
-        headers.extend(self.endpoint.headers.clone());
+        headers.extend(self.endpoint.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         if let Some(revision) = revision {
             headers.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(revision.date()));
         }
@@ -626,15 +627,15 @@ impl Inner {
         place: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + 'static,
     ) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let request = self.message(text, revision);
+        let mut request = self.message(text, revision);
+        request.within = Some(TAKE_WITHIN);
         let (http, authorization) = (self.http.clone(), self.endpoint.authorization.clone());
         runtime.spawn(async move {
             let _place = place.await;
-            match tokio::time::timeout(TAKE_WITHIN, send(&http, authorization.as_ref(), request)).await {
-                Ok(Ok(response)) if response.status().is_success() => {}
-                Ok(Ok(response)) => tracing::debug!(status = %response.status(), "a server did not take a message"),
-                Ok(Err(unsent)) => tracing::debug!(reason = unsent.reason(), "a message to a server was lost"),
-                Err(_) => tracing::debug!("a server did not take a message in time"),
+            match send(&http, authorization.as_ref(), request).await {
+                Ok(response) if response.status().is_success() => {}
+                Ok(response) => tracing::debug!(status = %response.status(), "a server did not take a message"),
+                Err(unsent) => tracing::debug!(reason = unsent.reason(), "a message to a server was lost"),
             }
         });
     }
@@ -738,6 +739,7 @@ pub(super) fn reach(endpoint: &mut Endpoint) -> Result<(HttpClient, Uri), Connec
     let http = HttpClient::new(&settings).map_err(ConnectError::Unreachable)?;
     let agent = HeaderValue::from_static(concat!("toolcrib/", env!("CARGO_PKG_VERSION")));
     endpoint.headers.entry(header::USER_AGENT).or_insert(agent);
+    endpoint.headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     if let Some(credentials) = credentials {
         endpoint.headers.entry(header::AUTHORIZATION).or_insert(credentials);
     }
@@ -789,7 +791,7 @@ fn wait_of(retry_after: &str) -> Option<Duration> {
 
 fn broken(error: SendError) -> RequestError {
     match error {
-        SendError::Unreachable(reason) => RequestError::NotSent(reason),
+        SendError::Unsent(reason) => RequestError::NotSent(reason),
         SendError::Lost(reason) => RequestError::Lost(reason),
     }
 }

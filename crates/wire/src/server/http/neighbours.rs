@@ -144,8 +144,11 @@ pub(super) struct Relay {
 
 impl Relay {
     pub(super) fn new(neighbours: Arc<dyn Neighbours>) -> Self {
-        let settings = Settings { connect_timeout: CONNECT, idle_timeout: IDLE, encrypts: true, extra_roots: &[] };
-        let client = HttpClient::new(&settings).expect("a client without certificates of its own can be built");
+        let client = |encrypts| HttpClient::new(&Settings { connect_timeout: CONNECT, idle_timeout: IDLE, encrypts, extra_roots: &[] });
+        let client = client(true).unwrap_or_else(|reason| {
+            tracing::warn!(reason, "other replicas are reached by http only");
+            client(false).expect("without certificates there is nothing to read")
+        });
         Self { neighbours, client, closing: watch::Sender::new(false) }
     }
 
@@ -164,7 +167,7 @@ impl Relay {
         let to = format!("{base}{path}").parse().map_err(|error: InvalidUri| NotPassed::Lost(error.to_string()))?;
         let mut headers = end_to_end(&parts.headers);
         headers.insert(PASSED_ON, self.neighbours.vouch_for(address, PassedOn(PassedOn::of(parts).0 + 1)));
-        let request = Request { method: parts.method.clone(), to, headers, body };
+        let request = Request { body, ..Request::new(parts.method.clone(), to, headers) };
         let sending = std::pin::pin!(self.client.send_once(&request));
         let answer = self.while_there(base, sending).await.ok_or_else(gone)??;
         let (status, headers) = (answer.status(), end_to_end(answer.headers()));
@@ -194,12 +197,7 @@ impl Relay {
 
     /// The events of a stream. One that breaks off breaks off here, too: whoever reads it sees that it is no end.
     /// Those that belong to no request end with our door.
-    fn events(
-        &self,
-        base: &str,
-        answer: Response,
-        ends_with_door: bool,
-    ) -> impl Stream<Item = Result<Bytes, BrokenOff>> + Send + use<> {
+    fn events(&self, base: &str, answer: Response, ends_with_door: bool) -> impl Stream<Item = Result<Bytes, BrokenOff>> + Send + use<> {
         let closing = ends_with_door.then(|| self.closing.subscribe());
         let from = Passing { answer, neighbours: Arc::clone(&self.neighbours), base: base.into(), closing };
         stream::unfold(Some(from), async |from| {
@@ -257,7 +255,7 @@ fn gone() -> NotPassed {
 impl From<SendError> for NotPassed {
     fn from(error: SendError) -> Self {
         match error {
-            SendError::Unreachable(_) => Self::Unreachable,
+            SendError::Unsent(_) => Self::Unreachable,
             SendError::Lost(reason) => Self::Lost(reason),
         }
     }
