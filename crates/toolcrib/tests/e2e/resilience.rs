@@ -205,7 +205,8 @@ fn a_server_that_speaks_http_2_is_called_by_it_and_one_connection_carries_many_c
     let folder = Folder::new();
     let (_peer, port, certificate) = http2(folder.path());
     let url = |path: &str| format!("https://localhost:{port}{path}");
-    let server = Server::with(&json!({"claude": {"mcp": {"maxConcurrentTools": 20}}, "mcpServers": {
+    let once = json!({"attempts": 1});
+    let server = Server::with(&json!({"claude": {"mcp": {"maxConcurrentTools": 20}}, "resilience": once, "mcpServers": {
         "two": {"url": url("/mcp"), "caFile": certificate},
         "moved": {"url": url("/moved"), "caFile": certificate},
         "see": {"url": url("/see"), "caFile": certificate},
@@ -218,7 +219,7 @@ fn a_server_that_speaks_http_2_is_called_by_it_and_one_connection_carries_many_c
         let came_by: BTreeSet<String> = calls.into_iter().map(|call| call.join().unwrap().unwrap()).collect();
         assert_eq!(came_by.len(), 1, "{came_by:?}");
     });
-    // What it did not look at is asked once more.
+    // What it did not look at is asked once more, by the connection: the gate does not repeat calls here.
     for turned_away in ["two__busy", "two__leaving"] {
         assert_eq!(server.call(turned_away, json!({})), Ok("2".into()), "{turned_away}");
     }
