@@ -12,6 +12,7 @@
 //! | [`sse`], [`lines`] | framing: server-sent events, and lines on a pipe |
 //! | [`server`] | the serving side of both transports |
 //! | [`client`] | the calling side of both transports |
+//! | `http_client` | HTTP as it goes out, below both sides |
 
 pub mod client;
 pub mod headers;

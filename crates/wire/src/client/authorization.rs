@@ -35,14 +35,14 @@ pub struct Refusal {
 }
 
 /// Why there is no answer.
-pub(super) enum Unsent {
+pub(super) enum Unanswered {
     /// Nobody lets us in.
     Unauthorized(String),
     /// The request, or its answer, did not get through.
     Failed(SendError),
 }
 
-impl Unsent {
+impl Unanswered {
     /// In words.
     pub(super) fn reason(self) -> String {
         match self {
@@ -53,21 +53,25 @@ impl Unsent {
 }
 
 /// Sends a request with what proves who we are; once more where that was refused and there is something better.
-pub(super) async fn send(http: &HttpClient, authorization: Option<&Arc<dyn Authorization>>, request: Request) -> Result<Response, Unsent> {
-    let Some(authorization) = authorization else { return http.send(&request).await.map_err(Unsent::Failed) };
+pub(super) async fn send(
+    http: &HttpClient,
+    authorization: Option<&Arc<dyn Authorization>>,
+    request: Request,
+) -> Result<Response, Unanswered> {
+    let Some(authorization) = authorization else { return http.send(&request).await.map_err(Unanswered::Failed) };
     let mut again = false;
     loop {
-        let used = authorization.header().await.map_err(Unsent::Unauthorized)?;
+        let used = authorization.header().await.map_err(Unanswered::Unauthorized)?;
         let mut attempt = request.clone();
         if let Some(header) = &used {
             attempt.headers.insert(header::AUTHORIZATION, header.clone());
         }
-        let response = http.send(&attempt).await.map_err(Unsent::Failed)?;
+        let response = http.send(&attempt).await.map_err(Unanswered::Failed)?;
         if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Ok(response);
         }
         let refusal = Refusal { used, status: response.status(), headers: response.headers().clone(), again };
-        let is_worth_it = authorization.refused(&refusal).await.map_err(Unsent::Unauthorized)?;
+        let is_worth_it = authorization.refused(&refusal).await.map_err(Unanswered::Unauthorized)?;
         if again || !is_worth_it {
             return Ok(response);
         }

@@ -9,7 +9,7 @@ pub(super) use endpoint::reach;
 
 use super::{
     Asked, Audience, ClientInfo, ConnectError, Greeting, Outgoing, RequestError, Verdict,
-    authorization::{Unsent, send},
+    authorization::{Unanswered, send},
     cancelled, initialize_params, judge, notification, prepare, read_discovered, read_initialized,
 };
 use crate::{
@@ -263,7 +263,7 @@ impl Inner {
             }
             request.headers.extend(extra.iter().cloned());
         }
-        let response = self.send(request).await.map_err(|unsent| Failure::of(unsent, broken))?;
+        let response = self.send(request).await.map_err(|unanswered| Failure::of(unanswered, broken))?;
         let status = response.status();
         if method == method::INITIALIZE
             && let Some(session) = response.headers().get(headers::SESSION_ID)
@@ -293,7 +293,7 @@ impl Inner {
         if text.trim_ascii().is_empty() { Ok(Answered::Nothing) } else { Ok(Answered::Whole(text)) }
     }
 
-    async fn send(&self, request: http_client::Request) -> Result<http_client::Response, Unsent> {
+    async fn send(&self, request: http_client::Request) -> Result<http_client::Response, Unanswered> {
         send(&self.http, self.endpoint.authorization.as_ref(), request).await
     }
 
@@ -427,7 +427,7 @@ impl Inner {
             match send(&http, authorization.as_ref(), request).await {
                 Ok(response) if response.status().is_success() => {}
                 Ok(response) => tracing::debug!(status = %response.status(), "a server did not take a message"),
-                Err(unsent) => tracing::debug!(reason = unsent.reason(), "a message to a server was lost"),
+                Err(unanswered) => tracing::debug!(reason = unanswered.reason(), "a message to a server was lost"),
             }
         });
     }

@@ -3,7 +3,7 @@
 
 use super::{
     ConnectError,
-    authorization::{Unsent, send},
+    authorization::{Unanswered, send},
     http::{Endpoint, reach},
     pipe::Shared,
 };
@@ -46,9 +46,9 @@ impl Stream {
         let (http, place) = reach(&mut endpoint)?;
         let mut request = Request::new(Method::GET, place, endpoint.headers.clone());
         request.headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-        let response = send(&http, endpoint.authorization.as_ref(), request).await.map_err(|unsent| match unsent {
-            Unsent::Unauthorized(reason) => ConnectError::NotLetIn(reason),
-            Unsent::Failed(error) => ConnectError::Unreachable(error.to_string()),
+        let response = send(&http, endpoint.authorization.as_ref(), request).await.map_err(|unanswered| match unanswered {
+            Unanswered::Unauthorized(reason) => ConnectError::NotLetIn(reason),
+            Unanswered::Failed(error) => ConnectError::Unreachable(error.to_string()),
         })?;
         match response.status().as_u16() {
             200 => {}
@@ -118,7 +118,7 @@ impl Poster {
         let mut request = Request::new(Method::POST, self.messages.clone(), self.endpoint.headers.clone());
         request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         (request.body, request.within) = (message.into_bytes(), Some(ACCEPT_WITHIN));
-        Ok(send(&self.http, self.endpoint.authorization.as_ref(), request).await.map_err(Unsent::reason)?.status())
+        Ok(send(&self.http, self.endpoint.authorization.as_ref(), request).await.map_err(Unanswered::reason)?.status())
     }
 }
 

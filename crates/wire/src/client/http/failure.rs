@@ -1,7 +1,7 @@
 //! Why a request gave no result, and what that means for whoever asked.
 
 use crate::{
-    client::{RequestError, authorization::Unsent},
+    client::{RequestError, authorization::Unanswered},
     http_client::SendError,
     message::{ErrorObject, Message, Response},
 };
@@ -41,10 +41,10 @@ impl Failure {
         }
     }
 
-    pub(super) fn of(unsent: Unsent, explain: fn(SendError) -> RequestError) -> Self {
-        match unsent {
-            Unsent::Unauthorized(reason) => Self::Unauthorized(reason),
-            Unsent::Failed(error) => Self::Error(explain(error)),
+    pub(super) fn of(unanswered: Unanswered, explain: fn(SendError) -> RequestError) -> Self {
+        match unanswered {
+            Unanswered::Unauthorized(reason) => Self::Unauthorized(reason),
+            Unanswered::Failed(error) => Self::Error(explain(error)),
         }
     }
 }

@@ -151,7 +151,7 @@ impl Inner {
             let no_value = |_| RequestError::Lost("the place where the stream broke off cannot stand in a header".into());
             request.headers.insert(headers::LAST_EVENT_ID, HeaderValue::from_str(last_event).map_err(no_value)?);
         }
-        let response = self.send(request).await.map_err(|unsent| Failure::of(unsent, lost))?;
+        let response = self.send(request).await.map_err(|unanswered| Failure::of(unanswered, lost))?;
         if response.status().is_success() { Ok(response) } else { Err(Failure::Status(response.status(), None)) }
     }
 
