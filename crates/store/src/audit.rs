@@ -2,13 +2,14 @@
 //! each replica on a server ([`chains`]).
 //!
 //! One thread writes. What waits when it comes round is committed together, so that calls share the cost of the disk; where records
-//! come fast it waits a moment for more ([`Company`]). An answer leaves once its row is committed. While nothing can be written nothing is let pass, and once it can be again, a
+//! come fast it waits a moment for more ([`Company`], [`queue`]). An answer leaves once its row is committed. While nothing can be written nothing is let pass, and once it can be again, a
 //! row tells how many were lost.
 
 mod chain;
 mod chains;
 mod file;
 pub(crate) mod query;
+mod queue;
 pub(crate) mod redact;
 pub(crate) mod spool;
 pub(crate) mod verify;
@@ -16,6 +17,7 @@ pub(crate) mod verify;
 use crate::{StoreError, database::Database, secret::Master, times::millis};
 use arc_swap::ArcSwapOption;
 use chain::Row;
+use queue::{Receiver, Sender, queue};
 use redact::Arguments;
 use ring::hmac;
 use spool::{SpoolAt, Spooled};
@@ -24,7 +26,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{TryRecvError, TrySendError},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
@@ -38,9 +40,8 @@ const MAX_WAITING: usize = 16 * 1024;
 const MAX_WAITING_BYTES: usize = 64 << 20;
 /// The most records of one commit.
 const MAX_BATCH: usize = 1024;
-/// The longest that a commit waits for more records while somebody waits for it, and how long until it looks whether they have come.
+/// The longest that a commit waits for more records while somebody waits for it.
 const MAX_PAUSE: Duration = Duration::from_millis(1);
-const NAP: Duration = Duration::from_micros(50);
 /// How long it waits where nobody does.
 const PAUSE_UNAWAITED: Duration = Duration::from_millis(5);
 /// A commit waits no longer for others than so many commits take.
@@ -83,7 +84,7 @@ impl Default for Policy {
 
 /// An audit log that lasts.
 pub struct Audit {
-    sender: SyncSender<Message>,
+    sender: Sender<Message>,
     state: Arc<State>,
     policy: Policy,
     master: Arc<Master>,
@@ -127,7 +128,7 @@ impl fmt::Debug for Audit {
 impl Audit {
     /// `replica` names this process among others.
     pub(crate) fn start(database: Database, master: &Arc<Master>, policy: Policy, replica: &str) -> Result<Arc<Self>, StoreError> {
-        let (sender, receiver) = sync_channel(MAX_WAITING);
+        let (sender, receiver) = queue(MAX_WAITING);
         let state = Arc::<State>::default();
         let ledger: Box<dyn Ledger> = match database {
             Database::File(_) => Box::new(file::OneChain { database, master: Arc::clone(master) }),
@@ -218,7 +219,7 @@ impl Drop for Audit {
 }
 
 /// Looks after what is old on a server, for as long as the log is open.
-fn retain(mut retention: chains::Retention, sender: SyncSender<Message>, log: Weak<State>) -> Result<(), StoreError> {
+fn retain(mut retention: chains::Retention, sender: Sender<Message>, log: Weak<State>) -> Result<(), StoreError> {
     let looking = move || {
         while log.upgrade().is_some_and(|state| !state.is_closed.load(Ordering::Relaxed)) {
             let tell = |chains::TakenOut { records, up_to }| {
@@ -300,8 +301,18 @@ impl Batch {
 
     /// Takes what is there.
     fn fill(&mut self, receiver: &Receiver<Message>) {
-        let room = MAX_BATCH.saturating_sub(self.records.len());
-        receiver.try_iter().take(room).for_each(|message| self.add(message));
+        while self.room() > 0 {
+            match receiver.try_recv() {
+                Ok(message) => self.add(message),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.is_closing = true,
+            }
+        }
+    }
+
+    /// How many more it may take.
+    fn room(&self) -> usize {
+        MAX_BATCH.saturating_sub(self.records.len())
     }
 }
 
@@ -361,26 +372,21 @@ impl Writer {
     /// What is to be committed next, as far as it comes in time.
     fn gather(&mut self, receiver: &Receiver<Message>) -> Batch {
         let mut batch = Batch::default();
-        match receiver.recv_timeout(TICK) {
-            Ok(first) => {
-                batch.add(first);
-                batch.fill(receiver);
-            }
-            Err(RecvTimeoutError::Timeout) => return batch,
-            Err(RecvTimeoutError::Disconnected) => batch.is_closing = true,
-        }
-        if batch.is_closing {
+        receiver.wait(1, TICK);
+        batch.fill(receiver);
+        if batch.records.is_empty() || batch.is_closing {
             return batch;
         }
         if self.policy.is_awaited {
             let (expected, began) = (self.company.expected(batch.records.len()), Instant::now());
-            while batch.records.len() < expected && !batch.is_closing && began.elapsed() < self.company.patience() {
-                thread::sleep(NAP);
+            while batch.records.len() < expected && !batch.is_closing {
+                let Some(left) = self.company.patience().checked_sub(began.elapsed()) else { break };
+                receiver.wait(expected - batch.records.len(), left);
                 batch.fill(receiver);
             }
             self.company.note(batch.records.len());
-        } else if batch.records.len() < MAX_BATCH && self.state.waiting_bytes.load(Ordering::Relaxed) < MAX_WAITING_BYTES / 4 {
-            thread::sleep(PAUSE_UNAWAITED);
+        } else if self.state.waiting_bytes.load(Ordering::Relaxed) < MAX_WAITING_BYTES / 4 {
+            receiver.wait(batch.room(), PAUSE_UNAWAITED);
             batch.fill(receiver);
         }
         batch
@@ -543,7 +549,7 @@ mod tests {
         let master = Arc::new(Master::of(folder.path()).unwrap());
         let ledger = Box::new(file::OneChain { database: Database::open(&folder.path().join(NAME)).unwrap(), master });
         let mut writer = Writer::new(ledger, Policy::default(), Arc::default());
-        let (sender, receiver) = sync_channel(MAX_WAITING);
+        let (sender, receiver) = queue(MAX_WAITING);
         let note = || chain::note(SystemTime::now(), "tool", "of a test", &serde_json::json!({}));
         (0..MAX_BATCH + 7).for_each(|_| sender.send(Message::Note(note())).unwrap());
         let sizes = [writer.gather(&receiver), writer.gather(&receiver)].map(|batch| batch.records.len());
