@@ -330,6 +330,64 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 #[cfg(test)]
 mod tests {
     use super::*;
+    use toolcrib_testkit::site::{Served, Site};
+
+    fn client() -> HttpClient {
+        let bounds = Duration::from_secs(10);
+        HttpClient::new(&Settings { connect_timeout: bounds, idle_timeout: bounds, encrypts: false, extra_roots: &[] }).unwrap()
+    }
+
+    fn post(url: &str) -> Request {
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer of-the-test"))]);
+        Request { body: Bytes::from_static(b"what is asked"), ..Request::new(Method::POST, place_of(url).unwrap().0, headers) }
+    }
+
+    #[tokio::test]
+    async fn three_redirects_of_one_origin_are_followed_with_all_that_was_sent() {
+        let site = Site::serve(|asked| match asked.path.strip_prefix("/from/").and_then(|left| left.parse::<u32>().ok()) {
+            Some(0) | None => Served::new(200, "there"),
+            // In words of each kind: a path, a name beside it.
+            Some(left) if left % 2 == 0 => Served::redirect(307, &format!("/from/{}", left - 1)),
+            Some(left) => Served::redirect(308, &(left - 1).to_string()),
+        })
+        .await;
+        let arrived = client().send(&post(&site.url("127.0.0.1", "/from/3"))).await.unwrap();
+        assert_eq!((arrived.status(), arrived.uri().path()), (StatusCode::OK, "/from/0"));
+        assert_eq!(arrived.whole().await.unwrap(), "there");
+        let asked = site.asked();
+        assert_eq!(asked.len(), 4);
+        for one in asked {
+            assert_eq!((one.method.as_str(), one.body.as_str()), ("POST", "what is asked"), "{}", one.path);
+            assert_eq!(one.header("authorization"), Some("Bearer of-the-test"), "{}", one.path);
+        }
+
+        let given_up = client().send(&post(&site.url("127.0.0.1", "/from/9"))).await.unwrap();
+        assert_eq!((given_up.status(), given_up.uri().path()), (StatusCode::TEMPORARY_REDIRECT, "/from/6"));
+    }
+
+    #[tokio::test]
+    async fn where_another_listens_or_another_request_is_wanted_no_redirect_leads() {
+        let other = Site::serve(|_| Served::new(200, "of another")).await;
+        let elsewhere = other.url("127.0.0.1", "/");
+        let site = Site::serve(move |asked| match asked.path.as_str() {
+            "/away" => Served::redirect(307, &elsewhere),
+            "/see" => Served::redirect(303, "/"),
+            _ => Served::redirect(308, "http://["),
+        })
+        .await;
+        for (path, status) in [("/away", 307), ("/see", 303), ("/odd", 308)] {
+            let told = client().send(&post(&site.url("127.0.0.1", path))).await.unwrap();
+            assert_eq!((told.status().as_u16(), told.uri().path()), (status, path));
+        }
+        assert_eq!((site.asked().len(), other.asked().len()), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn where_nobody_listens_nothing_was_sent() {
+        let left = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let error = client().send(&post(&format!("http://{left}/"))).await.unwrap_err();
+        assert!(matches!(error, SendError::Unsent(_)) && error.to_string().contains("refused"), "{error:?}");
+    }
 
     #[test]
     fn who_asks_is_taken_out_of_the_url() {
