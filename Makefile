@@ -2,11 +2,15 @@
 
 CONFIG ?= examples/mcp-config.yaml
 
-.PHONY: run test peers check bench bench-check soak
+.PHONY: run dist test peers check bench bench-check soak
 
 # Serves the ready tools and the servers of the config on http://127.0.0.1:3001/mcp.
 run:
 	cargo run --release -- serve --config $(CONFIG)
+
+# The program as it is to be run where it matters: laid out by what it does under load, in target/dist. Takes three quarters of an hour.
+dist:
+	sh deploy/dist.sh
 
 # All tests, with the real clients and servers that they talk to.
 test: peers
@@ -24,7 +28,7 @@ check:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; else echo "cargo-deny is not installed: dependencies are not checked" >&2; fi
 
-# Toolcrib beside its peers, on this machine: a table and plots in target/bench. Takes an hour; ARGS="--times 1 --seconds 2" is quicker.
+# Toolcrib beside its peers, on this machine: a table and plots in target/bench. Takes two hours; ARGS="--times 1 --seconds 2" is quicker, and so is UNTRAINED=1.
 bench: peers
 	sh bench/setup.sh
 	$(or $(CARGO_TARGET_DIR),target)/bench/python/bin/python bench/compare $(ARGS)

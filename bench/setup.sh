@@ -1,22 +1,20 @@
 #!/bin/sh
 # Sees to it that everything is there that bench/compare measures: the candidates, built as releases, nginx, wrk, and what draws the plots.
-# Does nothing where it is there already.
+# Does nothing where it is there already. With UNTRAINED=1 Toolcrib is the plain release and not that of deploy/dist.sh.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 target=${CARGO_TARGET_DIR:-"$here/../target"}
 
-packages=
-command -v wrk >/dev/null 2>&1 || packages="$packages wrk"
-{ command -v nginx || ls /usr/sbin/nginx; } >/dev/null 2>&1 || packages="$packages nginx"
-if [ -n "$packages" ]; then
-  # shellcheck disable=SC2086
-  sh "$here/../tests/peers/packages.sh" bench $packages
-fi
+{ command -v nginx || ls /usr/sbin/nginx; } >/dev/null 2>&1 || sh "$here/../tests/peers/packages.sh" bench nginx
 
 echo "bench: building releases; the first time takes minutes" >&2
-cargo build --release --manifest-path "$here/../Cargo.toml" -p toolcrib --bin toolcrib --example echo
-CARGO_TARGET_DIR="$target/bench" cargo build --release --manifest-path "$here/fixtures/Cargo.toml"
+sh "$here/load.sh"
+if [ -n "${UNTRAINED:-}" ] || ! sh "$here/../deploy/dist.sh"; then
+  echo "bench: Toolcrib is measured as a plain release" >&2
+  rm -rf "$target/dist/toolcrib" "$target/dist/examples"
+  cargo build --release --manifest-path "$here/../Cargo.toml" -p toolcrib --bin toolcrib --example echo
+fi
 
 # The peers that the tests do without.
 stamp=$(cat "$here"/fixtures/node/* | cksum)
