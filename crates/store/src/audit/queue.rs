@@ -136,7 +136,6 @@ mod tests {
             };
             told.send(all_of(3)).unwrap();
             told.send(all_of(3)).unwrap();
-            assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
             assert!(began.elapsed() < LONG, "nobody slept until the time was over");
         });
         for one in ["a", "b", "c"] {
@@ -146,7 +145,6 @@ mod tests {
         sender.try_send("d").unwrap();
         sender.send("end").unwrap();
         assert_eq!(hear.recv().unwrap(), ["d", "end"], "two are fewer than three, and do");
-        drop(sender);
         reader.join().unwrap();
     }
 
