@@ -3,7 +3,10 @@
 
 use crate::{
     questions::{Person, answering, can_elicit, modern_call, named},
-    support::{Folder, Http, Running, Server, free_port, legacy, peers, processes_of, repository, scripted, text_of, toolcrib, wait_for},
+    support::{
+        Folder, Http, Running, Server, free_port, free_ports, legacy, peers, processes_of, repository, scripted, text_of, toolcrib,
+        wait_for,
+    },
 };
 use serde_json::{Value, json};
 use std::{
@@ -369,7 +372,7 @@ fn what_is_deployed_is_sound() {
 #[test]
 fn a_set_of_plain_processes_is_one_server() {
     let folder = Folder::new();
-    let (first, listen) = (free_port(), free_port());
+    let (first, listen) = (free_ports(5), free_port());
     let mut run = Command::new(repository().join("deploy/replicas/run.sh"));
     run.arg(folder.path()).env("BINARY", env!("CARGO_BIN_EXE_toolcrib")).env("PORTS", first.to_string());
     run.env("LISTEN", format!("127.0.0.1:{listen}")).stdout(Stdio::piped());

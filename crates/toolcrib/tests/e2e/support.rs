@@ -433,6 +433,14 @@ pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// The first of so many free ports in a row, of those that the system gives to nobody who asks for any.
+pub(crate) fn free_ports(count: u16) -> u16 {
+    let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    // Tests that run at once begin to look in different places.
+    let begin = 20_000 + u16::try_from(std::process::id() % 1000).unwrap() * 10;
+    (begin..32_000).step_by(usize::from(count)).find(|first| (*first..first + count).all(is_free)).expect("there are free ports")
+}
+
 /// Processes whose command line holds this, by number.
 pub(crate) fn processes_of(mark: &str) -> Vec<u32> {
     let numbers = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
