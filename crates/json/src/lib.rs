@@ -74,7 +74,7 @@ impl Json {
     pub fn parse_within(text: impl Into<Bytes>, max_depth: usize) -> Result<Self, JsonError> {
         let text = text.into();
         if max_depth >= DEFAULT_MAX_DEPTH
-            && std::str::from_utf8(&text).is_ok()
+            && simdutf8::basic::from_utf8(&text).is_ok()
             && let begin = past_blanks(&text, 0)
             && let Some(end) = checked_end(&text, begin, 0)
             && past_blanks(&text, end) == text.len()

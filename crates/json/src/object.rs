@@ -56,7 +56,7 @@ impl Members {
     /// ```
     #[must_use]
     pub fn parse(text: &Bytes, at_most: usize) -> Option<Self> {
-        std::str::from_utf8(text).ok()?;
+        simdutf8::basic::from_utf8(text).ok()?;
         let text = text.slice(past_blanks(text, 0)..);
         if *text.first()? != b'{' {
             return None;

@@ -107,3 +107,17 @@ fn a_number_beyond_all_range_is_no_reason_to_refuse_a_text() {
     check(r#"["\\\"1e400",1E+400]"#, serde_json::json!(["\\\"1e400", f64::MAX]));
     assert!(Json::parse(r#"{"a":1e400,"a":1}"#).unwrap().to_value().is_err(), "a member named twice still is");
 }
+
+proptest! {
+    /// Long enough for what looks at many bytes at a time.
+    #[test]
+    fn what_is_no_utf_8_is_refused(text in "[a\u{e9}\u{1f600}]{0,200}", place: prop::sample::Index, byte: u8) {
+        let mut bytes = serde_json::to_vec(&text).unwrap();
+        let place = place.index(bytes.len());
+        bytes[place] = byte;
+        let is_json = serde_json::from_slice::<&RawValue>(&bytes).is_ok();
+        prop_assert_eq!(Json::parse(bytes.clone()).is_ok(), is_json, "{:?}", bytes);
+        let object = Bytes::from([b"{\"member\":", bytes.as_slice(), b"}"].concat());
+        prop_assert_eq!(Members::parse(&object, 1).is_some(), is_json, "{:?}", object);
+    }
+}
