@@ -31,6 +31,8 @@ class Site(http.server.BaseHTTPRequestHandler):
     """What the tools reach that reach outside."""
 
     protocol_version = "HTTP/1.1"
+    # Head and body leave together: two small writes would wait for each other, forty milliseconds long.
+    wbufsize = 1 << 20
 
     def do_GET(self):
         kind, text = ("text/html", PAGE) if self.path == "/page" else ("application/json", ITEMS)
