@@ -75,7 +75,9 @@ def ready_tools(programs, load, candidate):
                 client.call(name, arguments)
                 request = setting.write("request", client.as_load("tools/call", {"name": name, "arguments": arguments}))
                 told = bench.load(setting.url, request, CONNECTIONS, SECONDS)
-                print(f"training: {name} {era}: {told['calls']} calls, {told['failed']} failed", file=sys.stderr)
+                if told["failed"] or not told["calls"]:
+                    raise SystemExit(f"training: {name} {era}: of {told['calls']} calls {told['failed']} failed")
+                print(f"training: {name} {era}: {told['calls']} calls", file=sys.stderr)
                 client.call(name, arguments)
     finally:
         process.stop()
@@ -89,9 +91,10 @@ def main():
     compared = [sys.executable, str(BENCH), "--build", str(build), "--out", str(out), "--only", "toolcrib,toolcrib-tokens,toolcrib-guarded"]
     subprocess.run([*compared, "--times", "1", "--seconds", str(SECONDS), "--connections", "1,16,64", "--growth", "", "--no-sessions"],
                    check=True, stdout=subprocess.DEVNULL)
-    failed = [record for record in json.loads(out.read_text())["records"] if "failed" in record]
-    if failed:
-        raise SystemExit(f"training: {failed[0]['candidate']} {failed[0]['job']}: {failed[0]['failed']}")
+    for record in json.loads(out.read_text())["records"]:
+        failed = record.get("failed") or sum(cell["failed"] for cell in record["cells"])
+        if failed:
+            raise SystemExit(f"training: {record['candidate']} {record['job']} {record['era']}: failed: {failed}")
     load, candidate = processors()
     os.sched_setaffinity(0, load)
     ready_tools({"toolcrib": str(build / "toolcrib"), "wrk": shutil.which("wrk")}, load, candidate)

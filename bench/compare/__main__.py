@@ -25,6 +25,11 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PEERS = pathlib.Path(os.environ.get("TOOLCRIB_PEERS", ROOT / "target" / "peers"))
 
 
+def built_last():
+    written = TARGET / "bench" / "build"
+    return written.read_text().strip() if written.exists() else "release"
+
+
 def programs(build):
     known = {
         "toolcrib": build / "toolcrib",
@@ -86,7 +91,7 @@ def main():
     reading.add_argument("--replicas", action="store_true", help="only what replicas cost that share")
     reading.add_argument("--no-sessions", action="store_true", help="leave out what idle sessions cost")
     reading.add_argument("--out", type=pathlib.Path, help="where what was measured is kept; by default target/bench/results.json, of replicas replicas.json")
-    reading.add_argument("--build", type=pathlib.Path, help="where toolcrib and examples/echo are; by default target/dist if something is there, else target/release")
+    reading.add_argument("--build", type=pathlib.Path, help="where toolcrib and examples/echo are; by default what `make bench` built last, target/dist or target/release")
     reading.add_argument("--report", action="store_true", help="only write the table and the plots of what was measured before")
     args = reading.parse_args()
     args.out = args.out or TARGET / "bench" / ("replicas.json" if args.replicas else "results.json")
@@ -95,7 +100,8 @@ def main():
         return
     if args.connections:
         jobs.JOBS[:] = [measure_with(job, args.connections) for job in jobs.JOBS]
-    build = args.build or next((TARGET / name for name in ("dist", "release") if (TARGET / name / "toolcrib").exists()), TARGET / "release")
+    build = args.build or TARGET / built_last()
+    print(f"bench: Toolcrib is that of {build}", file=sys.stderr)
     found = programs(build.resolve())
     for needed in ("toolcrib", "echo", "bare", "sdk", "wrk"):
         if needed not in found:
@@ -104,7 +110,7 @@ def main():
     os.sched_setaffinity(0, load)
     bench = measure.Bench(found, load, candidate, args.seconds)
     chosen = known_candidates(args.only, found)
-    results = {"when": time.strftime("%Y-%m-%d %H:%M"), "machine": machine(), "build": str(build), "load_before": os.getloadavg()[0], "records": [], "sessions": []}
+    results = {"when": time.strftime("%Y-%m-%d %H:%M"), "machine": machine(), "build": build.name, "load_before": os.getloadavg()[0], "records": [], "sessions": []}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if args.replicas:
         results["replicas"] = replicas.measured(bench, args.seconds, args.times)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a Debian package of the release build: deploy/deb/build.sh [FOLDER]. The same sources and compiler give the same package.
+# Makes a Debian package of the plain release: deploy/deb/build.sh [FOLDER]. The same sources and compiler give the same package then.
 # BINARY names another build than target/release/toolcrib, COMPRESSION another than xz.
 set -eu
 

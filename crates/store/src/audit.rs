@@ -2,8 +2,8 @@
 //! each replica on a server ([`chains`]).
 //!
 //! One thread writes. What waits when it comes round is committed together, so that calls share the cost of the disk; where records
-//! come fast it waits a moment for more ([`Company`], [`queue`]). An answer leaves once its row is committed. While nothing can be written nothing is let pass, and once it can be again, a
-//! row tells how many were lost.
+//! come fast it waits a moment for more ([`Company`], [`queue`]). An answer leaves once its row is committed. While nothing can be written
+//! nothing is let pass, and once it can be again, a row tells how many were lost.
 
 mod chain;
 mod chains;
@@ -386,8 +386,11 @@ impl Writer {
             }
             self.company.note(batch.records.len());
         } else if self.state.waiting_bytes.load(Ordering::Relaxed) < MAX_WAITING_BYTES / 4 {
-            receiver.wait(batch.room(), PAUSE_UNAWAITED);
-            batch.fill(receiver);
+            let until = Instant::now() + PAUSE_UNAWAITED;
+            while batch.room() > 0 && !batch.is_closing && Instant::now() < until {
+                receiver.wait(batch.room(), until.saturating_duration_since(Instant::now()));
+                batch.fill(receiver);
+            }
         }
         batch
     }

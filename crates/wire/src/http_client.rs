@@ -384,7 +384,10 @@ mod tests {
 
     #[tokio::test]
     async fn where_nobody_listens_nothing_was_sent() {
-        let left = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        // Nobody else is given a port that is taken, and nobody listens there.
+        let taken = tokio::net::TcpSocket::new_v4().unwrap();
+        taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let left = taken.local_addr().unwrap();
         let error = client().send(&post(&format!("http://{left}/"))).await.unwrap_err();
         assert!(matches!(error, SendError::Unsent(_)) && error.to_string().contains("refused"), "{error:?}");
     }

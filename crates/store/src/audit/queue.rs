@@ -78,7 +78,8 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Sleeps until so many are there, somebody has called [`Sender::send`], or so much time is over; now and then less long.
+    /// Sleeps until so many are there, somebody has called [`Sender::send`], or so much time is over; now and then less long. The first
+    /// thread that waits is the one that is woken.
     pub(super) fn wait(&self, wanted: usize, at_most: Duration) {
         self.level.reader.get_or_init(thread::current);
         self.level.wanted.store(wanted, Ordering::SeqCst);
@@ -86,6 +87,9 @@ impl<T> Receiver<T> {
         // Whoever puts one in counts it first and then looks what is wanted.
         if self.level.there.load(Ordering::SeqCst) < wanted {
             thread::park_timeout(at_most);
+        } else {
+            // One that is counted may not be there yet.
+            thread::yield_now();
         }
         self.level.wanted.store(NOBODY_WAITS, Ordering::SeqCst);
     }
@@ -146,6 +150,39 @@ mod tests {
         sender.send("end").unwrap();
         assert_eq!(hear.recv().unwrap(), ["d", "end"], "two are fewer than three, and do");
         reader.join().unwrap();
+    }
+
+    #[test]
+    fn of_many_that_come_at_once_none_is_missed() {
+        const EACH: usize = 10_000;
+        let (sender, receiver) = queue(64);
+        let began = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for mut one in 0..EACH {
+                        while let Err(TrySendError::Full(again)) = sender.try_send(one) {
+                            one = again;
+                            thread::yield_now();
+                        }
+                    }
+                });
+            }
+            let mut sum = 0;
+            for taken in 0..4 * EACH {
+                // The last are fewer than it waits for now and then.
+                let wanted = (1 + taken % 7).min(4 * EACH - taken);
+                sum += loop {
+                    match receiver.try_recv() {
+                        Ok(one) => break one,
+                        Err(_) => receiver.wait(wanted, LONG),
+                    }
+                };
+            }
+            assert_eq!(sum, 4 * EACH * (EACH - 1) / 2);
+        });
+        assert!(began.elapsed() < LONG, "no wake-up was lost");
+        assert_eq!(receiver.level.there.load(Ordering::SeqCst), 0);
     }
 
     #[test]

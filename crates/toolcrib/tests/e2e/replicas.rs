@@ -372,7 +372,8 @@ fn what_is_deployed_is_sound() {
 #[test]
 fn a_set_of_plain_processes_is_one_server() {
     let folder = Folder::new();
-    let (first, listen) = (free_ports(5), free_port());
+    let first = free_ports(6);
+    let listen = first + 5;
     let mut run = Command::new(repository().join("deploy/replicas/run.sh"));
     run.arg(folder.path()).env("BINARY", env!("CARGO_BIN_EXE_toolcrib")).env("PORTS", first.to_string());
     run.env("LISTEN", format!("127.0.0.1:{listen}")).stdout(Stdio::piped());

@@ -433,7 +433,7 @@ pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The first of so many free ports in a row, of those that the system gives to nobody who asks for any.
+/// The first of so many free ports in a row, where Linux, as it comes, gives none to whoever asks for any. Only one test may ask.
 pub(crate) fn free_ports(count: u16) -> u16 {
     let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     // Tests that run at once begin to look in different places.
