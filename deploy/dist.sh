@@ -24,7 +24,7 @@ if [ -z "$profdata" ]; then
   exit 3
 fi
 
-# What it is trained with, and when that was another.
+# What the load takes, and a sign by which another training is known.
 CARGO_TARGET_DIR="$target" sh bench/load.sh
 stamp=$(cat deploy/training.py bench/compare/*.py bench/compare/candidates/toolcrib*.py bench/compare/load.lua bench/fixtures/src/bin/*.rs | cksum)
 

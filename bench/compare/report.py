@@ -7,7 +7,7 @@ import replicas
 
 
 def written(results, folder):
-    lines = [f"Measured {results['when']} on {results['machine']}; load of the machine {results['load_before']:.1f} before and {results.get('load_after', 0):.1f} after. Toolcrib: the build in {results['build']}.", ""]
+    lines = [f"Measured {results['when']} on {results['machine']}; load of the machine {results['load_before']:.1f} before and {results.get('load_after', 0):.1f} after. Toolcrib: the build in {results.get('build', 'release')}.", ""]
     for job in jobs.JOBS:
         lines += table(results["records"], job)
     lines += growth(results["records"])
