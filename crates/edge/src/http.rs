@@ -90,6 +90,8 @@ pub struct Door {
     crowded: Router,
     guard: Arc<Guard>,
     endpoints: Arc<Endpoints>,
+    /// Turns true when clients are to go elsewhere.
+    leaving: watch::Receiver<bool>,
 }
 
 /// One endpoint for everything, and one for each profile.
@@ -159,9 +161,9 @@ impl Door {
             whole,
             profiles,
         });
-        let (guard, ready, stopping) =
+        let (guard, ready, leaving) =
             (Arc::new(Guard::new(site.hosts, site.neighbours)), site.ready, site.leaving.unwrap_or_else(|| shutdown.clone()));
-        let crowded = crowded(health(ready.clone(), stopping.clone()));
+        let crowded = crowded(health(ready.clone(), leaving.clone()));
         let router = Router::new()
             .route("/mcp", any(everything))
             .route("/mcp/{profile}", any(one_profile))
@@ -171,14 +173,14 @@ impl Door {
             // Clients put the path of the URL that they know behind it, whatever a proxy made of it.
             .route(&format!("{}/{{*path}}", bearer::WELL_KNOWN), get(metadata))
             .merge(site.callback.map(|callback| callback::routes(callback, Some(Arc::clone(&endpoints.whole)))).unwrap_or_default())
-            .merge(health(ready, stopping))
+            .merge(health(ready, leaving.clone()))
             .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here: MCP is at /mcp, REST at /api/v1, the dashboard at /\n") })
             // A browser asks before it calls; what it is told rests on the same list of origins as the guard.
             .layer(guard.cors())
             // Outermost: whoever came here by a false name goes no further.
             .layer(axum::middleware::from_fn_with_state(Arc::clone(&guard), guard::check))
             .with_state(Arc::clone(&endpoints));
-        Self { router, crowded, guard, endpoints }
+        Self { router, crowded, guard, endpoints, leaving }
     }
 
     /// Tells legacy sessions of changes and forgets idle ones, until `shutdown` turns true. To be run beside [`serve`].

@@ -2,7 +2,7 @@
 
 use super::{
     Endpoint, Peer, crowded,
-    listener::{Bounds, Respondent, Respondents, serve_any},
+    listener::{Bounds, Ending, Respondent, Respondents, serve_any},
 };
 use axum::{
     Router,
@@ -53,7 +53,7 @@ pub async fn serve_callback(listener: TcpListener, callback: Arc<dyn Callback>, 
         listener,
         Respondents { all: Respondent::Routes(router), crowded: crowded(Router::new()) },
         Bounds { max_connections: 32, ..Bounds::default() },
-        shutdown,
+        Ending { leaving: shutdown.clone(), shutdown },
     )
     .await
 }
