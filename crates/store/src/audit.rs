@@ -22,6 +22,7 @@ use redact::Arguments;
 use ring::hmac;
 use spool::{SpoolAt, Spooled};
 use std::{
+    borrow::Cow,
     fmt,
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -498,7 +499,7 @@ fn row_of(record: &Record, policy: Arguments, digests: &hmac::Key) -> Row {
         door: record.origin.door,
         client: record.origin.client.as_deref(),
         kind: query::kind_name(record.kind),
-        name: &if record.kind == Called::Resource { redact::name(&record.name, policy) } else { record.name.to_string() },
+        name: &if record.kind == Called::Resource { redact::name(&record.name, policy) } else { Cow::Borrowed(&*record.name) },
         outcome,
         code,
         reason: record.reason.as_deref(),

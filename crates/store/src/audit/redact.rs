@@ -5,7 +5,8 @@
 
 use crate::secret::hex;
 use ring::hmac;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
+use std::{borrow::Cow, mem};
 use toolcrib_contract::Json;
 
 /// How much of the arguments a record keeps.
@@ -34,6 +35,8 @@ const MAX_ITEMS: usize = 32;
 const MIN_RANDOM_CHARS: usize = 24;
 /// The shortest number of a card, and shorter than what begins as the secrets of well-known services do.
 const MIN_CARD_DIGITS: usize = 13;
+/// The least number of so many digits.
+const MIN_CARD: u64 = 1_000_000_000_000;
 
 /// Parts of the names of keys whose values are secret, without separators.
 const SECRET_PARTS: [&str; 17] = [
@@ -105,18 +108,20 @@ pub(super) fn kept(arguments: &Json, policy: Arguments, digests: &hmac::Key) -> 
         Arguments::Full => (digest(), Some(arguments.as_str().to_owned())),
         Arguments::Redacted if arguments.size_bytes() > MAX_READ_BYTES => (digest(), Some(too_many(arguments.size_bytes()))),
         // What cannot be read cannot be redacted.
-        Arguments::Redacted => (digest(), arguments.to_value().ok().map(|value| redacted(&value))),
+        Arguments::Redacted => (digest(), arguments.to_value().ok().map(redacted)),
     }
 }
 
 /// The name of what was called; the URI of a resource may hold a secret.
-pub(super) fn name(name: &str, policy: Arguments) -> String {
-    if policy == Arguments::Full { name.to_owned() } else { text_without_secrets(name) }
+pub(super) fn name(name: &str, policy: Arguments) -> Cow<'_, str> {
+    let without = if policy == Arguments::Full { None } else { text_without_secrets(name) };
+    without.map_or(Cow::Borrowed(name), Cow::Owned)
 }
 
 /// Arguments without their secrets, and not too long.
-fn redacted(arguments: &Value) -> String {
-    let text = without_secrets(arguments).to_string();
+fn redacted(mut arguments: Value) -> String {
+    redact(&mut arguments);
+    let text = arguments.to_string();
     if text.len() > MAX_BYTES { too_many(text.len()) } else { text }
 }
 
@@ -124,67 +129,89 @@ fn too_many(bytes: usize) -> String {
     serde_json::json!({"…": format!("{bytes} bytes are too many to keep")}).to_string()
 }
 
-fn without_secrets(value: &Value) -> Value {
+/// Takes the secrets out, and what is too much.
+fn redact(value: &mut Value) {
     match value {
-        Value::Object(members) => {
-            // `{"name": "X-Api-Key", "value": "…"}`: one member names what the other is.
-            let is = |key: &str, names: &[&str]| names.iter().any(|name| key.eq_ignore_ascii_case(name));
-            let names = |(key, value): (&String, &Value)| is(key, &["name", "key", "header"]) && value.as_str().is_some_and(names_a_secret);
-            let (is_named, has_value) = (members.iter().any(names), members.keys().any(|key| is(key, &["value"])));
-            let kept = members.iter().take(MAX_ITEMS).map(|(key, value)| {
-                if is_named && is(key, &["value"]) {
-                    (key.clone(), Value::String(REDACTED.into()))
-                } else if has_value && is(key, &["key"]) {
-                    // What is called a key here is the name of something.
-                    (key.clone(), without_secrets(value))
-                } else {
-                    member(key, value)
-                }
-            });
-            let mut kept: Map<_, _> = kept.collect();
-            if let Some(left) = members.len().checked_sub(MAX_ITEMS).filter(|left| *left > 0) {
-                kept.insert("…".into(), Value::String(format!("and {left} more")));
+        Value::Object(members) => redact_members(members),
+        Value::Array(items) => redact_items(items),
+        Value::String(text) => {
+            if let Some(kept) = text_without_secrets(text) {
+                *text = kept;
             }
-            Value::Object(kept)
         }
-        Value::Array(items) => {
-            // `["--password", "…"]`: an option names what comes next; `["X-Api-Key", "…"]`: the first of two the second.
-            let names_next = |item: &str| {
-                let is_option = item.starts_with('-') && !item.contains('=');
-                (is_option || items.len() == 2) && names_a_secret(item)
-            };
-            let is_user = |item: &str| matches!(item, "-u" | "--user");
-            let before = std::iter::once("").chain(items.iter().map(|item| item.as_str().unwrap_or_default()));
-            let kept = items.iter().zip(before).take(MAX_ITEMS).map(|(item, before)| match item.as_str() {
-                Some(text) if names_next(before) || (is_user(before) && text.contains(':')) => Value::String(REDACTED.into()),
-                _ => without_secrets(item),
-            });
-            let mut kept: Vec<Value> = kept.collect();
-            if let Some(left) = items.len().checked_sub(MAX_ITEMS).filter(|left| *left > 0) {
-                kept.push(Value::String(format!("… and {left} more")));
-            }
-            Value::Array(kept)
-        }
-        Value::String(text) => Value::String(text_without_secrets(text)),
-        Value::Number(number) if is_card(&number.to_string()) => Value::String(REDACTED.into()),
-        other => other.clone(),
+        Value::Number(number) if is_card_number(number) => hide(value),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-fn member(key: &str, value: &Value) -> (String, Value) {
+fn hide(value: &mut Value) {
+    *value = Value::String(REDACTED.into());
+}
+
+fn redact_members(members: &mut Map<String, Value>) {
+    // `{"name": "X-Api-Key", "value": "…"}`: one member names what the other is.
+    let is = |key: &str, names: &[&str]| names.iter().any(|name| key.eq_ignore_ascii_case(name));
+    let names = |(key, value): (&String, &Value)| is(key, &["name", "key", "header"]) && value.as_str().is_some_and(names_a_secret);
+    let (is_named, has_value) = (members.iter().any(names), members.keys().any(|key| is(key, &["value"])));
+    let left = members.len().saturating_sub(MAX_ITEMS);
+    if left > 0 {
+        *members = mem::take(members).into_iter().take(MAX_ITEMS).collect();
+    }
+    for (key, value) in members.iter_mut() {
+        if is_named && is(key, &["value"]) {
+            hide(value);
+        } else if has_value && is(key, &["key"]) {
+            // What is called a key here is the name of something.
+            redact(value);
+        } else {
+            redact_member(key, value);
+        }
+    }
+    if members.keys().any(|key| text_without_secrets(key).is_some()) {
+        *members = mem::take(members).into_iter().map(|(key, value)| (text_without_secrets(&key).unwrap_or(key), value)).collect();
+    }
+    if left > 0 {
+        members.insert("…".into(), Value::String(format!("and {left} more")));
+    }
+}
+
+fn redact_member(key: &str, value: &mut Value) {
     let plain = plain(key);
     // A count of tokens is no token.
     let is_count = value.is_number() && (plain.ends_with("tokens") || plain.starts_with("max") || plain.ends_with("count"));
-    let value = match value {
-        Value::Null | Value::Bool(_) => value.clone(),
-        _ if is_secret_name(&plain) && !is_count => Value::String(REDACTED.into()),
-        value => without_secrets(value),
-    };
-    (text_without_secrets(key), value)
+    match value {
+        Value::Null | Value::Bool(_) => {}
+        value if is_secret_name(&plain) && !is_count => hide(value),
+        value => redact(value),
+    }
+}
+
+fn redact_items(items: &mut Vec<Value>) {
+    // `["--password", "…"]`: an option names what comes next; `["X-Api-Key", "…"]`: the first of two the second.
+    let is_pair = items.len() == 2;
+    let names_next = |item: &str| ((item.starts_with('-') && !item.contains('=')) || is_pair) && names_a_secret(item);
+    let is_user = |item: &str| matches!(item, "-u" | "--user");
+    let left = items.len().saturating_sub(MAX_ITEMS);
+    items.truncate(MAX_ITEMS);
+    // From the end, since each is judged by what stood before it.
+    for at in (0..items.len()).rev() {
+        let (before, rest) = items.split_at_mut(at);
+        let (before, item) = (before.last().and_then(Value::as_str).unwrap_or_default(), &mut rest[0]);
+        match item.as_str() {
+            Some(text) if names_next(before) || (is_user(before) && text.contains(':')) => hide(item),
+            _ => redact(item),
+        }
+    }
+    if left > 0 {
+        items.push(Value::String(format!("… and {left} more")));
+    }
 }
 
 /// A name without its case and separators.
 fn plain(name: &str) -> String {
+    if name.is_ascii() {
+        return name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| char::from(byte.to_ascii_lowercase())).collect();
+    }
     letters(name).collect()
 }
 
@@ -210,40 +237,46 @@ pub fn names_a_secret(name: &str) -> bool {
     name.len() <= 128 && is_secret_name(&plain(name))
 }
 
-/// A text without what is a secret by its shape, or follows the name of one. Reads its beginning only, once.
-fn text_without_secrets(text: &str) -> String {
+/// A text without what is a secret by its shape, or follows the name of one; `None` where all of it may be kept. Reads its beginning only,
+/// once.
+fn text_without_secrets(text: &str) -> Option<String> {
     if text.contains("PRIVATE KEY") {
-        return REDACTED.into();
+        return Some(REDACTED.into());
     }
     let head = beginning(text);
-    let mut kept = String::with_capacity(head.len());
-    let mut rest = head;
-    // A run is judged once, where it begins.
-    let mut judged_until = rest.len();
-    while let Some(first) = rest.chars().next() {
-        if !is_of_run(first) && first != ':' {
-            kept.push(first);
-            rest = &rest[first.len_utf8()..];
+    let mut kept = String::new();
+    // What is shown up to there was taken over, and a run up to there was judged, which is done once, where it begins.
+    let (mut taken_until, mut judged_until) = (0, 0);
+    let mut at = 0;
+    while let Some(&byte) = head.as_bytes().get(at) {
+        // A character of several bytes is of no run.
+        if !is_of_run(byte) && byte != b':' {
+            at += 1;
             continue;
         }
-        if rest.len() <= judged_until && is_of_run(first) {
-            let run = &rest[..rest.find(|c: char| !is_of_run(c)).unwrap_or(rest.len())];
-            judged_until = rest.len() - run.len();
-            if is_random(run) {
-                kept.push_str(REDACTED);
-                rest = &rest[run.len()..];
-                continue;
-            }
+        let rest = &head[at..];
+        let run = if at >= judged_until { length_while(rest, is_of_run) } else { 0 };
+        judged_until = judged_until.max(at + run);
+        let (shown, hides, length) = if is_random(&rest[..run]) { (0, true, run) } else { piece(rest).unwrap_or((1, false, 1)) };
+        if hides {
+            kept.push_str(&head[taken_until..at + shown]);
+            kept.push_str(REDACTED);
+            taken_until = at + length;
         }
-        let (shown, hidden, length) = piece(rest).unwrap_or((first.len_utf8(), false, first.len_utf8()));
-        kept.push_str(&rest[..shown]);
-        kept.push_str(if hidden { REDACTED } else { "" });
-        rest = &rest[length..];
+        at += length;
     }
-    if head.len() < text.len() {
-        kept.push('…');
+    let is_cut = head.len() < text.len();
+    if taken_until == 0 && !is_cut {
+        return None;
     }
-    kept
+    kept.push_str(&head[taken_until..]);
+    kept.push_str(if is_cut { "…" } else { "" });
+    Some(kept)
+}
+
+/// How many bytes a text begins with that are such. Those of a character of several bytes are not.
+fn length_while(text: &str, is_such: impl Fn(u8) -> bool) -> usize {
+    text.bytes().position(|byte| !is_such(byte)).unwrap_or(text.len())
 }
 
 /// What is read of a text: whole words of its beginning, since half a secret looks like none.
@@ -264,7 +297,7 @@ fn piece(rest: &str) -> Option<(usize, bool, usize)> {
     if let Some(length) = spaced_card(rest) {
         return Some((0, true, length));
     }
-    let word = &rest[..rest.find(|c| !is_of_word(c)).unwrap_or(rest.len())];
+    let word = &rest[..length_while(rest, is_of_word)];
     if word.is_empty() {
         return None;
     }
@@ -303,8 +336,7 @@ fn spaced_card(rest: &str) -> Option<usize> {
 
 /// The value that follows its name: how far away it begins, and how long it is.
 fn named_value(word: &str, after: &str) -> Option<(usize, usize)> {
-    const BETWEEN: [char; 16] = [' ', '\t', '\n', '\r', '"', '\'', '`', '\\', '=', ':', '>', '|', '(', ')', ']', ','];
-    let mut begin = after.len() - after.trim_start_matches(BETWEEN).len();
+    let mut begin = length_while(after, is_between);
     let gap = &after[..begin];
     if gap.is_empty() {
         return None;
@@ -321,7 +353,7 @@ fn named_value(word: &str, after: &str) -> Option<(usize, usize)> {
         let verb = ["is ", "was ", "by ", "is: "]
             .into_iter()
             .find(|verb| value.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb)))?;
-        begin += verb.len() + (value[verb.len()..].len() - value[verb.len()..].trim_start_matches(BETWEEN).len());
+        begin += verb.len() + length_while(&value[verb.len()..], is_between);
         names_a_secret(word) || is_one_of(word, &["identified"])
     };
     if !named {
@@ -352,13 +384,18 @@ fn length_of_value(value: &str, quote: Option<char>, is_header: bool) -> usize {
     after_scheme.map_or(word, |token| word + 1 + token.find(ends).unwrap_or(token.len()))
 }
 
-fn is_of_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '~')
+/// What may stand between a name and its value.
+fn is_between(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'' | b'`' | b'\\' | b'=' | b':' | b'>' | b'|' | b'(' | b')' | b']' | b',')
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+' | b'~')
 }
 
 /// What a random word may be made of.
-fn is_of_run(c: char) -> bool {
-    is_of_word(c) || matches!(c, '/' | '=')
+fn is_of_run(byte: u8) -> bool {
+    is_of_word(byte) || matches!(byte, b'/' | b'=')
 }
 
 /// Whether a word looks like a secret, whoever named it: as those of well-known services, as the number of a card, or as if
@@ -395,6 +432,11 @@ fn is_uuid(word: &str) -> bool {
     word.len() == 36 && word.char_indices().all(|(at, c)| if [8, 13, 18, 23].contains(&at) { c == '-' } else { c.is_ascii_hexdigit() })
 }
 
+fn is_card_number(number: &Number) -> bool {
+    // Shorter ones are not even written.
+    number.as_u64().is_some_and(|number| number >= MIN_CARD && is_card(&number.to_string()))
+}
+
 /// Whether a word is the number of a card, by its length and check digit (ISO/IEC 7812-1, annex B).
 fn is_card(word: &str) -> bool {
     if !(MIN_CARD_DIGITS..=19).contains(&word.len()) || !word.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -410,8 +452,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn redact(arguments: &Value) -> Value {
-        serde_json::from_str(&redacted(arguments)).unwrap()
+    fn kept_of(arguments: &Value) -> Value {
+        serde_json::from_str(&redacted(arguments.clone())).unwrap()
     }
 
     #[test]
@@ -420,7 +462,7 @@ mod tests {
             "nested": {"client-secret": {"a": 1}}, "max_tokens": 100, "pin": 1234, "dry_run": true, "Authorization": "x", "token": null});
         let kept = json!({"user": "ann", "password": REDACTED, "apiKey": REDACTED, "X-Api-Key": REDACTED, "access_token": REDACTED,
             "nested": {"client-secret": REDACTED}, "max_tokens": 100, "pin": REDACTED, "dry_run": true, "Authorization": REDACTED, "token": null});
-        assert_eq!(redact(&told), kept);
+        assert_eq!(kept_of(&told), kept);
     }
 
     #[test]
@@ -435,7 +477,7 @@ mod tests {
             "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY1",
         ] {
             for text in [secret.to_owned(), format!("use {secret} please"), format!("https://x.example/?a=1&t={secret}")] {
-                let kept = redact(&json!({ "text": text })).to_string();
+                let kept = kept_of(&json!({ "text": text })).to_string();
                 assert!(!kept.contains(secret) && kept.contains(REDACTED), "{text}: {kept}");
             }
         }
@@ -483,7 +525,7 @@ mod tests {
             ("the password is: hunter2", "hunter2"),
             ("{\\\"token\\\": \\\"hunter2\\\"}", "hunter2"),
         ] {
-            let kept = redact(&json!({ "text": text })).to_string();
+            let kept = kept_of(&json!({ "text": text })).to_string();
             assert!(!kept.contains(secret), "{text}: {kept}");
         }
     }
@@ -493,11 +535,11 @@ mod tests {
         let told = json!({"args": ["--password", "hunter2", "--name", "x"], "headers": [{"name": "X-Api-Key", "value": "hunter2"}],
             "pairs": [["X-Api-Key", "hunter2"]], "curl": ["-u", "ann:hunter2"], "aws": [{"Name": "DB_PASSWORD", "Value": "hunter2"}],
             "number": 4111111111111111_u64, "password": 12345678, "max_tokens": 5, "DB_PASS": "hunter2", "AccountKey": "hunter2"});
-        assert!(!redact(&told).to_string().contains("hunter2"), "{}", redact(&told));
-        assert_eq!(redact(&told)["password"], REDACTED);
-        assert_eq!(redact(&told)["number"], REDACTED);
+        assert!(!kept_of(&told).to_string().contains("hunter2"), "{}", kept_of(&told));
+        assert_eq!(kept_of(&told)["password"], REDACTED);
+        assert_eq!(kept_of(&told)["number"], REDACTED);
         let cut = format!("{} postgres://ann:hunter2hunter2@db", "a ".repeat(MAX_TEXT_BYTES / 2 - 12));
-        assert!(!text_without_secrets(&cut).contains("hunter"), "half a secret is one too");
+        assert!(!text_without_secrets(&cut).unwrap().contains("hunter"), "half a secret is one too");
         assert_eq!(name("https://x.example/?token=hunter2", Arguments::Redacted), "https://x.example/?token=[redacted]");
     }
 
@@ -506,7 +548,7 @@ mod tests {
         let hostile =
             [format!("x://{}", "a:".repeat(2_000_000)), "password ".repeat(400_000), "a@".repeat(2_000_000), "\\\"".repeat(2_000_000)];
         for text in hostile {
-            assert!(text_without_secrets(&text).len() < 2 * MAX_TEXT_BYTES);
+            assert!(text_without_secrets(&text).unwrap().len() < 2 * MAX_TEXT_BYTES);
         }
         let arguments = Json::of(&json!({"text": "a".repeat(MAX_READ_BYTES)})).unwrap();
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
@@ -522,17 +564,17 @@ mod tests {
             "2 * (3 + 4)",
             "com.example.internal.DatabaseConnectionPool2",
         ] {
-            assert_eq!(redact(&json!({ "text": text })), json!({ "text": text }));
+            assert_eq!(kept_of(&json!({ "text": text })), json!({ "text": text }));
         }
     }
 
     #[test]
     fn a_record_does_not_grow_with_its_arguments() {
-        let long = redacted(&json!({"text": "a ".repeat(10_000)}));
+        let long = redacted(json!({"text": "a ".repeat(10_000)}));
         assert!(long.len() < 1200, "{}", long.len());
         let many: Vec<String> = (0..1000).map(|number| format!("{number} {}", "b ".repeat(200))).collect();
-        assert!(redacted(&json!({ "many": many })).contains("too many to keep"));
+        assert!(redacted(json!({ "many": many })).contains("too many to keep"));
         let wide: Map<String, Value> = (0..1000).map(|number| (format!("k{number}"), json!(number))).collect();
-        assert!(redacted(&Value::Object(wide)).len() < 1000);
+        assert!(redacted(Value::Object(wide)).len() < 1000);
     }
 }
