@@ -70,7 +70,7 @@ pub struct Site {
     pub neighbours: Option<Arc<dyn Neighbours>>,
     /// What lives here and nowhere else has a name that begins with that of this process.
     pub home: Home,
-    /// Turns true when clients are to go elsewhere, which is before the door shuts.
+    /// Turns true when clients are to go elsewhere: before the door shuts, or as it does.
     pub leaving: Option<watch::Receiver<bool>>,
     /// Turns true once there is what clients come for; if absent, that is so from the start.
     pub ready: Option<watch::Receiver<bool>>,

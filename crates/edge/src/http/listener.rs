@@ -124,11 +124,11 @@ pub(super) async fn serve_any(
 ) -> io::Result<()> {
     let (places, crowd) = (Arc::new(Semaphore::new(bounds.max_connections)), Arc::new(Semaphore::new(CROWD)));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(bounds.header_timeout).max_headers(64).max_buf_size(64 * 1024);
+    http.timer(TokioTimer::new()).header_read_timeout(bounds.header_timeout).max_buf_size(64 * 1024);
     let mut brief = http.clone();
     brief.header_read_timeout(CROWD_PATIENCE).keep_alive(false);
     let mut connections = JoinSet::new();
-    let of_each = ending.clone();
+    let ending_of_each = ending.clone();
     let begin = |stream: TcpStream, peer, held| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -138,7 +138,7 @@ pub(super) async fn serve_any(
             Held::Spare(spare) => (&brief, Respondent::Routes(crowded.clone()), spare),
         };
         let held = (permit, Open::one_more(&bounds.open));
-        connection(http.clone(), TokioIo::new(stream), peer, respondent, (of_each.clone(), bounds.linger), held)
+        connection(http.clone(), TokioIo::new(stream), peer, respondent, ending_of_each.clone(), bounds.linger, held)
     };
     loop {
         let accepted = async {
@@ -168,21 +168,36 @@ pub(super) async fn serve_any(
             () = raised(&mut ending.shutdown) => break,
         }
     }
-    // Whoever is connected already by the system's account, and may have sent something, is served like those who came before.
-    let listener = listener.into_std()?;
-    while let Ok(place) = Arc::clone(&places).try_acquire_owned()
-        && let Ok((stream, peer)) = listener.accept()
-    {
-        stream.set_nonblocking(true)?;
-        drop(connections.spawn(begin(TcpStream::from_std(stream)?, peer, Held::Place(place))));
+    match waiting(listener, bounds.max_connections) {
+        Ok(waiting) => {
+            for (stream, peer) in waiting {
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else { break };
+                connections.spawn(begin(stream, peer, Held::Place(place)));
+            }
+        }
+        Err(error) => tracing::warn!(%error, "those who wait to be accepted cannot be served"),
     }
-    drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(bounds.drain, drained).await.is_err() {
         tracing::warn!(left = connections.len(), "calls were still running when the time to drain was over");
         connections.shutdown().await;
     }
     Ok(())
+}
+
+/// Who is connected already by the system's account, and may have sent something: that would be lost if the listener just went.
+fn waiting(listener: TcpListener, at_most: usize) -> io::Result<Vec<(TcpStream, SocketAddr)>> {
+    // Asked itself, since what tokio knows of it may be older.
+    let listener = listener.into_std()?;
+    let accept = |_| match listener.accept() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        accepted => Some(accepted.and_then(|(stream, peer)| {
+            stream.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(stream)?, peer))
+        })),
+    };
+    // One that is gone by now concerns no other.
+    Ok((0..at_most).map_while(accept).flatten().collect())
 }
 
 /// One of the connections that are open.
@@ -206,7 +221,8 @@ async fn connection(
     stream: TokioIo<TcpStream>,
     peer: SocketAddr,
     respondent: Respondent,
-    (mut ending, linger): (Ending, Duration),
+    mut ending: Ending,
+    linger: Duration,
     _held: (OwnedSemaphorePermit, Open),
 ) {
     let peer = Peer(peer.ip().to_canonical());
@@ -231,12 +247,16 @@ async fn connection(
         tokio::time::sleep(linger).await;
     };
     let ended = tokio::select! {
-        // What is to be said with an answer is known before it is made.
+        // First, so that an answer that is made in this very turn says already that it is the last.
         biased;
-        () = over => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        // What has arrived by now is read, and will be answered.
+        () = over => match connection.as_mut().now_or_never() {
+            Some(ended) => ended,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        },
         ended = connection.as_mut() => ended,
     };
     if let Err(error) = ended {
@@ -317,7 +337,7 @@ mod tests {
         let mut kept = TcpStream::connect(served.address).await.unwrap();
         ask(&mut kept).await;
         served.shut();
-        // Once nobody else is let in, it was heard.
+        // Once the listener is gone, the end has begun.
         while TcpStream::connect(served.address).await.is_ok() {
             tokio::task::yield_now().await;
         }

@@ -197,9 +197,10 @@ fn redact_items(items: &mut Vec<Value>) {
     for at in (0..items.len()).rev() {
         let (before, rest) = items.split_at_mut(at);
         let (before, item) = (before.last().and_then(Value::as_str).unwrap_or_default(), &mut rest[0]);
-        match item.as_str() {
-            Some(text) if names_next(before) || (is_user(before) && text.contains(':')) => hide(item),
-            _ => redact(item),
+        match item {
+            Value::String(_) | Value::Number(_) if names_next(before) => hide(item),
+            Value::String(text) if is_user(before) && text.contains(':') => hide(item),
+            item => redact(item),
         }
     }
     if left > 0 {
@@ -228,7 +229,8 @@ fn is_secret_name(plain: &str) -> bool {
     plain == "key"
         || SECRET_NAMES.contains(&plain)
         || SECRET_ENDS.iter().any(|end| plain.ends_with(end))
-        || SECRET_PARTS.iter().any(|part| plain.contains(part))
+        // Names are short: to search them for each part would be to prepare seventeen searches.
+        || (0..plain.len()).any(|at| SECRET_PARTS.iter().any(|part| plain.as_bytes()[at..].starts_with(part.as_bytes())))
 }
 
 /// Whether what has this name is most likely a secret: a password, a token, a key.
@@ -245,7 +247,7 @@ fn text_without_secrets(text: &str) -> Option<String> {
     }
     let head = beginning(text);
     let mut kept = String::new();
-    // What is shown up to there was taken over, and a run up to there was judged, which is done once, where it begins.
+    // What stands before the one is in what is kept, or hidden. A run is judged once, where it begins: what stands before the other was.
     let (mut taken_until, mut judged_until) = (0, 0);
     let mut at = 0;
     while let Some(&byte) = head.as_bytes().get(at) {
@@ -274,9 +276,9 @@ fn text_without_secrets(text: &str) -> Option<String> {
     Some(kept)
 }
 
-/// How many bytes a text begins with that are such. Those of a character of several bytes are not.
+/// How many characters of ASCII a text begins with that are such.
 fn length_while(text: &str, is_such: impl Fn(u8) -> bool) -> usize {
-    text.bytes().position(|byte| !is_such(byte)).unwrap_or(text.len())
+    text.bytes().position(|byte| !byte.is_ascii() || !is_such(byte)).unwrap_or(text.len())
 }
 
 /// What is read of a text: whole words of its beginning, since half a secret looks like none.
@@ -337,19 +339,23 @@ fn spaced_card(rest: &str) -> Option<usize> {
 /// The value that follows its name: how far away it begins, and how long it is.
 fn named_value(word: &str, after: &str) -> Option<(usize, usize)> {
     let mut begin = length_while(after, is_between);
-    let gap = &after[..begin];
+    let gap = &after.as_bytes()[..begin];
     if gap.is_empty() {
         return None;
     }
-    let is_spaced = gap.chars().all(|c| matches!(c, ' ' | '\t' | '"' | '\''));
-    let named = if matches!(word, "-u" | "--user") {
-        is_spaced && after[begin..].split(char::is_whitespace).next()?.contains(':')
-    } else if (word.starts_with("-u") && gap == ":") || (gap.trim_matches(' ').is_empty() && is_one_of(word, &SCHEMES)) {
+    let has = |signs: &[u8]| gap.iter().any(|byte| signs.contains(byte));
+    let is_of = |signs: &[u8]| gap.iter().all(|byte| signs.contains(byte));
+    let is_option = word.starts_with('-');
+    let named = if is_option && matches!(word, "-u" | "--user") {
+        is_of(b" \t\"'") && after[begin..].split(char::is_whitespace).next()?.contains(':')
+    } else if (is_option && word.starts_with("-u") && gap == b":") || (is_of(b" ") && is_one_of(word, &SCHEMES)) {
         true
-    } else if gap.contains(['=', ':', '>', '(']) || (is_spaced && gap.contains(['"', '\''])) || word.starts_with('-') {
+    } else if is_option || has(b"=:>(") || (has(b"\"'") && is_of(b" \t\"'")) {
         names_a_secret(word)
     } else {
         let value = &after[begin..];
+        // Most words are no verb.
+        value.bytes().next().filter(|first| b"iwb".contains(&first.to_ascii_lowercase()))?;
         let verb = ["is ", "was ", "by ", "is: "]
             .into_iter()
             .find(|verb| value.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb)))?;
@@ -433,7 +439,7 @@ fn is_uuid(word: &str) -> bool {
 }
 
 fn is_card_number(number: &Number) -> bool {
-    // Shorter ones are not even written.
+    // Most numbers are shorter, and are not made a text to be looked at.
     number.as_u64().is_some_and(|number| number >= MIN_CARD && is_card(&number.to_string()))
 }
 
@@ -538,8 +544,12 @@ mod tests {
         assert!(!kept_of(&told).to_string().contains("hunter2"), "{}", kept_of(&told));
         assert_eq!(kept_of(&told)["password"], REDACTED);
         assert_eq!(kept_of(&told)["number"], REDACTED);
+        let options = json!({"args": ["--token", "--password", "hunter2"], "numbers": [["--pin", 12345678], ["--pin", null]]});
+        let kept = json!({"args": ["--token", REDACTED, REDACTED], "numbers": [["--pin", REDACTED], ["--pin", null]]});
+        assert_eq!(kept_of(&options), kept);
         let cut = format!("{} postgres://ann:hunter2hunter2@db", "a ".repeat(MAX_TEXT_BYTES / 2 - 12));
         assert!(!text_without_secrets(&cut).unwrap().contains("hunter"), "half a secret is one too");
+        assert_eq!(name("žluť password=hunter2 kůň €", Arguments::Redacted), "žluť password=[redacted] kůň €");
         assert_eq!(name("https://x.example/?token=hunter2", Arguments::Redacted), "https://x.example/?token=[redacted]");
     }
 
@@ -563,6 +573,7 @@ mod tests {
             "https://example.com/articles/how-to-build-a-2026-rust-gateway-in-a-day",
             "2 * (3 + 4)",
             "com.example.internal.DatabaseConnectionPool2",
+            "kůň, 你好",
         ] {
             assert_eq!(kept_of(&json!({ "text": text })), json!({ "text": text }));
         }
