@@ -57,6 +57,17 @@ answers() {
   curl -fsS --max-time 1 -H "Host: localhost" "http://$1"
 }
 
+is_taken() {
+  curl -s --max-time 1 -o /dev/null "http://$1"
+  [ $? != 7 ]
+}
+for address in "127.0.0.1:$first" "127.0.0.1:$((first + 1))" "127.0.0.1:$((first + 2))" "127.0.0.1:$((first + 3))" "127.0.0.1:$((first + 4))" "$listen"; do
+  if is_taken "$address"; then
+    echo "$address is taken: say with PORTS where five are free, and with LISTEN where clients come" >&2
+    exit 1
+  fi
+done
+
 database_port=$first
 shared_port=$((first + 1))
 if [ ! -d "$folder/database" ]; then
@@ -75,6 +86,9 @@ DATABASE_URL="postgres://toolcrib@127.0.0.1:$database_port/postgres?sslmode=disa
 SHARED_URL="redis://127.0.0.1:$shared_port"
 STORAGE_KEY=$(cat "$folder/toolcrib.key")
 export DATABASE_URL SHARED_URL STORAGE_KEY
+cat > "$folder/env" <<ENV
+export DATABASE_URL='$DATABASE_URL' SHARED_URL='$SHARED_URL' STORAGE_KEY="\$(cat '$folder/toolcrib.key')" REPLICA=shell ADVERTISE=http://127.0.0.1
+ENV
 cp "$here/mcp-config.yaml" "$folder/"
 
 for number in 1 2 3; do
@@ -97,8 +111,9 @@ wait_until HAProxy answers "$listen/readyz"
 
 cat <<TOLD
 Three replicas are one server: http://$listen/mcp
-What they keep and say is in $folder. A key for somebody:
-  DATABASE_URL='$DATABASE_URL' SHARED_URL='$SHARED_URL' STORAGE_KEY=\$(cat '$folder/toolcrib.key') REPLICA=shell ADVERTISE=http://127.0.0.1 \\
-    '$binary' key create --sub ann --role user --config '$folder/mcp-config.yaml'
+What they keep and say is in $folder. A key for somebody, and what was called:
+  . '$folder/env'
+  '$binary' key create --sub ann --role user --config '$folder/mcp-config.yaml'
+  '$binary' audit --config '$folder/mcp-config.yaml'
 TOLD
 wait

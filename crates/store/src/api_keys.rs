@@ -197,7 +197,7 @@ impl ApiKeys {
 
 /// Looks for changes that other processes make, for as long as anybody has the keys.
 fn watch(keys: &Weak<ApiKeys>) {
-    let mut seen = None;
+    let (mut seen, mut is_cut_off) = (None, false);
     for round in 1_u64.. {
         thread::sleep(REFRESH);
         let Some(keys) = keys.upgrade() else { return };
@@ -208,8 +208,11 @@ fn watch(keys: &Weak<ApiKeys>) {
             }
             if round % NOTE_USED_EVERY == 0 { keys.note_used() } else { Ok(()) }
         });
-        if let Err(error) = refreshed {
-            tracing::warn!(%error, "the API keys cannot be read anew; those that are known stay as they are");
+        // Told when it begins and when it ends, and not every second between.
+        match (&refreshed, std::mem::replace(&mut is_cut_off, refreshed.is_err())) {
+            (Err(error), false) => tracing::warn!(%error, "the API keys cannot be read anew; those that are known stay as they are"),
+            (Ok(()), true) => tracing::info!("the API keys can be read anew"),
+            _ => {}
         }
     }
 }

@@ -123,6 +123,9 @@ impl Crib {
     pub(crate) async fn drain(&self) {
         let drain = self.behind.as_ref().map(|behind| behind.drain).unwrap_or_default();
         self.leaving.send_replace(true);
+        if !drain.is_zero() {
+            tracing::info!(seconds = drain.as_secs_f64(), "leaving: clients have time to go elsewhere before the door shuts");
+        }
         tokio::time::sleep(drain).await;
     }
 

@@ -113,6 +113,9 @@ fn a_storage_that_makes_no_sense_is_said_with_its_line() {
         let (code, told) = check(storage);
         assert!(code == Some(1) && told.contains(expected) && !told.contains("hunter2"), "{expected}: {told}");
     }
+    // A secret that is not at hand is not to be made anew.
+    let (_, told) = check(json!({"database": "postgres://u@h/d", "key": "${NOT_SET_ANYWHERE}"}));
+    assert!(told.contains("the variable NOT_SET_ANYWHERE is not set") && !told.contains("openssl"), "{told}");
 }
 
 /// Three replicas and what they share, behind HAProxy, which sends each request to the next.
@@ -253,7 +256,10 @@ fn every_replica_serves_every_client() {
     // A session that is ended is ended for all.
     let session = Http::session(url, "2025-11-25");
     assert_eq!(session.send(reqwest::Method::DELETE, None).status, 204);
-    (0..3).for_each(|_| assert_eq!(session.post(legacy(1, "tools/list", json!({}))).status, 404));
+    (0..3).for_each(|_| {
+        let told = session.post(legacy(7, "tools/list", json!({})));
+        assert!(told.status == 404 && told.json()["id"] == 7, "whoever asks at once for several can tell which is answered: {told:?}");
+    });
     let verdict: Value = serde_json::from_str(&together.run(&["audit", "verify", "--json"])).unwrap();
     assert_eq!((&verdict["ok"], verdict["heads"].as_array().unwrap().len()), (&json!(true), 3), "{verdict}");
 }

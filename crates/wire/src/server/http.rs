@@ -188,7 +188,7 @@ impl<S: Service> HttpServer<S> {
         };
         // What wants no answer (a cancellation, the answer to a question) needs no place among those that do.
         let permit = || Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| overloaded(self.limits.max_in_flight));
-        let session = match self.locate(parts, &text, &caller).await? {
+        let session = match self.locate(parts, &text, &caller).await.map_err(|refusal| refusal.answering(&text))? {
             Located::Here(session) => session,
             Located::Answered(reply) => return Ok(*reply),
         };
@@ -198,7 +198,7 @@ impl<S: Service> HttpServer<S> {
                 let (exchange, outbox) = self
                     .exchange(&parts.headers, request, session, caller, takes_stream)
                     .map_err(|(status, error)| Refusal { status, id: Some(id), error })?;
-                if let Some(reply) = self.pass_on(&exchange, parts, &text).await? {
+                if let Some(reply) = self.pass_on(&exchange, parts, &text).await.map_err(|refusal| refusal.answering(&text))? {
                     return Ok(reply);
                 }
                 let running = self.start(exchange, outbox, permit()?)?;
@@ -684,6 +684,14 @@ fn overloaded(limit: usize) -> Refusal {
 impl Refusal {
     fn new(status: StatusCode, error: ErrorObject) -> Self {
         Self { status, id: None, error }
+    }
+
+    /// The same as the answer to the request in this text, so that whoever asked can tell what it answers.
+    fn answering(self, text: &Bytes) -> Self {
+        match Incoming::parse(text) {
+            Ok(Incoming::One(Message::Request(request))) => Self { id: Some(request.id), ..self },
+            _ => self,
+        }
     }
 
     fn into_reply(self) -> Reply {

@@ -60,30 +60,14 @@ impl Storage {
 }
 
 pub(super) fn check(written: &storage::Storage, base: &Path, faults: &mut Faults) -> Option<Storage> {
-    let missing = |what: &str| written.place.fault(format!("{what:?} is needed"));
-    let database = match &written.database {
-        Some(database) => address(database, base, faults),
-        None => {
-            faults.add(missing("database"));
-            None
+    let database = written.database.as_ref().and_then(|database| address(database, base, faults));
+    let key = written.key.as_ref().and_then(|text| {
+        let key = SharedKey::parse(&text.value);
+        if key.is_none() {
+            faults.add(text.fault("expected 64 hexadecimal digits, as `openssl rand -hex 32` gives them, from a variable or file"));
         }
-    };
-    let key =
-        match &written.key {
-            Some(text) => {
-                let key = SharedKey::parse(&text.value);
-                if key.is_none() {
-                    faults.add(text.fault("expected 64 hexadecimal digits, as `openssl rand -hex 32` gives them, from a variable or file"));
-                }
-                key
-            }
-            None => {
-                faults.add(written.place.fault(
-                    "\"key\" is needed: the secret that all replicas have, from a variable or file; `openssl rand -hex 32` makes one",
-                ));
-                None
-            }
-        };
+        key
+    });
     if let Some(replica) = written.replica.as_ref().filter(|name| name.value.trim().is_empty() || name.value.len() > MAX_REPLICA) {
         faults.add(replica.fault(format!("a replica has a name of up to {MAX_REPLICA} bytes")));
     }

@@ -35,7 +35,20 @@ impl Reader<'_> {
             advertise: None,
             spool_max_bytes: None,
         };
-        for (key, node) in node.entries(self.faults) {
+        let entries = node.entries(self.faults);
+        // What is there and cannot be read is told of as such.
+        let is_missing = |needed: &str| entries.iter().all(|(key, _)| key != needed);
+        if is_missing("database") {
+            self.faults.add(storage.place.fault("\"database\" is needed"));
+        }
+        if is_missing("key") {
+            self.faults.add(
+                storage.place.fault(
+                    "\"key\" is needed: the secret that all replicas have, from a variable or file; `openssl rand -hex 32` makes one",
+                ),
+            );
+        }
+        for (key, node) in entries {
             match key.as_str() {
                 "database" => storage.database = self.text(&node),
                 "key" => storage.key = self.text(&node),
