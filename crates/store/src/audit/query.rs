@@ -87,6 +87,8 @@ pub struct Entry {
     pub arguments: Option<String>,
     /// What binds it to the one before, in hexadecimal digits.
     pub hash: String,
+    /// Which replica wrote it, where there can be several.
+    pub replica: Option<String>,
 }
 
 impl Entry {
@@ -118,23 +120,37 @@ impl Entry {
             .with_some("digest", text(&self.digest).as_ref())
             .with_some("arguments", arguments.as_ref())
             .with_str("hash", &self.hash)
+            .with_some("replica", text(&self.replica).as_ref())
             .finish()
     }
 }
 
-/// Reads rows: the columns, and the hash.
-static SELECT: LazyLock<String> = LazyLock::new(|| format!("SELECT {}, hash FROM audit", COLUMNS.join(", ")));
+/// Reads rows: the columns, the hash, and who wrote them.
+static SELECT_OF_FILE: LazyLock<String> = LazyLock::new(|| select("NULL"));
+static SELECT_OF_SERVER: LazyLock<String> = LazyLock::new(|| select("(SELECT replica FROM chain WHERE number = audit.chain)"));
+
+fn select(replica: &str) -> String {
+    format!("SELECT {}, hash, {replica} FROM audit", COLUMNS.join(", "))
+}
+
+fn select_of(database: &Database) -> &'static str {
+    match database {
+        Database::File(_) => &SELECT_OF_FILE,
+        Database::Server(_) => &SELECT_OF_SERVER,
+    }
+}
 
 pub(crate) fn read(database: &mut Database, filter: &Filter) -> Result<Vec<Entry>, StoreError> {
     let (conditions, values) = conditions(filter, matches!(database, Database::Server(_)));
     let clause = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     let limit = filter.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
-    let query = format!("{}{clause} ORDER BY seq DESC{limit}", *SELECT);
+    let query = format!("{}{clause} ORDER BY seq DESC{limit}", select_of(database));
     database.read(|it| it.query(&query, &values)?.iter().rev().map(entry).collect())
 }
 
 pub(crate) fn one(database: &mut Database, seq: i64) -> Result<Option<Entry>, StoreError> {
-    database.read(|it| it.first(&format!("{} WHERE seq = $1", *SELECT), &values![seq])?.as_ref().map(entry).transpose())
+    let query = format!("{} WHERE seq = $1", select_of(database));
+    database.read(|it| it.first(&query, &values![seq])?.as_ref().map(entry).transpose())
 }
 
 fn conditions(filter: &Filter, is_of_server: bool) -> (Vec<String>, Vec<Value>) {
@@ -217,6 +233,7 @@ fn entry(row: &Row) -> Result<Entry, Failed> {
         digest: some(18)?,
         arguments: some(19)?,
         hash: crate::secret::hex(row.blob(20)?),
+        replica: some(21)?,
     })
 }
 

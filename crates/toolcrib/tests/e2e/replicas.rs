@@ -65,7 +65,8 @@ fn what_lasts_is_shared() {
     }
     // Both keep their records there, each in a chain of its own.
     let records = run(&two, &["audit", "--json", "--user", "ann"]);
-    assert_eq!(records.lines().count(), 2, "{records}");
+    let of = |line: &str| serde_json::from_str::<Value>(line).unwrap()["replica"].as_str().map(str::to_owned);
+    assert_eq!(records.lines().map(of).collect::<Vec<_>>(), [Some("one".to_owned()), Some("two".to_owned())], "{records}");
     let verdict: Value = serde_json::from_str(&run(&one, &["audit", "verify", "--json"])).unwrap();
     assert_eq!((&verdict["ok"], verdict["heads"].as_array().unwrap().len()), (&json!(true), 2), "{verdict}");
 
