@@ -271,6 +271,12 @@ impl<S: Service> HttpServer<S> {
         }
         // Who has it here and does not get it is somebody else, or too late.
         let Some(relay) = self.relay.as_ref().filter(|_| self.sessions.known(id).is_none()) else { return Err(no_such_session()) };
+        // Boxed, since it is rare and would make what every request holds as large as itself.
+        Box::pin(self.locate_elsewhere(relay, id, parts, body, caller)).await
+    }
+
+    /// The same for a session that is not here.
+    async fn locate_elsewhere(&self, relay: &Relay, id: &str, parts: &Parts, body: &Bytes, caller: &S::Caller) -> Result<Located, Refusal> {
         let passed = PassedOn::of(parts);
         // What was passed on to us began here; who has it since, the others know.
         let mut place = if passed.is_first() { relay.neighbours().place_of(id) } else { Place::Here };
@@ -309,7 +315,8 @@ impl<S: Service> HttpServer<S> {
         let Some(name) = self.service.goes_on_with(exchange) else { return Ok(None) };
         match relay.neighbours().place_of(&name) {
             Place::There(base) => {
-                let passed = relay.pass(&base, parts, body.clone(), exchange.caller.address()).await;
+                // Boxed, since it is rare and large.
+                let passed = Box::pin(relay.pass(&base, parts, body.clone(), exchange.caller.address())).await;
                 passed.map(Some).map_err(Refusal::from)
             }
             // What is gone is found nowhere, which is for the service to say.
