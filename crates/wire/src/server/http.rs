@@ -7,8 +7,10 @@
 //!
 //! `Origin` and `Host` are the business of the door in front of this.
 
+mod among;
 mod body;
 mod neighbours;
+mod refusal;
 
 pub use body::Body;
 pub use neighbours::{BrokenOff, Found, Neighbours, PASSED_ON, PassedOn, Place, Standing};
@@ -17,7 +19,7 @@ use super::{
     Caller, Exchange, Limits, Service, Session, Sessions,
     channel::{Channel, Outbox},
     read_params,
-    session::{InFlight, TooManySessions},
+    session::InFlight,
     stream::EventId,
 };
 use crate::{
@@ -26,28 +28,25 @@ use crate::{
     meta::{self, Meta},
     method,
 };
+use among::Located;
 use body::{Answer, Held, Running};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use neighbours::{NotPassed, Relay};
+use neighbours::Relay;
+use refusal::{Refusal, bad_request, no_such_session, not_acceptable, not_allowed, overloaded, too_many_sessions};
 use std::{
     error::Error as StdError,
     future::Future,
-    net::IpAddr,
     pin::{Pin, pin},
     sync::Arc,
-    time::Duration,
 };
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::sync::Semaphore;
 use toolcrib_json::{Json, Members};
 
 /// An answer on its way out.
 pub type Reply = http::Response<Body>;
-/// How long a request waits for a process that does not listen: until then it is missed, and its sessions are taken over.
-const UNTIL_MISSED: Duration = Duration::from_secs(8);
-const RETRY: Duration = Duration::from_millis(200);
 /// What changes that another process has to know to go on with a session.
 const CHANGES_SESSION: [&str; 4] = [method::INITIALIZE, method::SET_LEVEL, method::SUBSCRIBE, method::UNSUBSCRIBE];
 /// A request that its era has nothing against, and where messages about it go.
@@ -70,21 +69,6 @@ pub struct HttpServer<S> {
     endpoint: Arc<str>,
 }
 
-/// Where a request is to be answered.
-enum Located {
-    /// Here, in this session, if in any.
-    Here(Option<Arc<Session>>),
-    /// In another process, which has done so.
-    Answered(Box<Reply>),
-}
-
-/// An answer that is not a result: the status and what the body says.
-struct Refusal {
-    status: StatusCode,
-    id: Option<Id>,
-    error: ErrorObject,
-}
-
 impl<S: Service> HttpServer<S> {
     /// A server that lets `service` answer.
     #[must_use]
@@ -101,58 +85,10 @@ impl<S: Service> HttpServer<S> {
         }
     }
 
-    /// One of several processes that are one server: each answers for all. Sessions are of the endpoint of this name.
-    #[must_use]
-    pub fn among(mut self, neighbours: Option<Arc<dyn Neighbours>>, endpoint: &str) -> Self {
-        self.relay = neighbours.map(|neighbours| Arc::new(Relay::new(neighbours)));
-        self.endpoint = endpoint.into();
-        self
-    }
-
-    /// Has the sessions that are open kept for longer, where another process could go on with them. To be called now and then.
-    ///
-    /// Lets go of those that others have taken over, and tells anew of those that nobody knows of.
-    pub async fn renew_sessions(&self) {
-        let Some(relay) = &self.relay else { return };
-        let sessions = self.sessions.lasting();
-        let standings = relay.neighbours().renew(&sessions).await;
-        for ((id, _), standing) in sessions.iter().zip(standings) {
-            match standing {
-                Standing::Ours => {}
-                Standing::Theirs => self.sessions.let_go(id),
-                Standing::Unknown => self.keep(id).await,
-            }
-        }
-    }
-
-    /// Finds out which sessions others have taken over, whenever that may be, for as long as this is polled.
-    pub async fn follow_neighbours(&self) {
-        let Some(relay) = &self.relay else { return std::future::pending().await };
-        let mut missed = relay.neighbours().missed();
-        while missed.changed().await.is_ok() {
-            self.renew_sessions().await;
-        }
-        std::future::pending().await
-    }
-
     /// Ends the streams of sessions, here and elsewhere, so that a door can shut.
     pub fn close_streams(&self) {
         self.sessions.close_streams();
         self.relay.iter().for_each(|relay| relay.close_streams());
-    }
-
-    /// Has another process answer what goes on with something that has this name, if it lives there.
-    pub async fn elsewhere(&self, name: &str, parts: &Parts, address: Option<IpAddr>) -> Option<Reply> {
-        let relay = self.relay.as_ref().filter(|_| PassedOn::of(parts).is_first())?;
-        let Place::There(base) = relay.neighbours().place_of(name) else { return None };
-        let answered = relay.pass(&base, parts, Bytes::new(), address).await;
-        Some(answered.map_err(Refusal::from).unwrap_or_else(Refusal::into_reply))
-    }
-
-    async fn keep(&self, id: &str) {
-        if let (Some(relay), Some(session)) = (&self.relay, self.sessions.known(id)) {
-            relay.neighbours().keep(id, session.state(&self.endpoint, self.service.remember(&session))).await;
-        }
     }
 
     /// The legacy sessions that are open.
@@ -260,67 +196,6 @@ impl<S: Service> HttpServer<S> {
             Some(revision) if revision.era() == Era::Modern => Ok(None),
             // Real clients send a known revision other than the negotiated one: that is accepted.
             _ => id.to_str().map(Some).map_err(|_| no_such_session()),
-        }
-    }
-
-    /// Finds out where a request is to be answered, and has it answered there if that is another process.
-    async fn locate(&self, parts: &Parts, body: &Bytes, caller: &S::Caller) -> Result<Located, Refusal> {
-        let Some(id) = Self::session_name(&parts.headers)? else { return Ok(Located::Here(None)) };
-        if let Some(session) = self.sessions.find(id, caller.principal()) {
-            return Ok(Located::Here(Some(session)));
-        }
-        // Who has it here and does not get it is somebody else, or too late.
-        let Some(relay) = self.relay.as_ref().filter(|_| self.sessions.known(id).is_none()) else { return Err(no_such_session()) };
-        // Boxed, since it is rare and would make what every request holds as large as itself.
-        Box::pin(self.locate_elsewhere(relay, id, parts, body, caller)).await
-    }
-
-    /// The same for a session that is not here.
-    async fn locate_elsewhere(&self, relay: &Relay, id: &str, parts: &Parts, body: &Bytes, caller: &S::Caller) -> Result<Located, Refusal> {
-        let passed = PassedOn::of(parts);
-        // What was passed on to us began here; who has it since, the others know.
-        let mut place = if passed.is_first() { relay.neighbours().place_of(id) } else { Place::Here };
-        let began = Instant::now();
-        while began.elapsed() < UNTIL_MISSED {
-            if let Place::There(base) = &place {
-                match relay.pass(base, parts, body.clone(), caller.address()).await {
-                    // Nothing was sent. Soon it is missed by all, or there again.
-                    Err(NotPassed::Unreachable) => tokio::time::sleep(RETRY).await,
-                    answered => return Ok(Located::Answered(Box::new(answered?))),
-                }
-            }
-            place = match relay.neighbours().adopt(id).await {
-                Found::Ours(state) if *state.principal == *caller.principal() && *state.endpoint == *self.endpoint => {
-                    let session = self.sessions.restore(id, &state).map_err(|error| too_many_sessions(&error))?;
-                    self.service.restore(&session, &state, caller).await;
-                    return Ok(Located::Here(Some(session)));
-                }
-                Found::There(base) if passed.may_be_passed_on() => Place::There(base),
-                // What was forgotten is told anew within a moment.
-                Found::Unknown => {
-                    tokio::time::sleep(RETRY).await;
-                    if passed.is_first() { relay.neighbours().place_of(id) } else { Place::Here }
-                }
-                Found::There(_) => break,
-                Found::Ours(_) | Found::None => return Err(no_such_session()),
-            };
-        }
-        Err(NotPassed::Unreachable.into())
-    }
-
-    /// Has another process answer what goes on with something that lives there.
-    async fn pass_on(&self, exchange: &Exchange<S::Caller>, parts: &Parts, body: &Bytes) -> Result<Option<Reply>, Refusal> {
-        let may_pass = exchange.session.is_none() && PassedOn::of(parts).is_first();
-        let Some(relay) = self.relay.as_ref().filter(|_| may_pass) else { return Ok(None) };
-        let Some(name) = self.service.goes_on_with(exchange) else { return Ok(None) };
-        match relay.neighbours().place_of(&name) {
-            Place::There(base) => {
-                // Boxed, since it is rare and large.
-                let passed = Box::pin(relay.pass(&base, parts, body.clone(), exchange.caller.address())).await;
-                passed.map(Some).map_err(Refusal::from)
-            }
-            // What is gone is found nowhere, which is for the service to say.
-            Place::Here | Place::Gone => Ok(None),
         }
     }
 
@@ -658,66 +533,4 @@ fn accepted() -> Reply {
     let mut reply = http::Response::new(Body::empty());
     *reply.status_mut() = StatusCode::ACCEPTED;
     reply
-}
-
-fn no_such_session() -> Refusal {
-    let message = "no such session: it ended or never was; send initialize to open one";
-    Refusal::new(StatusCode::NOT_FOUND, ErrorObject::new(code::INVALID_REQUEST, message))
-}
-
-fn too_many_sessions(error: &TooManySessions) -> Refusal {
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, ErrorObject::new(code::INTERNAL_ERROR, error.to_string()))
-}
-
-fn bad_request(code: i64, message: &str) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, ErrorObject::new(code, message))
-}
-
-fn not_allowed(message: &str) -> Refusal {
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ErrorObject::new(code::INVALID_REQUEST, message))
-}
-
-fn not_acceptable(message: &str) -> Refusal {
-    Refusal::new(StatusCode::NOT_ACCEPTABLE, ErrorObject::new(code::INVALID_REQUEST, message))
-}
-
-fn overloaded(limit: usize) -> Refusal {
-    Refusal::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        ErrorObject::new(code::INTERNAL_ERROR, format!("overloaded: {limit} requests are being answered; try again in a moment")),
-    )
-}
-
-impl Refusal {
-    fn new(status: StatusCode, error: ErrorObject) -> Self {
-        Self { status, id: None, error }
-    }
-
-    /// The same as the answer to the request in this text, so that whoever asked can tell what it answers.
-    fn answering(self, text: &Bytes) -> Self {
-        match Incoming::parse(text) {
-            Ok(Incoming::One(Message::Request(request))) => Self { id: Some(request.id), ..self },
-            _ => self,
-        }
-    }
-
-    fn into_reply(self) -> Reply {
-        let mut reply = plain(self.status, Response { id: self.id, outcome: Err(self.error) }.to_pieces(), None);
-        match self.status {
-            StatusCode::METHOD_NOT_ALLOWED => {
-                reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            _ => {}
-        }
-        reply
-    }
-}
-
-impl From<Fault> for Refusal {
-    fn from(Fault { id, error }: Fault) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, id, error }
-    }
 }

@@ -1,6 +1,6 @@
 //! Several processes behind one address: a request that goes on with something that lives in another one is passed on to it.
 
-use super::{Body, Refusal, Reply};
+use super::{Body, Reply, refusal::Refusal};
 use crate::{
     http_client::{HttpClient, Request, Response, SendError, Settings},
     message::{ErrorObject, code},
