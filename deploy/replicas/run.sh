@@ -1,6 +1,6 @@
 #!/bin/sh
 # Three replicas with their own PostgreSQL, Valkey (or Redis) and HAProxy, as plain processes: deploy/replicas/run.sh [FOLDER]
-# What they keep is in FOLDER (default: a new one, which stays). LISTEN is where clients come (default 127.0.0.1:3001), BINARY another build
+# What they keep is in FOLDER (default: a new one, which stays). LISTEN is where clients come, HOST:PORT (default 127.0.0.1:3001), BINARY another build
 # than target/release/toolcrib, PORTS the first of five that are free. Ends, with all that it started, on Ctrl-C.
 set -eu
 
@@ -13,6 +13,7 @@ listen=${LISTEN:-127.0.0.1:3001}
 binary=$(realpath "$binary")
 mkdir -p "$folder"
 folder=$(realpath "$folder")
+case $folder$binary in *\'*) echo "a path with a ' in it is not taken: $folder, $binary" >&2; exit 1 ;; esac
 
 find_program() {
   command -v "$1" 2>/dev/null || find /usr/lib/postgresql /usr/sbin -name "$1" 2>/dev/null | sort -V | tail -n 1
@@ -22,8 +23,9 @@ initdb=$(find_program initdb)
 valkey=$(find_program valkey-server)
 [ -n "$valkey" ] || valkey=$(find_program redis-server)
 haproxy=$(find_program haproxy)
-[ -n "$postgres" ] && [ -n "$initdb" ] && [ -n "$valkey" ] && [ -n "$haproxy" ] || {
-  echo "these are needed: PostgreSQL, Valkey or Redis, and HAProxy (Debian: apt-get install postgresql redis-server haproxy)" >&2
+curl=$(find_program curl)
+[ -n "$postgres" ] && [ -n "$initdb" ] && [ -n "$valkey" ] && [ -n "$haproxy" ] && [ -n "$curl" ] || {
+  echo "these are needed: PostgreSQL, Valkey or Redis, HAProxy and curl (Debian: apt-get install postgresql redis-server haproxy curl)" >&2
   exit 1
 }
 
@@ -35,8 +37,8 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 started=
-trap 'trap - EXIT INT TERM; kill $started 2>/dev/null; wait; exit 0' INT TERM
-trap 'kill $started 2>/dev/null; wait' EXIT
+trap 'trap - EXIT INT TERM; kill $started 2>/dev/null || :; wait; exit 0' INT TERM
+trap 'kill $started 2>/dev/null || :; wait' EXIT
 start() {
   log=$1
   shift
@@ -54,11 +56,11 @@ wait_until() {
   done
 }
 answers() {
-  curl -fsS --max-time 1 -H "Host: localhost" "http://$1"
+  "$curl" -fsS --noproxy "*" --max-time 1 -H "Host: localhost" "http://$1"
 }
 
 is_taken() {
-  curl -s --max-time 1 -o /dev/null "http://$1"
+  "$curl" -s --noproxy "*" --max-time 1 -o /dev/null "http://$1"
   [ $? != 7 ]
 }
 for address in "127.0.0.1:$first" "127.0.0.1:$((first + 1))" "127.0.0.1:$((first + 2))" "127.0.0.1:$((first + 3))" "127.0.0.1:$((first + 4))" "$listen"; do

@@ -1,9 +1,5 @@
 //! What we have at one server, for one owner: the token that goes with requests, the next one in time, and the word that
 //! somebody has to sign in.
-//!
-//! A token endpoint that fails ends nothing: the old token serves for as long as it is good, and the next one is asked for
-//! again, at growing intervals. Only the authorization server's own "no" ends a sign-in. What is renewed is renewed once,
-//! by whichever of several processes came first, and brought to its end.
 
 mod renewal;
 

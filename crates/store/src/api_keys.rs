@@ -183,6 +183,13 @@ impl ApiKeys {
         })
     }
 
+    /// Nothing depends on it, and the next time it may go well.
+    fn try_to_note_used(&self) {
+        if let Err(error) = self.note_used() {
+            tracing::debug!(%error, "it cannot be written down which keys were used");
+        }
+    }
+
     /// A number that differs after somebody else has changed something.
     fn version(&self) -> Result<i64, StoreError> {
         self.database.with(|database| {
@@ -206,8 +213,11 @@ fn watch(keys: &Weak<ApiKeys>) {
                 keys.refresh()?;
                 seen = Some(version);
             }
-            if round % NOTE_USED_EVERY == 0 { keys.note_used() } else { Ok(()) }
+            Ok(())
         });
+        if round % NOTE_USED_EVERY == 0 {
+            keys.try_to_note_used();
+        }
         // Told when it begins and when it ends, and not every second between.
         match (&refreshed, std::mem::replace(&mut is_cut_off, refreshed.is_err())) {
             (Err(error), false) => tracing::warn!(%error, "the API keys cannot be read anew; those that are known stay as they are"),
@@ -225,9 +235,7 @@ fn covered(id: &str, subject: &str, roles: &str, expires_ms: Option<i64>, secret
 
 impl Drop for ApiKeys {
     fn drop(&mut self) {
-        if let Err(error) = self.note_used() {
-            tracing::debug!(%error, "it cannot be written down which keys were used");
-        }
+        self.try_to_note_used();
     }
 }
 

@@ -48,9 +48,7 @@ pub(crate) enum Fault {
     Schema(#[from] SchemaFault),
     #[error(transparent)]
     Egress(#[from] Setup),
-    #[error(
-        "the audit log cannot be kept: {0}; nothing is started without it. \"dataFolder\" or \"storage\" in the config says where it is to be"
-    )]
+    #[error("the audit log cannot be kept: {0}; \"dataFolder\" or \"storage\" in the config says where it is to be")]
     Store(#[from] StoreError),
     #[error("what replicas share cannot be used: {0}; no replica is started without it. \"storage\" in the config says where it is")]
     Shared(StoreError),

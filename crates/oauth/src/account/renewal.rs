@@ -1,4 +1,8 @@
 //! How a token is got, and the next one in time.
+//!
+//! A token endpoint that fails ends nothing: the old token serves for as long as it is good, and the next one is asked for
+//! again, at growing intervals. Only the authorization server's own "no" ends a sign-in. What is renewed is renewed once,
+//! by whichever of several processes came first, and brought to its end.
 
 use super::{Account, Current, LOOK, Occasion, Problem, State, Work, unite};
 use crate::{

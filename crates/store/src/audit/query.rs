@@ -87,7 +87,7 @@ pub struct Entry {
     pub arguments: Option<String>,
     /// What binds it to the one before, in hexadecimal digits.
     pub hash: String,
-    /// Which replica wrote it, where there can be several.
+    /// Which replica wrote it, where the log is on a server.
     pub replica: Option<String>,
 }
 

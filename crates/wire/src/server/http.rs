@@ -32,10 +32,10 @@ use among::Located;
 use body::{Answer, Held, Running};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use neighbours::Relay;
-use refusal::{Refusal, bad_request, no_such_session, not_acceptable, not_allowed, overloaded, too_many_sessions};
+use refusal::{Refusal, bad_request, not_acceptable, not_allowed, overloaded, too_many_sessions};
 use std::{
     error::Error as StdError,
     future::Future,
@@ -133,11 +133,12 @@ impl<S: Service> HttpServer<S> {
                 let id = request.id.clone();
                 let (exchange, outbox) = self
                     .exchange(&parts.headers, request, session, caller, takes_stream)
-                    .map_err(|(status, error)| Refusal { status, id: Some(id), error })?;
-                if let Some(reply) = self.pass_on(&exchange, parts, &text).await.map_err(|refusal| refusal.answering(&text))? {
+                    .map_err(|(status, error)| Refusal::new(status, error).to(id.clone()))?;
+                if let Some(reply) = self.pass_on(&exchange, parts, &text).await.map_err(|refusal| refusal.to(id.clone()))? {
                     return Ok(reply);
                 }
-                let running = self.start(exchange, outbox, permit()?)?;
+                let permit = permit().map_err(|refusal| refusal.to(id))?;
+                let running = self.start(exchange, outbox, permit)?;
                 Ok(running.reply(self.limits.keep_alive).await)
             }
             Incoming::One(message) => self.accept(message, session.as_ref(), &parts.headers),
@@ -180,22 +181,6 @@ impl<S: Service> HttpServer<S> {
                 id: None,
                 error: ErrorObject::new(code::INVALID_REQUEST, "the body did not arrive in time"),
             }),
-        }
-    }
-
-    /// The name of the session that the request is of, if it is of one.
-    fn session_name(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
-        let single = |name: &HeaderName| headers::single(headers, name).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error));
-        let (named, version) = (headers::SESSION_ID, headers::PROTOCOL_VERSION);
-        let Some(id) = single(&named)? else { return Ok(None) };
-        let revision = single(&version)?
-            .and_then(|value| value.to_str().ok())
-            .map(|date| Revision::from_date(date).ok_or_else(|| meta::unsupported_version(date, Revision::ALL)));
-        match revision.transpose().map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))? {
-            // Modern requests have no session; whatever stands in the header is ignored.
-            Some(revision) if revision.era() == Era::Modern => Ok(None),
-            // Real clients send a known revision other than the negotiated one: that is accepted.
-            _ => id.to_str().map(Some).map_err(|_| no_such_session()),
         }
     }
 

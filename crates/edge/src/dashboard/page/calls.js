@@ -103,7 +103,7 @@ function detail(call) {
     ["Call", call.id], ["Number", call.seq], ["When", call.at], ["Caller", `${call.authority}:${call.subject}`], ["Roles", (call.roles ?? []).join(", ") || "none"],
     ["Door", call.door], ["Address", call.address], ["Client", call.client], ["Trace", call.trace], ["Kind", call.kind], ["Name", call.name],
     ["Outcome", call.outcome], ["Code", call.code], ["Rule", call.reason], ["Took", millis(call.execution_ms)], ["Arguments", bytes(call.argument_bytes)],
-    ["Result", call.output_bytes === undefined ? null : bytes(call.output_bytes)], ["Hash", call.hash],
+    ["Result", call.output_bytes === undefined ? null : bytes(call.output_bytes)], ["Replica", call.replica], ["Hash", call.hash],
   ].filter(([, value]) => value !== null && value !== undefined);
   const box = dialog(`Call of ${call.name}`, h("dl", { class: "pairs" }, pairs.map(([name, value]) => [h("dt", null, name), h("dd", { class: ["Call", "Hash", "Trace"].includes(name) ? "mono" : null }, value)])),
     call.arguments !== undefined && h("pre", { tabindex: 0, "aria-label": "Arguments as they were kept" }, JSON.stringify(call.arguments, null, 2)),
@@ -112,7 +112,7 @@ function detail(call) {
 
 /** RFC 4180. What a spreadsheet would take for a formula is marked as text. */
 function csv(calls) {
-  const columns = ["seq", "id", "at", "authority", "subject", "roles", "door", "address", "client", "kind", "name", "outcome", "code", "reason", "execution_ms", "argument_bytes", "output_bytes", "trace", "arguments", "hash"];
+  const columns = ["seq", "id", "at", "authority", "subject", "roles", "door", "address", "client", "kind", "name", "outcome", "code", "reason", "execution_ms", "argument_bytes", "output_bytes", "trace", "arguments", "hash", "replica"];
   const cell = (value) => {
     let text = value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
     if (/^[=+\-@\t\r]/.test(text) && typeof value !== "number") text = `'${text}`;

@@ -1,13 +1,17 @@
-//! One server that is several processes: where a request is answered, and what becomes of the sessions of a process that is gone.
+//! Which of several processes answers a request, and who goes on with the sessions of one that is gone. How a request gets there is the business
+//! of [`neighbours`](super::neighbours).
 
 use super::{
     Found, HttpServer, Neighbours, PassedOn, Place, Reply, Standing,
     neighbours::{NotPassed, Relay},
     refusal::{Refusal, no_such_session, too_many_sessions},
 };
-use crate::server::{Caller, Exchange, Service, Session};
+use crate::{
+    Era, Revision, headers, meta,
+    server::{Caller, Exchange, Service, Session},
+};
 use bytes::Bytes;
-use http::request::Parts;
+use http::{HeaderMap, HeaderName, StatusCode, request::Parts};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -66,9 +70,25 @@ impl<S: Service> HttpServer<S> {
         Some(answered.map_err(Refusal::from).unwrap_or_else(Refusal::into_reply))
     }
 
-    pub(super) async fn keep(&self, id: &str) {
+    async fn keep(&self, id: &str) {
         if let (Some(relay), Some(session)) = (&self.relay, self.sessions.known(id)) {
             relay.neighbours().keep(id, session.state(&self.endpoint, self.service.remember(&session))).await;
+        }
+    }
+
+    /// The name of the session that the request is of, if it is of one.
+    fn session_name(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+        let single = |name: &HeaderName| headers::single(headers, name).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error));
+        let (named, version) = (headers::SESSION_ID, headers::PROTOCOL_VERSION);
+        let Some(id) = single(&named)? else { return Ok(None) };
+        let revision = single(&version)?
+            .and_then(|value| value.to_str().ok())
+            .map(|date| Revision::from_date(date).ok_or_else(|| meta::unsupported_version(date, Revision::ALL)));
+        match revision.transpose().map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))? {
+            // Modern requests have no session; whatever stands in the header is ignored.
+            Some(revision) if revision.era() == Era::Modern => Ok(None),
+            // Real clients send a known revision other than the negotiated one: that is accepted.
+            _ => id.to_str().map(Some).map_err(|_| no_such_session()),
         }
     }
 

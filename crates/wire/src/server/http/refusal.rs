@@ -20,10 +20,15 @@ impl Refusal {
         Self { status, id: None, error }
     }
 
-    /// The same as the answer to the request in this text, so that whoever asked can tell what it answers.
+    /// The same to the request of this id, so that whoever asked can tell what it answers.
+    pub(super) fn to(self, id: Id) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
+    /// The same to the request in this text, if it is one.
     pub(super) fn answering(self, text: &Bytes) -> Self {
         match Incoming::parse(text) {
-            Ok(Incoming::One(Message::Request(request))) => Self { id: Some(request.id), ..self },
+            Ok(Incoming::One(Message::Request(request))) => self.to(request.id),
             _ => self,
         }
     }
