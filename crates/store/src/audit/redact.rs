@@ -229,7 +229,7 @@ fn is_secret_name(plain: &str) -> bool {
     plain == "key"
         || SECRET_NAMES.contains(&plain)
         || SECRET_ENDS.iter().any(|end| plain.ends_with(end))
-        // Names are short: to search them for each part would be to prepare seventeen searches.
+        // Names are short: to prepare a search for each part would take longer than this.
         || (0..plain.len()).any(|at| SECRET_PARTS.iter().any(|part| plain.as_bytes()[at..].starts_with(part.as_bytes())))
 }
 
@@ -345,12 +345,11 @@ fn named_value(word: &str, after: &str) -> Option<(usize, usize)> {
     }
     let has = |signs: &[u8]| gap.iter().any(|byte| signs.contains(byte));
     let is_of = |signs: &[u8]| gap.iter().all(|byte| signs.contains(byte));
-    let is_option = word.starts_with('-');
-    let named = if is_option && matches!(word, "-u" | "--user") {
+    let named = if matches!(word, "-u" | "--user") {
         is_of(b" \t\"'") && after[begin..].split(char::is_whitespace).next()?.contains(':')
-    } else if (is_option && word.starts_with("-u") && gap == b":") || (is_of(b" ") && is_one_of(word, &SCHEMES)) {
+    } else if (word.starts_with("-u") && gap == b":") || (is_of(b" ") && is_one_of(word, &SCHEMES)) {
         true
-    } else if is_option || has(b"=:>(") || (has(b"\"'") && is_of(b" \t\"'")) {
+    } else if word.starts_with('-') || has(b"=:>(") || (has(b"\"'") && is_of(b" \t\"'")) {
         names_a_secret(word)
     } else {
         let value = &after[begin..];

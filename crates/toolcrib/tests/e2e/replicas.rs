@@ -375,6 +375,19 @@ fn what_is_deployed_is_sound() {
     }
 }
 
+#[test]
+fn a_set_does_not_begin_where_a_port_is_taken() {
+    let (folder, first) = (Folder::new(), free_ports(6));
+    let taken = format!("127.0.0.1:{}", first + 3);
+    let _taken = std::net::TcpListener::bind(&taken).unwrap();
+    let mut run = Command::new(repository().join("deploy/replicas/run.sh"));
+    run.arg(folder.path()).env("BINARY", env!("CARGO_BIN_EXE_toolcrib")).env("PORTS", first.to_string());
+    let done = run.env("LISTEN", format!("127.0.0.1:{}", first + 5)).output().unwrap();
+    let told = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.code() == Some(1) && told.contains(&format!("{taken} is taken: say with PORTS")), "{:?}: {told}", done.status);
+    assert!(!folder.path().join("database").exists(), "nothing was begun");
+}
+
 /// The three replicas of deploy/replicas, as plain processes.
 #[test]
 fn a_set_of_plain_processes_is_one_server() {

@@ -6,7 +6,6 @@ use crate::settings::document::{Node, Spanned};
 /// The block `storage`.
 #[derive(Debug)]
 pub(in crate::settings) struct Storage {
-    pub(in crate::settings) place: Spanned<()>,
     pub(in crate::settings) database: Option<Spanned<String>>,
     pub(in crate::settings) key: Option<Spanned<String>>,
     pub(in crate::settings) replica: Option<Spanned<String>>,
@@ -24,7 +23,6 @@ const STORAGE: &[&str] = &["database", "key", "replica", "shared", "sharedCaFile
 impl Reader<'_> {
     pub(super) fn storage(&mut self, node: &Node<'_>) -> Storage {
         let mut storage = Storage {
-            place: node.place(),
             database: None,
             key: None,
             replica: None,
@@ -39,14 +37,11 @@ impl Reader<'_> {
         // What is there and cannot be read is told of as such.
         let is_missing = |needed: &str| entries.iter().all(|(key, _)| key != needed);
         if is_missing("database") {
-            self.faults.add(storage.place.fault("\"database\" is needed"));
+            self.faults.add(node.fault("\"database\" is needed"));
         }
         if is_missing("key") {
-            self.faults.add(
-                storage.place.fault(
-                    "\"key\" is needed: the secret that all replicas have, from a variable or file; `openssl rand -hex 32` makes one",
-                ),
-            );
+            let told = "\"key\" is needed: the secret that all replicas have, from a variable or file; `openssl rand -hex 32` makes one";
+            self.faults.add(node.fault(told));
         }
         for (key, node) in entries {
             match key.as_str() {
